@@ -1,0 +1,83 @@
+# Two commands matter: `make run` and `make test`. Both install what the machine lacks (see .ci/prepare), then call cargo.
+
+SHOW ?= config/examples/demo.cfg
+# More flags for cargo, e.g. CARGO_FLAGS=--locked.
+CARGO_FLAGS ?=
+# The build with JACK in place of ALSA, and the peer that tests it.
+JACK := --features mm-supervisor/jack,mm-tests/jack
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+# Where `make install` puts what `make build` made; DESTDIR goes in front of all of it, for packages.
+PREFIX ?= /usr/local
+DESTDIR ?=
+bindir := $(PREFIX)/bin
+# The supervisor finds its worker there, seen from its own folder.
+libexecdir := $(PREFIX)/libexec/mm-supervisor
+docdir := $(PREFIX)/share/doc/mm-supervisor
+unit := $(PREFIX)/lib/systemd/system/mm-supervisor@.service
+sysusers := $(PREFIX)/lib/sysusers.d/mm-supervisor.conf
+udev := $(PREFIX)/lib/udev/rules.d/70-mm-supervisor.rules
+
+.PHONY: help run build test bench lint prepare install uninstall prepare-tests
+.DEFAULT_GOAL := help
+
+help:
+	@echo 'make run     build the release and run the demo show (SHOW=path/to/show.cfg for another one)'
+	@echo 'make build   build the release only: target/release/mm-supervisor and mm-worker'
+	@echo 'make test    formatting, lints and all tests'
+	@echo 'make bench   what a show costs; with MM_REFERENCE=path/to/midimonster beside that, in turns'
+	@echo 'make lint    formatting and lints only'
+	@echo 'make install put what make build made into PREFIX=/usr/local, with a systemd unit; DESTDIR=... goes in front'
+	@echo 'run, build and test first install what is missing from Debian or Ubuntu packages, and say so.'
+
+run: build
+	@$(TARGET)/release/mm-supervisor --config $(SHOW)
+
+build: prepare
+	cargo build --release $(CARGO_FLAGS) -p mm-supervisor -p mm-worker
+
+# The end-to-end tests start the two programs, which `cargo test` alone does not build. Loom replaces the atomics of
+# the ring: a build of its own, beside the usual one.
+test: lint
+	cargo build $(CARGO_FLAGS) --workspace
+	cargo build $(CARGO_FLAGS) --target-dir $(TARGET)/jack -p mm-supervisor -p mm-tests --bins $(JACK)
+	cargo test $(CARGO_FLAGS) --workspace
+	RUSTFLAGS='--cfg loom' cargo test $(CARGO_FLAGS) --target-dir $(TARGET)/loom --release -p mm-shared --test loom
+
+# The release programs from outside; takes a few minutes. `cargo bench -p mm-shared` and so on are for the parts.
+bench: build
+	cargo bench $(CARGO_FLAGS) -p mm-tests --bench end_to_end -- $(BENCH)
+
+lint: prepare-tests
+	cargo fmt --all --check
+	cargo clippy $(CARGO_FLAGS) --workspace --all-targets -- -D warnings
+	cargo clippy $(CARGO_FLAGS) -p mm-supervisor -p mm-tests --all-targets $(JACK) -- -D warnings
+
+prepare:
+	@.ci/prepare
+
+prepare-tests:
+	@.ci/prepare jack
+
+# Builds nothing, so that root needs no Rust. `install` makes new files: programs that run keep theirs.
+install:
+	@test -x $(TARGET)/release/mm-supervisor -a -x $(TARGET)/release/mm-worker || \
+		{ echo 'error: there is nothing to install yet' >&2; echo 'hint: run `make build` first' >&2; exit 1; }
+	install -D -m 755 $(TARGET)/release/mm-supervisor '$(DESTDIR)$(bindir)/mm-supervisor'
+	install -D -m 755 $(TARGET)/release/mm-worker '$(DESTDIR)$(libexecdir)/mm-worker'
+	install -d '$(DESTDIR)$(dir $(unit))'
+	sed -e 's|@BINDIR@|$(bindir)|' -e 's|@DOCDIR@|$(docdir)|' supervisor/systemd/mm-supervisor@.service \
+		> '$(DESTDIR)$(unit)'
+	chmod 644 '$(DESTDIR)$(unit)'
+	install -D -m 644 supervisor/systemd/sysusers.conf '$(DESTDIR)$(sysusers)'
+	install -D -m 644 supervisor/systemd/udev.rules '$(DESTDIR)$(udev)'
+	install -d '$(DESTDIR)$(docdir)'
+	install -m 644 *.md LICENSE '$(DESTDIR)$(docdir)'
+	cd config/examples && find . -name __pycache__ -prune -o -type f \
+		-exec install -D -m 644 '{}' '$(abspath $(DESTDIR)$(docdir))/examples/{}' ';'
+	@test -n '$(DESTDIR)' || echo 'for shows as services: systemd-sysusers && systemctl daemon-reload && udevadm control --reload'
+
+# Leaves the shows in /etc/mm-supervisor and what they keep in /var/lib/mm-supervisor.
+uninstall:
+	rm -f '$(DESTDIR)$(bindir)/mm-supervisor' '$(DESTDIR)$(unit)' '$(DESTDIR)$(sysusers)' '$(DESTDIR)$(udev)'
+	rm -rf '$(DESTDIR)$(libexecdir)' '$(DESTDIR)$(docdir)'
