@@ -1,0 +1,154 @@
+//! The show as the supervisor runs it: names resolved, ranges expanded,
+//! duplicates gone.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::source::Span;
+
+/// The backends that a show can use in this version.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Kind {
+    Loopback,
+    Midi,
+    Osc,
+    Python,
+}
+
+impl Kind {
+    pub const ALL: [Self; 4] = [Self::Loopback, Self::Midi, Self::Osc, Self::Python];
+
+    /// As it is written in a show file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Loopback => "loopback",
+            Self::Midi => "midi",
+            Self::Osc => "osc",
+            Self::Python => "python",
+        }
+    }
+
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A value and where it is written. Equality is that of the value.
+#[derive(Clone, Debug)]
+pub struct Spanned<T> {
+    pub value: T,
+    pub span: Span,
+}
+
+impl<T: PartialEq> PartialEq for Spanned<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+
+impl<T: Eq> Eq for Spanned<T> {}
+
+/// A whole show.
+#[derive(Clone, Debug)]
+pub struct Show {
+    /// The show file as it was given.
+    pub path: PathBuf,
+    /// The absolute directory of the show file.
+    pub directory: PathBuf,
+    /// The stem of the show file's name.
+    pub name: String,
+    /// Every file that was read, the show file first.
+    pub files: Vec<PathBuf>,
+    /// The global options of each backend that has a section or an override, one for each kind.
+    pub backends: Vec<Section>,
+    /// The options of `[supervisor]`.
+    pub supervisor: Vec<Setting>,
+    /// In the order of their declaration.
+    pub instances: Vec<Instance>,
+    /// Each pair once, in file order.
+    pub mappings: Vec<Mapping>,
+}
+
+impl Show {
+    pub(crate) fn empty(path: &Path) -> Self {
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+        let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        Self {
+            path: path.to_path_buf(),
+            directory: absolute.parent().map(Path::to_path_buf).unwrap_or_default(),
+            name: name.unwrap_or_default(),
+            files: Vec::new(),
+            backends: Vec::new(),
+            supervisor: Vec::new(),
+            instances: Vec::new(),
+            mappings: Vec::new(),
+        }
+    }
+
+    /// The global settings of a backend, none if the show has no section for it.
+    pub fn backend(&self, kind: Kind) -> &[Setting] {
+        let section = self.backends.iter().find(|section| section.kind == kind);
+        section.map_or(&[], |section| &section.settings)
+    }
+}
+
+/// The global options of a backend.
+#[derive(Clone, Debug)]
+pub struct Section {
+    pub kind: Kind,
+    pub settings: Vec<Setting>,
+    pub span: Span,
+}
+
+/// One instance of a backend.
+#[derive(Clone, Debug)]
+pub struct Instance {
+    pub name: String,
+    pub kind: Kind,
+    /// Overrides first, then the file's, in order.
+    pub settings: Vec<Setting>,
+    /// Those that mappings use, in the order of their first mention.
+    pub channels: Vec<Channel>,
+    /// The name in the section that declares the instance.
+    pub span: Span,
+}
+
+/// A channel that a mapping uses.
+#[derive(Clone, Debug)]
+pub struct Channel {
+    pub name: String,
+    /// Where it is first mentioned; the whole name as written, with its ranges.
+    pub span: Span,
+}
+
+/// One `option = value`, known to the option tables and of the right type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// The option's own name, also where an alias is written (`dest` reads `destination`).
+    pub key: Spanned<String>,
+    pub value: Spanned<String>,
+    /// The directory of the file that names it: paths in the value are relative to it.
+    pub directory: PathBuf,
+}
+
+/// Events of `from` go out on `to`.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Mapping {
+    pub from: Endpoint,
+    pub to: Endpoint,
+}
+
+/// One channel of one instance, by their indices in the show.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    /// Index into `Show::instances`.
+    pub instance: usize,
+    /// Index into `Instance::channels`.
+    pub channel: usize,
+}

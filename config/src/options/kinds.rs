@@ -1,0 +1,191 @@
+//! What a value must look like, and what to say when it does not.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use super::values::{duration, fraction, priority, rate, size, switch};
+use crate::suggest::did_you_mean;
+
+/// What a value must look like.
+#[derive(Copy, Clone, Debug, PartialEq)]
+pub enum ValueKind {
+    /// The path of a file or directory.
+    Path,
+    /// Anything.
+    Text,
+    /// A Python module, by name or by file.
+    Module,
+    /// `module.function`.
+    Handler,
+    Switch,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    Count {
+        least: u64,
+        most: u64,
+    },
+    /// A channel value.
+    Fraction,
+    Duration {
+        least: Duration,
+        off: bool,
+    },
+    Size {
+        least: u64,
+        off: bool,
+    },
+    /// `N/SECONDS` or `off`.
+    Rate,
+    /// `HOST PORT`.
+    Address,
+    /// `HOST PORT`, `learn` or `learn@PORT`.
+    Destination,
+    /// A prefix of an OSC path.
+    OscRoot,
+    /// `FORMAT MIN MAX …`; read by the osc backend.
+    OscFormat,
+    /// A nice value or `fifo:N`.
+    Priority,
+}
+
+/// Why a value does not fit, and which part of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invalid {
+    /// In bytes of the value.
+    pub range: Range<usize>,
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+impl ValueKind {
+    /// How to write such a value, for the tables.
+    pub fn form(&self) -> String {
+        let or_off = |text: &str, off: bool| if off { format!("{text} or `off`") } else { text.to_string() };
+        match *self {
+            Self::Path => "path".into(),
+            Self::Text => "text".into(),
+            Self::Module => "module".into(),
+            Self::Handler => "`module.function`".into(),
+            Self::Switch => "`on` or `off`".into(),
+            Self::Word(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
+            Self::Count { .. } => "number".into(),
+            Self::Fraction => "0.0 to 1.0".into(),
+            Self::Duration { off, .. } => or_off("duration", off),
+            Self::Size { off, .. } => or_off("size", off),
+            Self::Rate => "`N/SECONDS` or `off`".into(),
+            Self::Address => "`HOST PORT`".into(),
+            Self::Destination => "`HOST PORT`, `learn` or `learn@PORT`".into(),
+            Self::OscRoot => "`/prefix`".into(),
+            Self::OscFormat => "`FORMAT MIN MAX …`".into(),
+            Self::Priority => "-20 to 19, or `fifo:1` to `fifo:99`".into(),
+        }
+    }
+
+    /// Whether `text` is such a value.
+    pub fn check(&self, text: &str) -> Result<(), Invalid> {
+        let plain = |message: String| Invalid { range: 0..text.len(), message, hint: None };
+        match *self {
+            Self::Path | Self::Text | Self::Module | Self::OscFormat => Ok(()),
+            Self::Handler => check_handler(text).map_err(plain),
+            Self::Switch => switch(text).map(drop).map_err(plain),
+            Self::Word(words) => check_word(words, text),
+            Self::Count { least, most } => check_count(text, least, most).map_err(plain),
+            Self::Fraction => fraction(text).map(drop).map_err(plain),
+            Self::Duration { least, off } => check_duration(text, least, off).map_err(plain),
+            Self::Size { least, off } => check_size(text, least, off).map_err(plain),
+            Self::Rate => rate(text).map(drop).map_err(plain),
+            Self::Address => check_address(text, 0),
+            Self::Destination => check_destination(text),
+            Self::OscRoot if text.starts_with('/') => Ok(()),
+            Self::OscRoot => Err(plain("expected a path that begins with `/`".into())),
+            Self::Priority => priority(text).map(drop).map_err(plain),
+        }
+    }
+}
+
+fn check_handler(text: &str) -> Result<(), String> {
+    match text.split('.').all(|part| !part.is_empty()) && text.contains('.') {
+        true => Ok(()),
+        false => Err("expected `module.function`".into()),
+    }
+}
+
+fn check_word(words: &[&'static str], text: &str) -> Result<(), Invalid> {
+    if words.contains(&text) {
+        return Ok(());
+    }
+    let message = match words.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("expected `{}` or `{last}`", rest.join("`, `")),
+        _ => format!("expected `{}`", words.join("")),
+    };
+    Err(Invalid { range: 0..text.len(), message, hint: did_you_mean(text, words.iter().copied()) })
+}
+
+fn check_count(text: &str, least: u64, most: u64) -> Result<(), String> {
+    match text.parse() {
+        Ok(count) if (least..=most).contains(&count) => Ok(()),
+        _ => Err(format!("expected a whole number from {least} to {most}")),
+    }
+}
+
+fn check_duration(text: &str, least: Duration, off: bool) -> Result<(), String> {
+    if off && text == "off" {
+        return Ok(());
+    }
+    let or_off = if off { ", or `off`" } else { "" };
+    match duration(text) {
+        Ok(duration) if duration < least => {
+            Err(format!("expected at least `{}ms`{or_off}", least.as_millis()))
+        }
+        Ok(_) => Ok(()),
+        Err(message) => Err(format!("{message}{or_off}")),
+    }
+}
+
+fn check_size(text: &str, least: u64, off: bool) -> Result<(), String> {
+    if off && text == "off" {
+        return Ok(());
+    }
+    let or_off = if off { ", or `off`" } else { "" };
+    match size(text) {
+        Ok(bytes) if bytes < least => Err(format!("expected at least `{}M`{or_off}", least >> 20)),
+        Ok(_) => Ok(()),
+        Err(message) => Err(format!("{message}{or_off}")),
+    }
+}
+
+/// Port 0 is for listening only: the system picks one. Whether the host exists is found out when the socket is opened, not here.
+fn check_address(text: &str, least: u16) -> Result<(), Invalid> {
+    let host = text.split_whitespace().next().unwrap_or_default();
+    let port = text[host.len()..].trim();
+    let at_port = text.len() - port.len();
+    if port.is_empty() {
+        let pasted =
+            host.rsplit_once(':').filter(|(host, port)| !host.is_empty() && check_port(port, least).is_ok());
+        let hint = pasted.map(|(host, port)| format!("did you mean `{host} {port}`?"));
+        let message = "expected `HOST PORT`, with a space between them".into();
+        return Err(Invalid { range: 0..text.len(), message, hint });
+    }
+    check_port(port, least).map_err(|message| Invalid { range: at_port..text.len(), message, hint: None })
+}
+
+fn check_destination(text: &str) -> Result<(), Invalid> {
+    if text == "learn" {
+        return Ok(());
+    }
+    if let Some(port) = text.strip_prefix("learn@") {
+        let range = text.len() - port.len()..text.len();
+        return check_port(port, 1).map_err(|message| Invalid { range, message, hint: None });
+    }
+    check_address(text, 1).map_err(|invalid| match invalid.range.start {
+        0 => Invalid { message: "expected `HOST PORT`, `learn` or `learn@PORT`".into(), ..invalid },
+        _ => invalid,
+    })
+}
+
+fn check_port(text: &str, least: u16) -> Result<(), String> {
+    match text.parse::<u16>() {
+        Ok(port) if port >= least => Ok(()),
+        _ => Err(format!("expected a port from {least} to 65535")),
+    }
+}

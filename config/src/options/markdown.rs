@@ -1,0 +1,45 @@
+//! The option tables as markdown, for the README.
+
+use std::fmt::Write;
+
+use super::{OptionSpec, Scope, ignores_options, supervisor_options, table};
+use crate::model::Kind;
+
+/// The options of a backend as a markdown table, or a sentence when there are none.
+pub fn markdown(kind: Kind) -> String {
+    if ignores_options(kind) {
+        return format!("`{kind}` has no options: any that is set is ignored.\n");
+    }
+    let mut text = String::from("| option | section | value | default | meaning |\n|---|---|---|---|---|\n");
+    for spec in table(kind) {
+        let section = match spec.scope {
+            Scope::Global => format!("`[backend {kind}]`"),
+            Scope::Instance => format!("`[{kind} NAME]`"),
+            Scope::Both => "both".into(),
+        };
+        row(&mut text, spec, Some(&section));
+    }
+    text
+}
+
+/// The options of `[supervisor]` as a markdown table.
+pub fn supervisor_markdown() -> String {
+    let mut text = String::from("| option | value | default | meaning |\n|---|---|---|---|\n");
+    supervisor_options().for_each(|spec| row(&mut text, spec, None));
+    text
+}
+
+fn row(text: &mut String, spec: &OptionSpec, section: Option<&str>) {
+    let aliases: String = spec.aliases.iter().map(|alias| format!(", `{alias}`")).collect();
+    let default = if spec.default.is_empty() { "none".into() } else { format!("`{}`", spec.default) };
+    let section = section.map(|section| format!(" {section} |")).unwrap_or_default();
+    let again = if spec.accumulates { "; any number of times" } else { "" };
+    // Writing to a string cannot fail.
+    let _ = writeln!(
+        text,
+        "| `{}`{aliases} |{section} {} | {default} | {}{again} |",
+        spec.title(),
+        spec.kind.form(),
+        spec.help,
+    );
+}

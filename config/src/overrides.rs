@@ -1,0 +1,72 @@
+//! `-b BACKEND.OPTION=VALUE` and `-i INSTANCE.OPTION=VALUE`, taken apart.
+//!
+//! Each is a source of its own, so that errors underline it like a line of a
+//! file.
+
+use std::path::Path;
+
+use crate::Overrides;
+use crate::diagnostic::Diagnostics;
+use crate::lexer::Piece;
+use crate::source::{Source, Span, excerpt};
+
+/// What an override is for.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Flag {
+    Backend,
+    Instance,
+}
+
+/// One override.
+#[derive(Debug)]
+pub(crate) struct Override {
+    pub flag: Flag,
+    pub target: Span,
+    pub key: Span,
+    pub value: Span,
+    pub applied: bool,
+}
+
+impl Flag {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Backend => "-b",
+            Self::Instance => "-i",
+        }
+    }
+
+    fn form(self) -> &'static str {
+        match self {
+            Self::Backend => "BACKEND.OPTION=VALUE",
+            Self::Instance => "INSTANCE.OPTION=VALUE",
+        }
+    }
+}
+
+/// Takes all overrides apart; paths in them are relative to the show's directory.
+pub(crate) fn parse(overrides: &Overrides, directory: &Path, diagnostics: &mut Diagnostics) -> Vec<Override> {
+    let backend = overrides.backend.iter().map(|text| (Flag::Backend, text));
+    let instance = overrides.instance.iter().map(|text| (Flag::Instance, text));
+    backend.chain(instance).filter_map(|(flag, text)| one(flag, text, directory, diagnostics)).collect()
+}
+
+fn one(flag: Flag, text: &str, directory: &Path, diagnostics: &mut Diagnostics) -> Option<Override> {
+    let option = text.split('=').next().unwrap_or_default().trim();
+    let name = format!("{} {}", flag.name(), excerpt(option)).trim_end().to_string();
+    let file = diagnostics.sources.add(Source::new(name, directory.to_path_buf(), text.into()));
+    let whole = Piece::whole(file, text);
+    let parts = whole.split_once('=').and_then(|(left, value)| {
+        let (target, key) = left.split_once('.')?;
+        Some((target.trim(), key.trim(), value.trim()))
+    });
+    match parts {
+        Some((target, key, value)) if !target.is_empty() && !key.is_empty() => {
+            Some(Override { flag, target: target.span, key: key.span, value: value.span, applied: false })
+        }
+        _ => {
+            let message = format!("`{}` has no valid override", flag.name());
+            diagnostics.error(whole.span, message).label(format!("expected `{}`", flag.form()));
+            None
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Opening files: the show file itself, and what it includes.
+
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+use super::Parser;
+use crate::lexer::Piece;
+use crate::read::{Unreadable, read};
+use crate::source::Span;
+use crate::suggest::did_you_mean;
+
+/// Includes within includes; far more than a person can follow.
+const DEEPEST: usize = 32;
+
+/// Files that include others twice each would multiply without end.
+const MOST_FILES: usize = 4096;
+
+/// The most bytes of all files of a show together.
+const MOST_BYTES: usize = 64 << 20;
+
+/// The files that are open, and what has been read so far.
+#[derive(Default)]
+pub(super) struct Includes {
+    /// From the show file to the one being read.
+    chain: Vec<Open>,
+    bytes: usize,
+}
+
+struct Open {
+    /// As shown to the user.
+    path: PathBuf,
+    /// Without links, to recognise it by another name.
+    real: PathBuf,
+}
+
+impl Parser<'_> {
+    /// Reads the file that `[include PATH]` in the file `from` names.
+    pub(super) fn include(&mut self, from: &Path, written: Piece<'_>) {
+        let directory = from.parent().unwrap_or(Path::new(""));
+        let path = directory.join(written.text);
+        // `./map/x.map` is shown as `map/x.map`.
+        let plain: PathBuf = path.components().filter(|part| *part != Component::CurDir).collect();
+        self.read(&plain, Some(written.span));
+    }
+
+    /// Reads the file at `path`, which the show names at `span`.
+    pub(super) fn read(&mut self, path: &Path, span: Option<Span>) {
+        let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+        if self.refused(path, &real, span) {
+            return;
+        }
+        match read(path) {
+            Ok(text) => {
+                self.includes.bytes += text.text.len();
+                self.includes.chain.push(Open { path: path.to_path_buf(), real });
+                self.file(path, text);
+                self.includes.chain.pop();
+            }
+            Err(problem) => self.unreadable(path, span, &problem),
+        }
+    }
+
+    /// Whether reading this file would never end.
+    fn refused(&mut self, path: &Path, real: &Path, span: Option<Span>) -> bool {
+        if let Some(first) = self.includes.chain.iter().position(|open| open.real == real) {
+            let chain = self.includes.chain[first..].iter().map(|open| open.path.as_path());
+            let chain: Vec<_> = chain.chain([path]).map(|path| format!("`{}`", path.display())).collect();
+            self.diagnostics
+                .error(span, format!("`{}` includes itself", path.display()))
+                .label("this include closes the circle")
+                .hint(format!("the chain is {}", chain.join(" → ")));
+            return true;
+        }
+        let limit = if self.includes.chain.len() >= DEEPEST {
+            format!("includes are nested deeper than {DEEPEST}")
+        } else if self.written.files.len() >= MOST_FILES {
+            format!("the show has more than {MOST_FILES} files")
+        } else if self.includes.bytes >= MOST_BYTES {
+            format!("the files of the show are larger than {} MiB together", MOST_BYTES >> 20)
+        } else {
+            return false;
+        };
+        self.diagnostics.error(span, limit).label("this file is not read");
+        true
+    }
+
+    pub(super) fn unreadable(&mut self, path: &Path, span: Option<Span>, problem: &Unreadable) {
+        let message = format!("cannot read `{}`: {problem}", path.display());
+        let hint = match problem {
+            Unreadable::Missing => neighbour(path),
+            Unreadable::Utf16 => Some("save the file with the encoding UTF-8".into()),
+            _ => None,
+        };
+        self.diagnostics.error(span, message).maybe_hint(hint);
+    }
+}
+
+/// The file beside a missing one that was probably meant.
+fn neighbour(path: &Path) -> Option<String> {
+    let name = path.file_name()?.to_str()?;
+    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
+    let entries = fs::read_dir(directory.unwrap_or(Path::new("."))).ok()?;
+    let mut names: Vec<String> =
+        entries.take(1000).flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    // The order of a directory is arbitrary.
+    names.sort();
+    did_you_mean(name, names.iter().map(String::as_str))
+}

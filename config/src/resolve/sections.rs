@@ -1,0 +1,179 @@
+//! Sections: backends, instances, and the overrides that come before them.
+
+use super::settings::Place;
+use super::{Declared, ELSEWHERE, NOT_YET, Resolver};
+use crate::ast::{Assignment, Block};
+use crate::model::{Instance, Kind, Section};
+use crate::overrides::Flag;
+use crate::parser::WORDS;
+use crate::source::{Span, excerpt};
+use crate::suggest::{closest, did_you_mean};
+
+impl<'s> Resolver<'s, '_> {
+    pub(super) fn sections(&mut self, blocks: &[Block]) {
+        for block in blocks {
+            match block {
+                Block::Backend { name, settings } => self.backend(*name, settings),
+                Block::Instance { backend, name, settings } => self.instance(*backend, *name, settings),
+                Block::Supervisor { settings } => {
+                    let settings = self.settings(Place::Supervisor, settings);
+                    self.show.supervisor.extend(settings);
+                }
+                Block::Map { .. } | Block::Unusable => {}
+            }
+        }
+    }
+
+    fn backend(&mut self, name: Span, settings: &[Assignment]) {
+        let Some(kind) = self.kind(name, None) else { return };
+        self.mention(kind, name);
+        let settings = self.settings(Place::Backend(kind), settings);
+        self.section(kind, name).settings.extend(settings);
+    }
+
+    /// The one section of a backend, however often the file goes back to it.
+    fn section(&mut self, kind: Kind, span: Span) -> &mut Section {
+        let sections = &mut self.show.backends;
+        let at = sections.iter().position(|section| section.kind == kind).unwrap_or(sections.len());
+        if at == sections.len() {
+            sections.push(Section { kind, settings: Vec::new(), span });
+        }
+        &mut sections[at]
+    }
+
+    /// Applies the overrides of a backend when the show first mentions it.
+    fn mention(&mut self, kind: Kind, span: Span) {
+        if self.mentioned.contains(&kind) {
+            return;
+        }
+        self.mentioned.push(kind);
+        let overrides = self.take_overrides(Flag::Backend, kind.name());
+        if !overrides.is_empty() {
+            let settings = self.settings(Place::Backend(kind), &overrides);
+            self.section(kind, span).settings.extend(settings);
+        }
+    }
+
+    fn take_overrides(&mut self, flag: Flag, target: &str) -> Vec<Assignment> {
+        let sources = self.sources;
+        let for_target = self
+            .overrides
+            .iter_mut()
+            .filter(|one| one.flag == flag && !one.applied && sources.text(one.target) == target);
+        let take = for_target.map(|one| {
+            one.applied = true;
+            Assignment { key: one.key, value: one.value }
+        });
+        take.collect()
+    }
+
+    fn instance(&mut self, backend: Span, span: Span, settings: &[Assignment]) {
+        let name = self.text(span);
+        let kind = self.kind(backend, Some(name));
+        if let Some(kind) = kind {
+            self.mention(kind, backend);
+        }
+        let usable = self.check_name(span, kind) && self.check_unique(span);
+        let Some(kind) = kind.filter(|_| usable) else {
+            self.declared.entry(name).or_insert(Declared::Broken(span));
+            // Its options are looked at all the same, for the errors in them.
+            if let Some(kind) = kind {
+                self.settings(Place::Instance(kind), settings);
+            }
+            return;
+        };
+        let overrides = self.take_overrides(Flag::Instance, name);
+        let mut merged = self.settings(Place::Instance(kind), &overrides);
+        merged.extend(self.settings(Place::Instance(kind), settings));
+        self.declared.insert(name, Declared::Instance(self.show.instances.len(), span));
+        let (name, channels) = (name.to_string(), Vec::new());
+        self.show.instances.push(Instance { name, kind, settings: merged, channels, span });
+    }
+
+    /// Of an unknown backend only that is said: its name may stand in a header that is none.
+    fn check_name(&mut self, span: Span, kind: Option<Kind>) -> bool {
+        let name = self.text(span);
+        let Some(at) = name.find(|c: char| c == '.' || c.is_whitespace()) else { return true };
+        if kind.is_some() {
+            let what = if name[at..].starts_with('.') { "dot" } else { "space" };
+            let message = format!("instance name `{}` holds a {what}", excerpt(name));
+            let error = self.diagnostics.error(span, message);
+            error.label("expected a name without spaces and dots");
+            error.hint(format!(
+                "write `{}`",
+                excerpt(&name.replace(|c: char| c == '.' || c.is_whitespace(), "-"))
+            ));
+        }
+        false
+    }
+
+    fn check_unique(&mut self, span: Span) -> bool {
+        let name = self.text(span);
+        let (Some(Declared::Instance(_, first)) | Some(Declared::Broken(first))) =
+            self.declared.get(name).copied()
+        else {
+            return true;
+        };
+        let message = format!("there are two instances named `{}`", excerpt(name));
+        self.diagnostics.error(span, message).label("the second one").also(first, "the first one");
+        false
+    }
+
+    /// The backend that a header names. `instance` is the second word, if there is one.
+    fn kind(&mut self, span: Span, instance: Option<&str>) -> Option<Kind> {
+        let name = self.text(span);
+        let kind = Kind::from_name(name);
+        if kind.is_none() {
+            self.unknown_backend(span, instance.is_some());
+        }
+        kind
+    }
+
+    fn unknown_backend(&mut self, span: Span, header: bool) {
+        let name = self.text(span);
+        if NOT_YET.contains(&name) {
+            let message = format!("backend `{name}` is not built into this version");
+            self.diagnostics
+                .error(span, message)
+                .label("known, but not available yet")
+                .hint(known_backends());
+            return;
+        }
+        let error = self.diagnostics.error(span, format!("unknown backend `{}`", excerpt(name)));
+        if ELSEWHERE.contains(&name) {
+            error.label("a backend of MIDIMonster that mm-supervisor does not have");
+        }
+        let kinds = Kind::ALL.iter().map(|kind| kind.name()).chain(NOT_YET);
+        let words = WORDS.into_iter().filter(|_| header);
+        match closest(name, kinds.chain(words)) {
+            Some(word) => error.hint(format!("did you mean `{word}`?")),
+            None => error.hint(known_backends()),
+        };
+    }
+
+    /// An override that changes nothing is not what its author meant.
+    pub(super) fn report_unapplied(&mut self) {
+        for one in std::mem::take(&mut self.overrides).into_iter().filter(|one| !one.applied) {
+            let target = self.text(one.target);
+            match one.flag {
+                Flag::Backend if Kind::from_name(target).is_none() => self.unknown_backend(one.target, false),
+                Flag::Backend => {
+                    let message = format!("`-b` for `{target}` was never applied");
+                    let label = format!("the show does not use the backend `{target}`");
+                    self.diagnostics.error(one.target, message).label(label);
+                }
+                Flag::Instance if self.declared.contains_key(target) => {}
+                Flag::Instance => {
+                    let names = self.show.instances.iter().map(|instance| instance.name.as_str());
+                    let message = format!("`-i` for `{}` was never applied", excerpt(target));
+                    let error = self.diagnostics.error(one.target, message);
+                    error.label("no instance has this name").maybe_hint(did_you_mean(target, names));
+                }
+            }
+        }
+    }
+}
+
+fn known_backends() -> String {
+    format!("this version has `{}`", Kind::ALL.map(Kind::name).join("`, `"))
+}
