@@ -1,0 +1,217 @@
+//! What a worker says it is doing: words in *up* that the worker stores and the supervisor looks at.
+//!
+//! It costs the worker a few stores per event, and nothing at all per second. Everything here is a claim, and good
+//! for a watchdog, for `status` and for messages: a worker that lies about it harms itself only. Words are read one
+//! by one, so two of them may be from different moments.
+//!
+//! | word | meaning |
+//! |---|---|
+//! | 0 | generation: goes up with every change of what the worker does |
+//! | 1 | activity (bits 32 to 39) and subject (low 32 bits) |
+//! | 2 | events handled |
+//! | 3 | errors of the script |
+//! | 4 | longest time in a handler, ns |
+//! | 16… | times in handlers by bucket, see [`crate::histogram`] |
+
+use crate::histogram::{BUCKETS, Histogram, bucket};
+use crate::ring::layout::PROGRESS_WORDS;
+use crate::ring::memory::{Load, Memory, Store};
+use crate::ring::{Mapped, heap};
+
+const GENERATION: usize = 0;
+const DOING: usize = 1;
+const HANDLED: usize = 2;
+const ERRORS: usize = 3;
+const LONGEST: usize = 4;
+const TIMES: usize = 16;
+
+const _: () = assert!(TIMES + BUCKETS <= PROGRESS_WORDS);
+
+/// What a worker can be doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(u8)]
+pub enum Activity {
+    /// Nothing yet: the process starts, the interpreter too.
+    #[default]
+    Starting = 0,
+    /// It waits for events, sockets and ticks.
+    Idle = 1,
+    /// It imports the modules.
+    Import = 2,
+    /// It is in a channel's handler; the subject is the channel.
+    Handler = 3,
+    /// It is in a callable of `interval`.
+    Interval = 4,
+    /// It is in a callable of `manage`; the subject is the descriptor.
+    Socket = 5,
+    /// It is in the cleanup handler.
+    Cleanup = 6,
+    /// It waits until the supervisor has taken some of what it sent; the subject is the channel.
+    Sending = 7,
+}
+
+impl Activity {
+    const ALL: [Activity; 8] = [
+        Activity::Starting,
+        Activity::Idle,
+        Activity::Import,
+        Activity::Handler,
+        Activity::Interval,
+        Activity::Socket,
+        Activity::Cleanup,
+        Activity::Sending,
+    ];
+
+    /// Whether the script's own code runs, which can hang.
+    pub fn is_script(self) -> bool {
+        !matches!(self, Activity::Starting | Activity::Idle | Activity::Sending)
+    }
+}
+
+/// What a worker was seen doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Doing {
+    /// Differs from what was seen before if, and only if, the worker did anything since.
+    pub generation: u64,
+    /// What; nothing if the word holds none that is known.
+    pub activity: Option<Activity>,
+    /// With what, see [`Activity`]; not checked against anything.
+    pub subject: u32,
+}
+
+/// The worker's side.
+pub struct ProgressWriter<M: Memory = Mapped> {
+    words: M::Own,
+    generation: u64,
+    doing: (Activity, u32),
+    handled: u64,
+    errors: u64,
+    times: Histogram,
+}
+
+impl<M: Memory> ProgressWriter<M> {
+    pub(crate) fn new(words: M::Own) -> ProgressWriter<M> {
+        let (generation, doing, handled, errors) = (0, (Activity::Starting, 0), 0, 0);
+        ProgressWriter { words, generation, doing, handled, errors, times: Histogram::default() }
+    }
+
+    /// Says what the worker does from now on, and returns what it did before, for coming back to it.
+    #[inline]
+    pub fn enter(&mut self, activity: Activity, subject: u32) -> (Activity, u32) {
+        self.generation += 1;
+        self.words.store(DOING, u64::from(activity as u8) << 32 | u64::from(subject));
+        self.words.store(GENERATION, self.generation);
+        std::mem::replace(&mut self.doing, (activity, subject))
+    }
+
+    /// Counts an event that its handler is done with, after so many nanoseconds.
+    #[inline]
+    pub fn handled(&mut self, nanos: u64) {
+        self.handled += 1;
+        self.words.store(HANDLED, self.handled);
+        let count = self.times.record(nanos);
+        self.words.store(TIMES + bucket(nanos), count);
+        if self.times.longest() == nanos {
+            self.words.store(LONGEST, nanos);
+        }
+    }
+
+    /// Counts an error of the script.
+    pub fn error(&mut self) {
+        self.errors += 1;
+        self.words.store(ERRORS, self.errors);
+    }
+}
+
+/// The supervisor's side.
+pub struct ProgressReader<M: Memory = Mapped> {
+    words: M::Peer,
+}
+
+impl<M: Memory> ProgressReader<M> {
+    pub(crate) fn new(words: M::Peer) -> ProgressReader<M> {
+        ProgressReader { words }
+    }
+
+    /// What the worker does.
+    pub fn doing(&self) -> Doing {
+        let generation = self.words.load(GENERATION);
+        let word = self.words.load(DOING);
+        let activity = usize::try_from(word >> 32).ok().and_then(|index| Activity::ALL.get(index).copied());
+        // the low half is the subject
+        Doing { generation, activity, subject: word as u32 }
+    }
+
+    /// How many events the worker handled.
+    pub fn handled(&self) -> u64 {
+        self.words.load(HANDLED)
+    }
+
+    /// How many errors the script raised.
+    pub fn errors(&self) -> u64 {
+        self.words.load(ERRORS)
+    }
+
+    /// How long its handlers took.
+    pub fn handler_times(&self) -> Histogram {
+        let counts = (0..BUCKETS).map(|index| self.words.load(TIMES + index));
+        Histogram::from_counts(counts, self.words.load(LONGEST))
+    }
+}
+
+/// Both sides in the memory of one process, for tests and benches.
+pub fn on_heap() -> (ProgressWriter<heap::Heap>, ProgressReader<heap::Heap>) {
+    let words = heap::Words::new(PROGRESS_WORDS);
+    (ProgressWriter::new(words.clone()), ProgressReader::new(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Activity, DOING, ProgressReader, on_heap};
+    use crate::ring::heap::{Heap, Words};
+    use crate::ring::memory::Store;
+
+    #[test]
+    fn the_reader_sees_what_the_writer_does() {
+        let (mut writer, reader) = on_heap();
+        let before = writer.enter(Activity::Handler, 7);
+        let seen = reader.doing();
+        assert_eq!(before, (Activity::Starting, 0));
+        assert_eq!((seen.activity, seen.subject), (Some(Activity::Handler), 7));
+    }
+
+    #[test]
+    fn doing_the_same_again_is_a_new_generation() {
+        let (mut writer, reader) = on_heap();
+        writer.enter(Activity::Handler, 7);
+        let first = reader.doing();
+        writer.enter(Activity::Handler, 7);
+        assert_ne!(reader.doing(), first);
+    }
+
+    #[test]
+    fn every_activity_reads_back_as_itself() {
+        let (mut writer, reader) = on_heap();
+        for activity in Activity::ALL {
+            writer.enter(activity, u32::MAX);
+            assert_eq!(reader.doing().activity, Some(activity));
+        }
+    }
+
+    #[test]
+    fn an_unknown_activity_is_none() {
+        let words = Words::new(256);
+        words.store(DOING, u64::MAX);
+        assert_eq!(ProgressReader::<Heap>::new(words).doing().activity, None);
+    }
+
+    #[test]
+    fn counts_and_times_arrive() {
+        let (mut writer, reader) = on_heap();
+        [100, 5_000, 1_000_000].into_iter().for_each(|nanos| writer.handled(nanos));
+        writer.error();
+        assert_eq!((reader.handled(), reader.errors()), (3, 1));
+        assert_eq!(reader.handler_times().count(), 3);
+        assert_eq!(reader.handler_times().max(), Some(std::time::Duration::from_millis(1)));
+    }
+}

@@ -1,0 +1,89 @@
+//! The life of a process that the supervisor starts: it ends with its parent, adopts orphans, and starts with signals
+//! as they were made.
+
+use nix::libc;
+use nix::sys::prctl;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction, sigprocmask};
+use nix::unistd::{getppid, setsid};
+use std::io;
+
+/// Makes the kernel kill this process when the *thread* that started it ends, however that ends. Fails when the
+/// parent is not `parent` (any more): then it ended before this was set up, and nobody would ever kill us.
+///
+/// # Errors
+///
+/// `NotConnected` for another parent, and those of the system.
+pub fn die_with_parent(parent: u32) -> io::Result<()> {
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    if u32::try_from(getppid().as_raw()) != Ok(parent) {
+        return Err(io::Error::new(io::ErrorKind::NotConnected, format!("parent {parent} is gone")));
+    }
+    Ok(())
+}
+
+/// Makes this process the leader of a session and a group of its own. No error if it is one already.
+pub fn lead_session() {
+    // the one error there is says that this process leads a group, which is what is wanted
+    let _ = setsid();
+}
+
+/// Makes this process the parent of all that its descendants leave when they die, also of what has made a session of its
+/// own; otherwise that would be the machine's first process. What it has adopted is its child from then on.
+///
+/// # Errors
+///
+/// Those of the system.
+pub fn adopt_orphans() -> io::Result<()> {
+    Ok(prctl::set_child_subreaper(true)?)
+}
+
+/// Gives every signal its default disposition, and blocks none. Those that the C library keeps for itself, below the
+/// real-time ones, it does not let anybody touch.
+///
+/// # Errors
+///
+/// Those of the system.
+pub fn reset_signals() -> io::Result<()> {
+    for signal in Signal::iterator() {
+        if !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP) {
+            dispose(signal, SigHandler::SigDfl)?;
+        }
+    }
+    for number in libc::SIGRTMIN()..=libc::SIGRTMAX() {
+        // SAFETY: no code of ours runs in a handler, the signal is treated as the system does
+        let before = unsafe { libc::signal(number, libc::SIG_DFL) };
+        if before == libc::SIG_ERR {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
+    Ok(())
+}
+
+/// Ignores Ctrl-C, which a terminal sends to everybody: the supervisor says when a worker stops. And ignores broken
+/// pipes, which a script gets as an exception instead.
+///
+/// # Errors
+///
+/// Those of the system.
+pub fn ignore_interrupt_and_pipe() -> io::Result<()> {
+    dispose(Signal::SIGINT, SigHandler::SigIgn)?;
+    dispose(Signal::SIGPIPE, SigHandler::SigIgn)
+}
+
+/// Ignores whatever asks a program to end, since the supervisor is asked as well; and broken pipes.
+///
+/// # Errors
+///
+/// Those of the system.
+pub fn ignore_requests() -> io::Result<()> {
+    let requests = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM, Signal::SIGPIPE];
+    requests.into_iter().try_for_each(|signal| dispose(signal, SigHandler::SigIgn))
+}
+
+fn dispose(signal: Signal, handler: SigHandler) -> io::Result<()> {
+    let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
+    // SAFETY: no code of ours runs in a handler, the signal is ignored or treated as the system does
+    unsafe { sigaction(signal, &action) }?;
+    Ok(())
+}

@@ -1,0 +1,9 @@
+//! Small safe wrappers around what the system offers through `unsafe` only, and around what both binaries need.
+
+pub mod children;
+pub mod clock;
+pub mod cpu;
+pub mod inherit;
+pub mod life;
+pub mod priority;
+pub mod stacks;

@@ -1,0 +1,84 @@
+//! How the system schedules the calling thread, and that nothing which it starts inherits it.
+
+use nix::errno::Errno;
+use nix::libc;
+use std::ffi::c_int;
+use std::io;
+
+/// The calling thread itself.
+const THIS_THREAD: libc::pid_t = 0;
+
+/// A class of scheduling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Shares the CPUs with everybody, by nice value.
+    Normal,
+    /// Goes before every normal thread, and before real-time threads of a lower level; 1 to 99.
+    Fifo(u8),
+}
+
+/// Puts the calling thread, and it alone, into a class. Threads and processes that it starts from then on are normal
+/// ones, and start at nice 0 where this thread has a negative nice value.
+///
+/// # Errors
+///
+/// `PermissionDenied` where `RLIMIT_RTPRIO` is below the level, `InvalidInput` for a level that there is not.
+pub fn schedule_this_thread(class: Class) -> io::Result<()> {
+    let (policy, level) = match class {
+        Class::Normal => (libc::SCHED_OTHER, 0),
+        Class::Fifo(level) => (libc::SCHED_FIFO, c_int::from(level)),
+    };
+    let parameters = libc::sched_param { sched_priority: level };
+    let policy = policy | libc::SCHED_RESET_ON_FORK;
+    // SAFETY: reads the parameters, which live on this stack, and touches no other memory
+    let outcome = unsafe { libc::sched_setscheduler(THIS_THREAD, policy, &raw const parameters) };
+    Errno::result(outcome)?;
+    Ok(())
+}
+
+/// The class of the calling thread, and whether what it starts gets back to a normal one.
+///
+/// # Errors
+///
+/// Those of the system.
+pub fn class_of_this_thread() -> io::Result<(Class, bool)> {
+    let mut parameters = libc::sched_param { sched_priority: 0 };
+    // SAFETY: asks for a number, and touches no memory
+    let policy = Errno::result(unsafe { libc::sched_getscheduler(THIS_THREAD) })?;
+    // SAFETY: writes the parameters, which live on this stack
+    Errno::result(unsafe { libc::sched_getparam(THIS_THREAD, &raw mut parameters) })?;
+    let resets = policy & libc::SCHED_RESET_ON_FORK != 0;
+    let level = u8::try_from(parameters.sched_priority).unwrap_or(0);
+    let class = if policy & !libc::SCHED_RESET_ON_FORK == libc::SCHED_FIFO {
+        Class::Fifo(level)
+    } else {
+        Class::Normal
+    };
+    Ok((class, resets))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    #[test]
+    fn what_a_thread_starts_does_not_inherit_its_class() -> io::Result<()> {
+        let here = thread::spawn(|| {
+            schedule_this_thread(Class::Normal)?;
+            let own = class_of_this_thread()?;
+            let started = thread::spawn(class_of_this_thread).join();
+            Ok::<_, io::Error>((own, started.unwrap_or(Ok((Class::Normal, true)))?))
+        });
+        let (own, started) = here.join().unwrap_or_else(|_| Err(io::Error::other("panicked")))?;
+        assert_eq!(own, (Class::Normal, true));
+        assert_eq!(started, (Class::Normal, false));
+        Ok(())
+    }
+
+    #[test]
+    fn a_level_that_there_is_not_is_refused() {
+        let outcome = thread::spawn(|| schedule_this_thread(Class::Fifo(0))).join();
+        assert!(outcome.is_ok_and(|outcome| outcome.is_err()));
+    }
+}
