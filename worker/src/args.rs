@@ -1,0 +1,135 @@
+//! The command line: written by the supervisor, never by a user, so it is read without a library.
+//!
+//! ```text
+//! mm-worker --parent PID --server NAME --fds DOWN,UP,TO_WORKER,FROM_WORKER,SPACE --geometry DOWN,UP [--venv PATH]
+//! mm-worker --version
+//! ```
+
+use mm_shared::{Geometry, RawFds};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// What the command line asks for.
+#[derive(Debug, PartialEq)]
+pub enum Command {
+    /// Print who we are.
+    Version,
+    /// Serve an instance.
+    Serve(Args),
+}
+
+/// All that a worker has to know before it can be told the rest over its control channel.
+#[derive(Debug, PartialEq)]
+pub struct Args {
+    /// The process that started this one and outlives it, or else ends it.
+    pub parent: u32,
+    /// Name of the one-shot server that waits for us.
+    pub server: String,
+    /// Inherited descriptors of the data plane.
+    pub fds: RawFds,
+    /// Sizes of the rings.
+    pub geometry: Geometry,
+    /// Virtual environment whose packages the interpreter finds.
+    pub venv: Option<PathBuf>,
+}
+
+/// What is wrong with the command line.
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub enum ArgsError {
+    #[error("`{0}` is not an option\nhint: mm-worker is started by mm-supervisor, not by hand")]
+    Unknown(String),
+    #[error("`{0}` needs a value")]
+    NoValue(String),
+    #[error("`{option}` does not accept `{value}`")]
+    BadValue { option: &'static str, value: String },
+    #[error("`{0}` is missing\nhint: mm-worker is started by mm-supervisor, not by hand")]
+    Missing(&'static str),
+}
+
+/// Reads the arguments, without the program's name.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, ArgsError> {
+    let mut arguments = arguments.into_iter();
+    let mut given = Given::default();
+    while let Some(option) = arguments.next() {
+        let option = option.to_string_lossy().into_owned();
+        let slot = match option.as_str() {
+            "--version" => return Ok(Command::Version),
+            "--parent" => &mut given.parent,
+            "--server" => &mut given.server,
+            "--fds" => &mut given.fds,
+            "--geometry" => &mut given.geometry,
+            "--venv" => &mut given.venv,
+            _ => return Err(ArgsError::Unknown(option)),
+        };
+        *slot = Some(arguments.next().ok_or(ArgsError::NoValue(option))?);
+    }
+    given.finish().map(Command::Serve)
+}
+
+/// The values as they stand on the command line.
+#[derive(Default)]
+struct Given {
+    parent: Option<OsString>,
+    server: Option<OsString>,
+    fds: Option<OsString>,
+    geometry: Option<OsString>,
+    venv: Option<OsString>,
+}
+
+impl Given {
+    fn finish(self) -> Result<Args, ArgsError> {
+        Ok(Args {
+            parent: value("--parent", self.parent)?,
+            server: value("--server", self.server)?,
+            fds: value("--fds", self.fds)?,
+            geometry: value("--geometry", self.geometry)?,
+            venv: self.venv.map(PathBuf::from),
+        })
+    }
+}
+
+fn value<T: FromStr>(option: &'static str, given: Option<OsString>) -> Result<T, ArgsError> {
+    let given = given.ok_or(ArgsError::Missing(option))?;
+    let text = given.to_string_lossy();
+    text.parse().map_err(|_| bad(option, &text))
+}
+
+fn bad(option: &'static str, value: &str) -> ArgsError {
+    ArgsError::BadValue { option, value: value.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_words(words: &str) -> Result<Command, ArgsError> {
+        parse(words.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn the_supervisors_command_line_is_understood() {
+        let line = "--parent 7 --server /tmp/x --fds 3,4,5,6,7 --geometry 16,32 --venv /v";
+        let expected = Args {
+            parent: 7,
+            server: "/tmp/x".into(),
+            fds: RawFds { down: 3, up: 4, bell_to_worker: 5, bell_from_worker: 6, space: 7 },
+            geometry: Geometry { down_slots: 16, up_slots: 32 },
+            venv: Some("/v".into()),
+        };
+        assert_eq!(parse_words(line), Ok(Command::Serve(expected)));
+    }
+
+    #[test]
+    fn too_few_descriptors_are_refused() {
+        let line = "--parent 7 --server x --fds 3,4,5 --geometry 16,32";
+        assert_eq!(parse_words(line), Err(bad("--fds", "3,4,5")));
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        assert_eq!(parse_words(""), Err(ArgsError::Missing("--parent")));
+        assert_eq!(parse_words("--server"), Err(ArgsError::NoValue("--server".into())));
+        assert_eq!(parse_words("--help"), Err(ArgsError::Unknown("--help".into())));
+    }
+}

@@ -1,0 +1,93 @@
+//! Messages from the supervisor. The channel has no descriptor to wait for, so a thread receives and rings.
+//!
+//! When the supervisor closes the channel nobody needs this process any more. The thread then ends it at once, also
+//! when Python is stuck in a loop and will never look at its inbox again.
+
+use super::wait_for;
+use mm_shared::Doorbell;
+use mm_shared::control::ToWorker;
+use mm_shared::control_link::{LinkError, Receiver};
+use pyo3::Python;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::{io, thread};
+
+/// Exit status when the supervisor is gone.
+const ORPHANED: i32 = 1;
+
+/// What the supervisor said and the main loop has not read yet.
+pub struct Inbox {
+    messages: mpsc::Receiver<ToWorker>,
+    bell: Arc<Doorbell>,
+    leaving: Arc<AtomicBool>,
+}
+
+impl Inbox {
+    /// Starts the thread that receives.
+    pub fn start(receiver: Receiver<ToWorker>) -> io::Result<Inbox> {
+        let (sender, messages) = mpsc::channel();
+        let bell = Arc::new(Doorbell::new()?);
+        let leaving = Arc::new(AtomicBool::new(false));
+        let inbox = Inbox { messages, bell: bell.clone(), leaving: leaving.clone() };
+        thread::Builder::new().name("mm-control-in".into()).spawn(move || {
+            let error = forward(&receiver, &sender, &bell);
+            if !leaving.load(Ordering::Acquire) {
+                abandon(&error);
+            }
+        })?;
+        Ok(inbox)
+    }
+
+    /// The next message, if one has come.
+    pub fn take(&self) -> Option<ToWorker> {
+        self.messages.try_recv().ok()
+    }
+
+    /// Waits for the next message, without the interpreter lock.
+    pub fn wait(&self, py: Python<'_>) -> ToWorker {
+        loop {
+            if let Some(message) = self.take() {
+                return message;
+            }
+            let bell = &self.bell;
+            py.detach(|| wait_for(bell));
+            self.bell.clear();
+        }
+    }
+
+    /// From now on the end of the channel is no reason to hurry: the process is about to exit in good order.
+    pub fn leave(&self) {
+        self.leaving.store(true, Ordering::Release);
+    }
+}
+
+impl AsFd for Inbox {
+    /// Readable (to be watched by edge) when messages have come.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.bell.as_fd()
+    }
+}
+
+/// Forwards messages until there are no more, and says why.
+fn forward(receiver: &Receiver<ToWorker>, messages: &mpsc::Sender<ToWorker>, bell: &Doorbell) -> LinkError {
+    loop {
+        match receiver.recv() {
+            Ok(message) => {
+                // when nobody takes it any more, the process is about to exit
+                let _ = messages.send(message);
+                bell.ring();
+            }
+            Err(error) => return error,
+        }
+    }
+}
+
+fn abandon(error: &LinkError) -> ! {
+    // a supervisor that closes the channel knows that it does; anything else needs an explanation
+    if !matches!(error, LinkError::Closed) {
+        eprintln!("mm-worker: {error}");
+    }
+    signal_hook::low_level::exit(ORPHANED)
+}

@@ -1,0 +1,39 @@
+//! One Python interpreter of a show, in a process of its own.
+//!
+//! Started by the supervisor with the descriptors of its data plane; told over the control channel which instance it
+//! is. The order of a life is in [`life`]; the main loop in [`dispatch`]; everything about Python in [`python`].
+
+mod args;
+
+mod startup;
+
+mod zombies;
+
+mod life;
+
+mod link;
+
+mod dispatch;
+
+mod python;
+
+use args::Command;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let outcome = match args::parse(std::env::args_os().skip(1)) {
+        Ok(Command::Version) => {
+            println!("{}", startup::version());
+            return ExitCode::SUCCESS;
+        }
+        Ok(Command::Serve(args)) => startup::start(&args).and_then(|process| life::live(process, &args)),
+        Err(error) => Err(error.into()),
+    };
+    match outcome {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            eprintln!("mm-worker: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The names of the instance's channels and their numbers.
+//!
+//! Names live in a Python dictionary: a name in a script is nearly always a literal, whose hash Python has already
+//! computed and which compares by identity, so a look-up costs the same for ten channels and for ten thousand.
+
+use super::values::Values;
+use mm_shared::control::{Boot, EXTRA_CHANNELS};
+use pyo3::exceptions::PyValueError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyString};
+use std::sync::{Mutex, PoisonError};
+
+/// The longest name that a script may add, in bytes of UTF-8.
+const LONGEST_NAME: usize = 1024;
+
+/// All channels of the instance: those of the show first, then those that the script added.
+pub struct Channels {
+    /// name → number; its order is that of the numbers
+    numbers: Py<PyDict>,
+    /// number → name
+    names: Py<PyList>,
+    values: Values,
+    /// How many there are, and may be at most.
+    count: Mutex<u32>,
+    limit: u32,
+}
+
+/// What became of a name that the script sent on.
+pub enum Added {
+    /// It was known, or another thread was faster.
+    Known(u32),
+    /// It is known from now on.
+    New { number: u32, name: String },
+    /// There are too many names.
+    Full,
+}
+
+impl Channels {
+    /// The channels that the supervisor knows.
+    pub fn new(py: Python<'_>, boot: &Boot) -> PyResult<Channels> {
+        let numbers = PyDict::new(py);
+        let names = PyList::empty(py);
+        for (number, channel) in boot.channels.iter().enumerate() {
+            let name = PyString::intern(py, &channel.name);
+            numbers.set_item(&name, number)?;
+            names.append(name)?;
+        }
+        let count = u32::try_from(boot.channels.len())?;
+        Ok(Channels {
+            numbers: numbers.unbind(),
+            names: names.unbind(),
+            values: Values::new(boot.channels.iter().map(|c| (c.input, c.output)), EXTRA_CHANNELS),
+            count: Mutex::new(count),
+            limit: count.saturating_add(EXTRA_CHANNELS),
+        })
+    }
+
+    /// The last values.
+    pub fn values(&self) -> &Values {
+        &self.values
+    }
+
+    /// The number of a name.
+    pub fn number(&self, name: &Bound<'_, PyString>) -> PyResult<Option<u32>> {
+        match self.numbers.bind(name.py()).get_item(name)? {
+            Some(number) => number.extract().map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The number of a name, found the quickest way; `None` also when something is the matter with it.
+    #[inline]
+    pub fn quick_number(&self, name: &Bound<'_, PyString>) -> Option<u32> {
+        // SAFETY: both are live objects, and the lock is held; the look-up of an exact string runs no other code
+        let number = unsafe { ffi::PyDict_GetItemWithError(self.numbers.as_ptr(), name.as_ptr()) };
+        if number.is_null() {
+            return None;
+        }
+        // SAFETY: the dictionary has numbers only, and keeps its own: entries are never taken out
+        u32::try_from(unsafe { ffi::PyLong_AsLong(number) }).ok()
+    }
+
+    /// The name of a number.
+    pub fn name<'py>(&self, py: Python<'py>, number: u32) -> Option<Bound<'py, PyAny>> {
+        self.names.bind(py).get_item(number as usize).ok()
+    }
+
+    /// The name of a number, for messages.
+    pub fn display(&self, py: Python<'_>, number: u32) -> String {
+        self.name(py, number).map_or_else(|| format!("#{number}"), |name| name.to_string())
+    }
+
+    /// How many channels there are.
+    pub fn len(&self) -> u32 {
+        *self.count.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All names, in the order of their numbers.
+    pub fn list<'py>(&self, py: Python<'py>) -> Bound<'py, PyList> {
+        self.names.bind(py).get_slice(0, usize::MAX)
+    }
+
+    /// Adds a name that the script sends on.
+    pub fn add(&self, name: &Bound<'_, PyString>) -> PyResult<Added> {
+        let text = name.to_str()?;
+        if text.is_empty() || text.len() > LONGEST_NAME || text.contains('\0') {
+            let problem = format!("a channel name holds 1 to {LONGEST_NAME} bytes and no NUL");
+            return Err(PyValueError::new_err(problem));
+        }
+        // an exact str: a subclass could bring its own idea of equality into the dictionary
+        let key = PyString::new(name.py(), text);
+        let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(number) = self.number(&key)? {
+            return Ok(Added::Known(number));
+        }
+        if *count >= self.limit {
+            return Ok(Added::Full);
+        }
+        self.names.bind(name.py()).append(&key)?;
+        self.numbers.bind(name.py()).set_item(&key, *count)?;
+        let number = *count;
+        *count += 1;
+        Ok(Added::New { number, name: text.to_owned() })
+    }
+}

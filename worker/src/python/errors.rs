@@ -1,0 +1,97 @@
+//! Errors of the script on their way into the log.
+//!
+//! A handler that raises at each of a thousand events a second must not fill the log, nor hide the error of another
+//! one. So each place has an allowance of its own: a few at once, then one a second; the rest is counted.
+
+use super::{doing, traceback};
+use crate::link::Outgoing;
+use mm_shared::control::FromWorker;
+use mm_shared::sys::clock::monotonic_ns;
+use pyo3::prelude::*;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+/// How many errors of one place are sent before it has to wait.
+const BURST: u64 = 5;
+
+/// One more error of a place is sent after this many nanoseconds.
+const REFILL: u64 = 1_000_000_000;
+
+/// How many places are remembered.
+const PLACES: usize = 1024;
+
+/// What is known of errors so far.
+pub struct Errors {
+    places: Mutex<HashMap<String, Allowance>>,
+    outgoing: Outgoing,
+}
+
+struct Allowance {
+    left: u64,
+    refilled: u64,
+    suppressed: u64,
+}
+
+impl Errors {
+    /// Nothing has gone wrong yet.
+    pub fn new(outgoing: Outgoing) -> Errors {
+        Errors { places: Mutex::default(), outgoing }
+    }
+
+    /// Counts an error, and sends it if its place may send one.
+    pub fn report(&self, py: Python<'_>, place: String, error: &PyErr) {
+        doing::error();
+        let Some(suppressed) = self.admit(&place, monotonic_ns()) else { return };
+        let message =
+            FromWorker::Error { place: place.clone(), traceback: traceback::format(py, error), suppressed };
+        if !self.outgoing.offer(message) {
+            self.suppress(&place, suppressed + 1);
+        }
+    }
+
+    /// Whether an error of this place is sent now, and how many before it were not.
+    fn admit(&self, place: &str, now: u64) -> Option<u64> {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        if places.len() >= PLACES && !places.contains_key(place) {
+            places.clear();
+        }
+        let allowance =
+            places.entry(place.to_owned()).or_insert(Allowance { left: BURST, refilled: now, suppressed: 0 });
+        allowance.take(now)
+    }
+
+    fn suppress(&self, place: &str, count: u64) {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(allowance) = places.get_mut(place) {
+            allowance.suppressed += count;
+        }
+    }
+}
+
+impl Allowance {
+    fn take(&mut self, now: u64) -> Option<u64> {
+        let earned = now.saturating_sub(self.refilled) / REFILL;
+        self.left = (self.left + earned).min(BURST);
+        self.refilled += earned * REFILL;
+        if self.left == 0 {
+            self.suppressed += 1;
+            return None;
+        }
+        self.left -= 1;
+        Some(std::mem::take(&mut self.suppressed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_errors_is_counted_and_told_with_the_next_one() {
+        let mut allowance = Allowance { left: BURST, refilled: 0, suppressed: 0 };
+        let sent = (0..100).filter(|_| allowance.take(1).is_some()).count();
+        assert_eq!(sent as u64, BURST);
+        assert_eq!(allowance.take(REFILL), Some(100 - BURST));
+        assert_eq!(allowance.take(REFILL), None);
+    }
+}

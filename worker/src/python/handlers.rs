@@ -1,0 +1,209 @@
+//! From channel to Python function.
+//!
+//! A channel `module.function` is handled by that function, one without a dot by the default handler, if there is
+//! one. Found once, when the modules are imported, so that an event costs an index and a call.
+
+use super::Instance;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+/// Handlers by channel number.
+pub struct Handlers {
+    by_number: Vec<Option<Py<PyAny>>>,
+    default: Option<Py<PyAny>>,
+}
+
+/// What a dotted name led to.
+enum Found {
+    Callable(Py<PyAny>),
+    /// No module of that name is imported.
+    NoModule,
+    /// The module is there, but not what is asked of it.
+    Missing {
+        module: String,
+        attribute: String,
+        problem: Problem,
+        holds: Vec<String>,
+    },
+}
+
+enum Problem {
+    Absent,
+    NotCallable,
+}
+
+impl Handlers {
+    /// Finds the handlers of all channels. `mapped` of them are used by the show; for those, a name that looks like
+    /// a handler and is none makes a warning.
+    pub fn find(
+        py: Python<'_>,
+        instance: &Instance,
+        default: Option<&str>,
+        mapped: u32,
+    ) -> (Handlers, Vec<String>) {
+        let mut warnings = Vec::new();
+        let mut handlers = Handlers { by_number: Vec::new(), default: None };
+        if let Some(name) = default {
+            match find(py, name) {
+                Found::Callable(callable) => handlers.default = Some(callable),
+                other => warnings.push(other.warning(py, &format!("default handler `{name}`"), name)),
+            }
+        }
+        for number in 0..instance.channels.len() {
+            let name = instance.channels.display(py, number);
+            let found = handlers.resolve(py, &name);
+            if let Err(found) = &found
+                && number < mapped
+                && found.is_worth_a_warning(&name)
+            {
+                warnings.push(found.warning(py, &format!("channel `{name}`"), &name));
+            }
+            handlers.by_number.push(found.ok());
+        }
+        (handlers, warnings)
+    }
+
+    /// The handler of a channel.
+    #[inline]
+    pub fn get(&self, number: u32) -> Option<&Py<PyAny>> {
+        self.by_number.get(number as usize)?.as_ref()
+    }
+
+    /// Finds the handlers of channels that were added since.
+    pub fn extend(&mut self, py: Python<'_>, instance: &Instance) {
+        for number in self.by_number.len() as u32..instance.channels.len() {
+            let found = self.resolve(py, &instance.channels.display(py, number));
+            self.by_number.push(found.ok());
+        }
+    }
+
+    /// Whether a channel is not known here yet.
+    #[inline]
+    pub fn lacks(&self, number: u32) -> bool {
+        number as usize >= self.by_number.len()
+    }
+
+    fn resolve(&self, py: Python<'_>, name: &str) -> Result<Py<PyAny>, Found> {
+        if !name.contains('.') {
+            return self.default.as_ref().map(|handler| handler.clone_ref(py)).ok_or(Found::NoModule);
+        }
+        match find(py, name) {
+            Found::Callable(callable) => Ok(callable),
+            other => Err(other),
+        }
+    }
+}
+
+impl Found {
+    /// Whether a channel of this name was meant to have a handler. Any name with a dot could be; those that no
+    /// Python program could spell are not.
+    fn is_worth_a_warning(&self, name: &str) -> bool {
+        let identifier = |part: &str| {
+            part.chars().all(|c| c.is_alphanumeric() || c == '_')
+                && !part.starts_with(|c: char| c.is_numeric())
+        };
+        match self {
+            Found::Callable(_) => false,
+            Found::Missing { .. } => true,
+            Found::NoModule => {
+                name.contains('.') && name.split('.').all(|part| !part.is_empty() && identifier(part))
+            }
+        }
+    }
+
+    fn warning(&self, py: Python<'_>, what: &str, name: &str) -> String {
+        match self {
+            Found::Callable(_) => String::new(),
+            Found::NoModule => {
+                let module = name.rsplit_once('.').map(|(module, _)| module);
+                let problem = match module {
+                    Some(module) => format!("module `{module}` is not imported"),
+                    None => "it has to be `module.function`".into(),
+                };
+                let hint = module.and_then(|module| suggest(py, module, &user_modules(py)));
+                format!("{what} has no handler: {problem}{}", hint.unwrap_or_default())
+            }
+            Found::Missing { module, attribute, problem: Problem::NotCallable, .. } => {
+                format!("{what} has no handler: `{attribute}` of module `{module}` is not callable")
+            }
+            Found::Missing { module, attribute, problem: Problem::Absent, holds } => {
+                let hint = suggest(py, attribute, holds).unwrap_or_default();
+                let list = if holds.is_empty() { "no functions".into() } else { list(holds) };
+                format!(
+                    "{what} has no handler: module `{module}` has no `{attribute}`, it holds {list}{hint}"
+                )
+            }
+        }
+    }
+}
+
+/// Looks a dotted name up: the longest part of it that is an imported module, then the attributes after it.
+fn find(py: Python<'_>, name: &str) -> Found {
+    let Ok(modules) = loaded(py) else { return Found::NoModule };
+    let mut missing = None;
+    for (dot, _) in name.rmatch_indices('.') {
+        let (module_name, path) = (&name[..dot], &name[dot + 1..]);
+        let Ok(Some(module)) = modules.get_item(module_name) else { continue };
+        match attribute(&module, path) {
+            Some(found) if found.is_callable() => return Found::Callable(found.unbind()),
+            found => {
+                let problem = if found.is_some() { Problem::NotCallable } else { Problem::Absent };
+                let (module, attribute) = (module_name.to_owned(), path.to_owned());
+                let holds = callables(&module, modules.get_item(&module).ok().flatten());
+                missing.get_or_insert(Found::Missing { module, attribute, problem, holds });
+            }
+        }
+    }
+    missing.unwrap_or(Found::NoModule)
+}
+
+fn loaded(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    Ok(py.import("sys")?.getattr("modules")?.cast_into()?)
+}
+
+fn attribute<'py>(module: &Bound<'py, PyAny>, path: &str) -> Option<Bound<'py, PyAny>> {
+    path.split('.').try_fold(module.clone(), |object, name| object.getattr(name).ok())
+}
+
+/// The functions that a module defines itself; with none of these, all that can be called.
+fn callables(name: &str, module: Option<Bound<'_, PyAny>>) -> Vec<String> {
+    let Some(Ok(dict)) = module.map(|module| module.getattr("__dict__")) else { return Vec::new() };
+    let Ok(dict) = dict.cast_into::<PyDict>() else { return Vec::new() };
+    let (mut own, mut others) = (Vec::new(), Vec::new());
+    for (key, value) in dict.iter() {
+        let key = key.to_string();
+        if key.starts_with('_') || !value.is_callable() {
+            continue;
+        }
+        let home = value.getattr("__module__").ok().and_then(|home| home.extract::<String>().ok());
+        if home.as_deref() == Some(name) { own.push(key) } else { others.push(key) }
+    }
+    if own.is_empty() { others } else { own }
+}
+
+/// Modules that come from a file outside the standard library, roughly: those that a user may have meant.
+fn user_modules(py: Python<'_>) -> Vec<String> {
+    let Ok(modules) = loaded(py) else { return Vec::new() };
+    let standard = py.import("sys").and_then(|sys| sys.getattr("stdlib_module_names"));
+    let is_standard = |name: &str| {
+        let top = name.split('.').next().unwrap_or(name);
+        standard.as_ref().is_ok_and(|names| names.contains(top).unwrap_or(false))
+    };
+    modules.keys().iter().map(|name| name.to_string()).filter(|name| !is_standard(name)).collect()
+}
+
+/// The closest of the names that are there, as Python's own error messages find it.
+fn suggest(py: Python<'_>, name: &str, names: &[String]) -> Option<String> {
+    let matches =
+        py.import("difflib").and_then(|difflib| difflib.call_method1("get_close_matches", (name, names, 1)));
+    let best: String = matches.ok()?.get_item(0).ok()?.extract().ok()?;
+    Some(format!("\nhint: did you mean `{best}`?"))
+}
+
+fn list(names: &[String]) -> String {
+    const MOST: usize = 12;
+    let shown: Vec<_> = names.iter().take(MOST).map(|name| format!("`{name}`")).collect();
+    let rest = names.len().saturating_sub(MOST);
+    let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+    format!("{}{more}", shown.join(", "))
+}

@@ -1,0 +1,94 @@
+//! All that knows Python: the interpreter, the user's modules, and the module `midimonster` with what stands behind it.
+//!
+//! The interpreter lock and our own locks never wait for each other: while one of ours is held, no Python code runs
+//! and no reference is let go, since either could come back here.
+
+pub mod interpreter;
+
+pub mod modules;
+pub mod sources;
+
+pub mod handlers;
+
+pub mod api;
+
+pub mod channels;
+pub mod values;
+
+pub mod output;
+pub mod quick;
+
+mod guarded;
+
+pub mod timers;
+
+pub mod sockets;
+
+pub mod cleanup;
+
+pub mod doing;
+
+pub mod errors;
+pub mod traceback;
+
+use crate::link::Outgoing;
+use channels::Channels;
+use cleanup::Cleanup;
+use errors::Errors;
+use output::Output;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use sockets::Sockets;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use timers::Timers;
+
+/// What the functions of `midimonster` act on.
+pub struct Instance {
+    pub channels: Channels,
+    pub output: Output,
+    pub timers: Timers,
+    pub sockets: Sockets,
+    pub cleanup: Cleanup,
+    pub errors: Errors,
+    pub outgoing: Outgoing,
+}
+
+/// A process is one instance.
+static INSTANCE: OnceLock<Instance> = OnceLock::new();
+
+/// This process was forked off the instance's by the script.
+static FORKED: AtomicBool = AtomicBool::new(false);
+
+/// Makes this process the instance, which it becomes once.
+pub fn become_instance(instance: Instance) -> &'static Instance {
+    INSTANCE.get_or_init(|| instance)
+}
+
+/// The instance, for a function that a script called.
+#[inline]
+pub fn instance() -> PyResult<&'static Instance> {
+    match INSTANCE.get() {
+        Some(instance) if !FORKED.load(Ordering::Relaxed) => Ok(instance),
+        Some(_) => {
+            Err(PyRuntimeError::new_err("this process was forked off an instance, it is not the instance"))
+        }
+        None => Err(PyRuntimeError::new_err("the instance has not been set up yet")),
+    }
+}
+
+/// Called in a child that the script forked: it must not write into the rings of its parent.
+#[pyfunction]
+fn forked() {
+    FORKED.store(true, Ordering::Relaxed);
+    // nobody listens to a request here
+    crate::startup::let_term_kill_child();
+}
+
+/// Ends a forked child whose script code has returned: it must not go on as a second worker on the same rings.
+#[inline]
+pub fn leave_if_forked() {
+    if FORKED.load(Ordering::Relaxed) {
+        signal_hook::low_level::exit(0);
+    }
+}

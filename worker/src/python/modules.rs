@@ -1,0 +1,206 @@
+//! Importing what the `module` options name.
+//!
+//! A name, a file name or a path: `my_handlers`, `package.module`, `my_handlers.py`, `path/to/my_handlers.py`. Files
+//! are looked for beside the file that has the option, then in the show's directory; what is not found there may
+//! still be an installed module. The import itself is always Python's own, so that packages, siblings and tracebacks
+//! are as everywhere.
+
+use super::traceback;
+use mm_shared::control::{Boot, Failure, Module};
+use pyo3::exceptions::PyModuleNotFoundError;
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+use std::path::{Path, PathBuf};
+
+/// Prepares `sys.path` and imports all modules, in order.
+pub fn import_all(py: Python<'_>, boot: &Boot) -> Result<(), Failure> {
+    prepend(py, &boot.directory).map_err(|error| failure(py, "sys.path", &error))?;
+    boot.modules.iter().try_for_each(|module| import(py, module, &boot.directory))
+}
+
+fn import(py: Python<'_>, module: &Module, show: &Path) -> Result<(), Failure> {
+    let request = Request::new(&module.text, [module.directory.as_path(), show]);
+    let outcome = match request.file() {
+        Some((root, file)) => import_file(py, &request, root, &file, show),
+        None if request.is_path => Err(Problem::Text(request.nowhere())),
+        None => import_installed(py, &request, module, show),
+    };
+    outcome.map_err(|problem| match problem {
+        Problem::Raised(error) => failure(py, &module.text, &error),
+        Problem::Text(text) => {
+            Failure { module: module.text.clone(), summary: text.clone(), traceback: text }
+        }
+    })
+}
+
+enum Problem {
+    Raised(PyErr),
+    Text(String),
+}
+
+impl From<PyErr> for Problem {
+    fn from(error: PyErr) -> Problem {
+        Problem::Raised(error)
+    }
+}
+
+/// A `module` option, taken apart.
+struct Request {
+    /// The name that the module gets in `sys.modules`.
+    name: String,
+    /// Whether the option names a file, rather than a module that may be installed.
+    is_path: bool,
+    /// Where files may be: the directory to import from, and the file without its ending.
+    places: Vec<(PathBuf, PathBuf)>,
+}
+
+impl Request {
+    fn new(text: &str, directories: [&Path; 2]) -> Request {
+        let stripped = text.strip_suffix(".py").unwrap_or(text);
+        let is_path = text.contains('/') || stripped.len() < text.len();
+        let path = if is_path { PathBuf::from(stripped) } else { text.split('.').collect() };
+        let name = if is_path { file_name(&path) } else { text.to_owned() };
+        let mut places = Vec::new();
+        for directory in directories {
+            let file = directory.join(&path);
+            let root = if is_path { file.parent().unwrap_or(directory) } else { directory };
+            let place = (root.to_owned(), file);
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
+        Request { name, is_path, places }
+    }
+
+    /// The first file that is there, with the directory to import it from.
+    fn file(&self) -> Option<(&Path, PathBuf)> {
+        self.places.iter().find_map(|(root, file)| {
+            let candidates = [with_ending(file), file.join("__init__.py")];
+            let found = candidates.into_iter().find(|candidate| candidate.is_file())?;
+            Some((root.as_path(), found))
+        })
+    }
+
+    fn nowhere(&self) -> String {
+        let places: Vec<_> =
+            self.places.iter().map(|(_, file)| format!("`{}`", with_ending(file).display())).collect();
+        let installed =
+            if self.is_path { String::new() } else { format!(", or installed as `{}`", self.name) };
+        format!("there is no module `{}`: it is not at {}{installed}", self.name, places.join(", not at "))
+    }
+}
+
+/// Imports a module from its file, which must become the module of that name.
+fn import_file(
+    py: Python<'_>,
+    request: &Request,
+    root: &Path,
+    file: &Path,
+    show: &Path,
+) -> Result<(), Problem> {
+    let name = request.name.as_str();
+    if request.is_path && (name.is_empty() || name.contains('.')) {
+        return Err(Problem::Text(format!(
+            "`{}` is no file name for a module: it holds a dot",
+            file.display()
+        )));
+    }
+    let path = search_path(py)?;
+    path.insert(0, root.as_os_str())?;
+    let imported = py.import(name);
+    // its siblings stay importable, but the show's directory comes first again
+    path.del_item(0)?;
+    add_behind(&path, root, show)?;
+    check_origin(name, &imported?, file)
+}
+
+/// Another module may have had the name already: one of the standard library, or one from another directory.
+fn check_origin(name: &str, module: &Bound<'_, PyModule>, file: &Path) -> Result<(), Problem> {
+    let origin = module.filename().map(|origin| PathBuf::from(origin.to_string())).ok();
+    let same = |origin: &PathBuf| match (origin.canonicalize(), file.canonicalize()) {
+        (Ok(origin), Ok(file)) => origin == file,
+        _ => origin == file,
+    };
+    match origin {
+        Some(origin) if same(&origin) => Ok(()),
+        other => {
+            let taken =
+                other.map_or("the interpreter itself".into(), |origin| format!("`{}`", origin.display()));
+            let text =
+                format!("`{}` cannot be imported: the name `{name}` is taken by {taken}", file.display());
+            Err(Problem::Text(format!("{text}\nhint: give the file another name")))
+        }
+    }
+}
+
+fn import_installed(py: Python<'_>, request: &Request, module: &Module, show: &Path) -> Result<(), Problem> {
+    add_behind(&search_path(py)?, &module.directory, show)?;
+    match py.import(request.name.as_str()) {
+        Ok(_) => Ok(()),
+        Err(error) if is_missing(py, &error, &request.name) => Err(Problem::Text(request.nowhere())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether it is this module that is missing, and not one that it imports.
+fn is_missing(py: Python<'_>, error: &PyErr, name: &str) -> bool {
+    let missing = || error.value(py).getattr("name").ok()?.extract::<String>().ok();
+    error.is_instance_of::<PyModuleNotFoundError>(py)
+        && missing().is_some_and(|missing| name == missing || name.starts_with(&format!("{missing}.")))
+}
+
+fn search_path(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
+    Ok(py.import("sys")?.getattr("path")?.cast_into()?)
+}
+
+fn prepend(py: Python<'_>, directory: &Path) -> PyResult<()> {
+    search_path(py)?.insert(0, directory.as_os_str())
+}
+
+/// Adds a directory to the search path, directly behind the show's.
+fn add_behind(path: &Bound<'_, PyList>, directory: &Path, show: &Path) -> PyResult<()> {
+    if directory == show || path.contains(directory.as_os_str())? {
+        return Ok(());
+    }
+    path.insert(1, directory.as_os_str())
+}
+
+fn with_ending(file: &Path) -> PathBuf {
+    let mut file = file.as_os_str().to_owned();
+    file.push(".py");
+    file.into()
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn failure(py: Python<'_>, module: &str, error: &PyErr) -> Failure {
+    let (summary, traceback) = (traceback::summary(py, error), traceback::format(py, error));
+    Failure { module: module.to_owned(), summary, traceback }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places(text: &str) -> (String, bool, Vec<String>) {
+        let request = Request::new(text, [Path::new("/inc"), Path::new("/show")]);
+        let files =
+            request.places.iter().map(|(root, file)| format!("{} {}", root.display(), file.display()));
+        (request.name.clone(), request.is_path, files.collect())
+    }
+
+    #[test]
+    fn all_spellings_of_a_module_lead_to_its_file() {
+        let plain = vec!["/inc /inc/h".to_owned(), "/show /show/h".to_owned()];
+        assert_eq!(places("h"), ("h".into(), false, plain.clone()));
+        assert_eq!(places("h.py"), ("h".into(), true, plain));
+        let deep = vec!["/inc/sub /inc/sub/h".to_owned(), "/show/sub /show/sub/h".to_owned()];
+        assert_eq!(places("sub/h.py"), ("h".into(), true, deep.clone()));
+        assert_eq!(places("sub/h"), ("h".into(), true, deep));
+        let package = vec!["/inc /inc/pkg/mod".to_owned(), "/show /show/pkg/mod".to_owned()];
+        assert_eq!(places("pkg.mod"), ("pkg.mod".into(), false, package));
+        assert_eq!(places("/abs/h.py"), ("h".into(), true, vec!["/abs /abs/h".to_owned()]));
+    }
+}

@@ -1,0 +1,217 @@
+//! `output()`: from any thread of the script into the up ring.
+//!
+//! Until the show starts, outputs are only noted, and each channel's last value is sent when it does. Afterwards an
+//! event is visible to the supervisor when `output()` returns. When the ring is full, the caller waits without the
+//! interpreter lock, so the script's other threads go on.
+
+use super::channels::{Added, Channels};
+use super::doing;
+use super::guarded::Guarded;
+use super::values::Values;
+use crate::link::{Outgoing, wait_for};
+use crate::startup::fail;
+use mm_shared::control::FromWorker;
+use mm_shared::{Activity, Doorbell, Event, Full, Mapped, Producer};
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// The instance's way out.
+pub struct Output {
+    ring: Guarded<Ring>,
+    /// Wakes the supervisor.
+    bell: Doorbell,
+    /// The supervisor rings it when it has taken events and somebody waits for space.
+    space: Doorbell,
+    outgoing: Outgoing,
+    told_full: AtomicBool,
+}
+
+struct Ring {
+    producer: Producer<Mapped>,
+    phase: Phase,
+    /// How many threads wait for space.
+    waiting: usize,
+}
+
+/// What becomes of an output.
+enum Phase {
+    /// Noted, to be sent when the show starts.
+    Loading(BTreeSet<u32>),
+    /// Sent.
+    Serving,
+    /// Remembered only: the instance is stopping.
+    Stopping,
+}
+
+/// What became of one event.
+enum Pushed {
+    Done,
+    /// The ring is full; the supervisor rings `space` when that changes.
+    Wait,
+}
+
+impl Output {
+    /// The way out through `producer`.
+    pub fn new(producer: Producer<Mapped>, bell: Doorbell, space: Doorbell, outgoing: Outgoing) -> Output {
+        let ring = Ring { producer, phase: Phase::Loading(BTreeSet::new()), waiting: 0 };
+        Output { ring: Guarded::new(ring), bell, space, outgoing, told_full: AtomicBool::new(false) }
+    }
+
+    /// Sends a value on the channel of that name, which is added when it is unknown.
+    pub fn send(&self, channels: &Channels, name: &Bound<'_, PyString>, value: f64) -> PyResult<()> {
+        let number = match channels.number(name)? {
+            Some(number) => number,
+            None => match self.add(channels, name)? {
+                Some(number) => number,
+                None => return Ok(()),
+            },
+        };
+        self.send_on(name.py(), channels, number, value);
+        Ok(())
+    }
+
+    /// Sends a value on the channel of that number.
+    #[inline]
+    pub fn send_on(&self, py: Python<'_>, channels: &Channels, number: u32, value: f64) {
+        channels.values().set_output(number, value);
+        self.transmit(py, Event { channel: number, value });
+    }
+
+    /// Whether the script has set this channel while its modules were imported.
+    pub fn is_set(&self, py: Python<'_>, number: u32) -> bool {
+        let is_set =
+            |ring: &mut Ring| matches!(&ring.phase, Phase::Loading(numbers) if numbers.contains(&number));
+        self.ring.with(py, is_set)
+    }
+
+    /// The show starts: sends the last value of each channel that was set while the modules were imported.
+    pub fn start(&self, py: Python<'_>, values: &Values) {
+        let loading = self.ring.with(py, |ring| std::mem::replace(&mut ring.phase, Phase::Serving));
+        if let Phase::Loading(numbers) = loading {
+            for number in numbers {
+                self.transmit(py, Event { channel: number, value: values.output(number) });
+            }
+        }
+    }
+
+    /// Tells the supervisor on which CPU this process runs.
+    pub fn note_cpu(&self, py: Python<'_>, cpu: u32) {
+        self.ring.with(py, |ring| ring.producer.note_cpu(cpu));
+    }
+
+    /// From now on nothing is sent. Waits, for a moment, until no thread is inside: one that came back from here
+    /// while the interpreter ends would be torn down in the middle of our code.
+    pub fn stop(&self, py: Python<'_>) {
+        self.ring.with(py, |ring| ring.phase = Phase::Stopping);
+        for _ in 0..100 {
+            if self.ring.with(py, |ring| ring.waiting) == 0 {
+                return;
+            }
+            self.space.ring();
+            py.detach(|| std::thread::sleep(Duration::from_millis(5)));
+        }
+    }
+
+    /// The number of a name that was not known a moment ago; `None` when there are too many.
+    pub fn add(&self, channels: &Channels, name: &Bound<'_, PyString>) -> PyResult<Option<u32>> {
+        match channels.add(name)? {
+            Added::Known(number) => Ok(Some(number)),
+            Added::New { number, name } => {
+                self.outgoing.send(FromWorker::Channel { number, name });
+                Ok(Some(number))
+            }
+            Added::Full => {
+                if !self.told_full.swap(true, Ordering::Relaxed) {
+                    let text =
+                        format!("the script sends on too many names; `{name}` and others are not remembered");
+                    self.outgoing.offer(FromWorker::Warning(text));
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    #[inline]
+    fn transmit(&self, py: Python<'_>, event: Event) {
+        if let Pushed::Wait = self.ring.with(py, |ring| self.try_push(ring, event, false)) {
+            self.push_when_there_is_space(py, event);
+        }
+    }
+
+    /// `waited` says that the caller is counted as waiting; when the event is on its way it no longer is.
+    #[inline]
+    fn try_push(&self, ring: &mut Ring, event: Event, waited: bool) -> Pushed {
+        ring.waiting -= usize::from(waited);
+        match &mut ring.phase {
+            Phase::Serving => {}
+            Phase::Stopping => return Pushed::Done,
+            Phase::Loading(numbers) => {
+                numbers.insert(event.channel);
+                return Pushed::Done;
+            }
+        }
+        if ring.producer.push(event).is_err() && !ring.make_room(event, &self.space) {
+            ring.waiting += 1;
+            return Pushed::Wait;
+        }
+        if ring.producer.publish() {
+            self.bell.ring();
+        }
+        Pushed::Done
+    }
+
+    #[cold]
+    fn push_when_there_is_space(&self, py: Python<'_>, event: Event) {
+        let before = doing::enter(Activity::Sending, event.channel);
+        loop {
+            py.detach(|| wait_for(&self.space));
+            if let Pushed::Done = self.ring.with(py, |ring| self.try_push(ring, event, true)) {
+                break;
+            }
+        }
+        doing::go_back(before);
+    }
+}
+
+impl Ring {
+    /// Finds a slot for the event, or else asks to be told when there is one.
+    #[cold]
+    fn make_room(&mut self, event: Event, space: &Doorbell) -> bool {
+        loop {
+            self.reclaim();
+            if self.push(event).is_ok() {
+                self.pass_on(space);
+                return true;
+            }
+            // a new epoch each time: the supervisor rings once for each, and that ring may be an earlier waiter's
+            self.producer.end_wait();
+            space.clear();
+            if self.producer.prepare_wait() {
+                return false;
+            }
+        }
+    }
+
+    /// There was space. Others who wait for some look again: the ring that was meant for them may be the one that
+    /// was cleared here.
+    fn pass_on(&mut self, space: &Doorbell) {
+        if self.waiting == 0 {
+            self.producer.end_wait();
+        } else {
+            space.ring();
+        }
+    }
+
+    fn push(&mut self, event: Event) -> Result<(), Full> {
+        self.producer.push(event)
+    }
+
+    fn reclaim(&mut self) {
+        if let Err(violation) = self.producer.reclaim() {
+            fail(&violation.into());
+        }
+    }
+}

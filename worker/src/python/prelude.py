@@ -1,0 +1,38 @@
+# Runs once when the interpreter has started, before anything of the user's.
+import _signal
+import faulthandler
+import io
+import os
+import sys
+
+
+def line_by_line(stream, errors):
+    """What is printed is seen at once, and a line goes out in one piece. (The interpreter itself is set up without
+    buffers, since that is what makes the C library's stdout unbuffered too.)"""
+    if stream is None:
+        return None
+    encoding, raw = stream.encoding, stream.detach()
+    buffer = io.BufferedWriter(getattr(raw, "raw", raw))
+    wrapper = io.TextIOWrapper(buffer, encoding=encoding, errors=errors, line_buffering=True)
+    wrapper.mode = "w"
+    return wrapper
+
+
+if sys.stdout is not None:
+    sys.stdout = sys.__stdout__ = line_by_line(sys.stdout, sys.stdout.errors)
+if sys.stderr is not None:
+    sys.stderr = sys.__stderr__ = line_by_line(sys.stderr, "backslashreplace")
+
+# a thread that computes hands the interpreter lock over within half a millisecond
+sys.setswitchinterval(0.0005)
+
+# The stacks of all threads go to standard error when the process crashes, and when it is asked for them because it
+# hangs. Neither needs the interpreter lock.
+faulthandler.enable(file=2, all_threads=True)
+faulthandler.register(stack_signal, file=2, all_threads=True, chain=False)
+
+# signals that the script handles wake the main loop
+_signal.set_wakeup_fd(wakeup_fd, warn_on_full_buffer=False)
+
+# a child made by fork has our memory, but it is not the instance
+os.register_at_fork(after_in_child=forked)

@@ -1,0 +1,59 @@
+//! Which files a script was loaded from, so that a change of any of them can be noticed.
+//!
+//! Those are the files of all loaded modules that lie below the show's directory, or below a directory that a module was
+//! looked for in, but for packages that are installed there (a virtual environment beside the show).
+
+use mm_shared::control::Boot;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use std::path::{Path, PathBuf};
+
+/// More files than this are not told of.
+const MOST: usize = 1024;
+
+/// The folders that installed packages are in.
+const INSTALLED: [&str; 2] = ["site-packages", "dist-packages"];
+
+/// The files of the script's own modules, as far as they are known; an import that failed has loaded some of them.
+pub fn of_script(py: Python<'_>, boot: &Boot) -> Vec<PathBuf> {
+    let Ok(modules) = loaded(py) else { return Vec::new() };
+    let roots: Vec<&Path> = boot
+        .modules
+        .iter()
+        .map(|module| module.directory.as_path())
+        .chain([boot.directory.as_path()])
+        .collect();
+    // what cannot be read is passed over: other threads may still be importing
+    let file = |module: Bound<'_, PyAny>| module.getattr("__file__").ok()?.extract::<PathBuf>().ok();
+    let files = modules.values().into_iter().filter_map(file);
+    files.filter(|file| is_own(file, &roots)).take(MOST).collect()
+}
+
+fn loaded(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let modules = py.import("sys")?.getattr("modules")?.cast_into::<PyDict>()?;
+    modules.copy()
+}
+
+fn is_own(file: &Path, roots: &[&Path]) -> bool {
+    let installed = |part: std::path::Component<'_>| INSTALLED.iter().any(|name| part.as_os_str() == *name);
+    roots.iter().any(|root| file.starts_with(root)) && !file.components().any(installed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_below_the_show_are_its_own_unless_they_are_installed_packages() {
+        let roots = [Path::new("/show"), Path::new("/more")];
+        for (file, own) in [
+            ("/show/a.py", true),
+            ("/more/deep/b.py", true),
+            ("/usr/lib/python3.11/os.py", false),
+            ("/showcase/a.py", false),
+            ("/show/venv/lib/python3.11/site-packages/numpy/__init__.py", false),
+        ] {
+            assert_eq!(is_own(Path::new(file), &roots), own, "{file}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Exceptions as text: whole tracebacks as Python prints them, and one line for those who are in a hurry.
+
+use pyo3::exceptions::PySyntaxError;
+use pyo3::prelude::*;
+use pyo3::types::PyTraceback;
+
+/// A traceback is cut to this many bytes in the middle: both ends say the most.
+const LONGEST: usize = 32 * 1024;
+
+/// The whole traceback, as the interpreter would print it.
+pub fn format(py: Python<'_>, error: &PyErr) -> String {
+    let text = with_python(py, error).unwrap_or_else(|_| without_python(py, error));
+    cut(text.trim_end().to_owned())
+}
+
+/// The exception in one line, with the file and line that raised it.
+pub fn summary(py: Python<'_>, error: &PyErr) -> String {
+    let what = what(py, error);
+    match place(py, error) {
+        Some((file, line)) => format!("`{file}`, line {line}: {what}"),
+        None => what,
+    }
+}
+
+/// Python's own formatting knows chains, groups, notes and syntax errors. Its module is imported when the first
+/// exception needs it.
+fn with_python(py: Python<'_>, error: &PyErr) -> PyResult<String> {
+    // the traceback apart from its exception: up to 3.11 only that one is without the importer's own frames
+    let exception = (error.get_type(py), error.value(py), error.traceback(py));
+    let lines = py.import("traceback")?.call_method1("format_exception", exception)?;
+    lines.try_iter()?.map(|line| line?.extract::<String>()).collect()
+}
+
+/// For a script that broke even that.
+fn without_python(py: Python<'_>, error: &PyErr) -> String {
+    let frames = error.traceback(py).and_then(|traceback| traceback.format().ok()).unwrap_or_default();
+    format!("{frames}{}", what(py, error))
+}
+
+fn what(py: Python<'_>, error: &PyErr) -> String {
+    let kind = error.get_type(py).qualname().map_or_else(|_| "exception".into(), |name| name.to_string());
+    let value = error.value(py);
+    let message = if error.is_instance_of::<PySyntaxError>(py) {
+        value.getattr("msg")
+    } else {
+        Ok(value.clone().into_any())
+    };
+    let message =
+        message.and_then(|message| Ok(message.str()?.to_string_lossy().into_owned())).unwrap_or_default();
+    match message.lines().next() {
+        Some(line) => format!("{kind}: {}", cut(line.to_owned())),
+        None => kind,
+    }
+}
+
+/// Where it was raised: a syntax error says so itself, for others it is the innermost frame.
+fn place(py: Python<'_>, error: &PyErr) -> Option<(String, u32)> {
+    if error.is_instance_of::<PySyntaxError>(py) {
+        let value = error.value(py);
+        let file = value.getattr("filename").ok()?.extract().ok()?;
+        return Some((file, value.getattr("lineno").ok()?.extract().ok()?));
+    }
+    innermost(error.traceback(py)?).ok()
+}
+
+fn innermost(traceback: Bound<'_, PyTraceback>) -> PyResult<(String, u32)> {
+    let mut entry = traceback.into_any();
+    loop {
+        let next = entry.getattr("tb_next")?;
+        if next.is_none() {
+            break;
+        }
+        entry = next;
+    }
+    let file = entry.getattr("tb_frame")?.getattr("f_code")?.getattr("co_filename")?.extract()?;
+    Ok((file, entry.getattr("tb_lineno")?.extract()?))
+}
+
+fn cut(text: String) -> String {
+    if text.len() <= LONGEST {
+        return text;
+    }
+    let (head, tail) =
+        (text.floor_char_boundary(LONGEST / 2), text.ceil_char_boundary(text.len() - LONGEST / 2));
+    format!("{}\n[… {} bytes …]\n{}", &text[..head], tail - head, &text[tail..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_keeps_its_ends() {
+        let text = cut(format!("start{}end", "ä".repeat(LONGEST)));
+        assert!(text.len() < LONGEST + 100);
+        assert!(text.starts_with("start") && text.ends_with("end"));
+    }
+}

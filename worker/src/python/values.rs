@@ -1,0 +1,83 @@
+//! The last input and output value of every channel.
+//!
+//! Any thread of the script may read them at any time, so they are atomics. The table grows in blocks, so that a
+//! value never moves and reading one takes no lock.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Channels of a block that is added while the instance runs.
+const BLOCK: usize = 1024;
+
+/// Input and output values by channel number.
+pub struct Values {
+    first: Box<[Slot]>,
+    more: Box<[OnceLock<Box<[Slot]>>]>,
+}
+
+/// The two values of a channel, as the bits of an `f64`.
+#[derive(Default)]
+struct Slot {
+    input: AtomicU64,
+    output: AtomicU64,
+}
+
+impl Values {
+    /// A table for the channels of the boot message, with room for `extra` more.
+    pub fn new(channels: impl Iterator<Item = (f64, f64)>, extra: u32) -> Values {
+        let slot = |(input, output): (f64, f64)| Slot {
+            input: AtomicU64::new(input.to_bits()),
+            output: AtomicU64::new(output.to_bits()),
+        };
+        let blocks = (extra as usize).div_ceil(BLOCK);
+        Values { first: channels.map(slot).collect(), more: (0..blocks).map(|_| OnceLock::new()).collect() }
+    }
+
+    /// Last value that the channel's handler was done with; 0.0 for a number without channel.
+    pub fn input(&self, number: u32) -> f64 {
+        self.slot(number).map_or(0.0, |slot| f64::from_bits(slot.input.load(Ordering::Relaxed)))
+    }
+
+    /// Last value that the script sent.
+    pub fn output(&self, number: u32) -> f64 {
+        self.slot(number).map_or(0.0, |slot| f64::from_bits(slot.output.load(Ordering::Relaxed)))
+    }
+
+    /// Remembers an input value.
+    pub fn set_input(&self, number: u32, value: f64) {
+        if let Some(slot) = self.slot(number) {
+            slot.input.store(value.to_bits(), Ordering::Relaxed);
+        }
+    }
+
+    /// Remembers an output value.
+    pub fn set_output(&self, number: u32, value: f64) {
+        if let Some(slot) = self.slot(number) {
+            slot.output.store(value.to_bits(), Ordering::Relaxed);
+        }
+    }
+
+    fn slot(&self, number: u32) -> Option<&Slot> {
+        let number = number as usize;
+        self.first.get(number).or_else(|| {
+            let beyond = number - self.first.len();
+            let block = self.more.get(beyond / BLOCK)?;
+            block.get_or_init(|| (0..BLOCK).map(|_| Slot::default()).collect()).get(beyond % BLOCK)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_beyond_the_boot_channels_are_kept_up_to_the_bound() {
+        let values = Values::new([(0.25, 0.5)].into_iter(), 2000);
+        values.set_output(1999, 0.75);
+        assert_eq!((values.input(0), values.output(0)), (0.25, 0.5));
+        assert_eq!((values.output(1999), values.input(1999)), (0.75, 0.0));
+        values.set_output(1_000_000, 1.0);
+        assert_eq!(values.output(1_000_000), 0.0);
+    }
+}

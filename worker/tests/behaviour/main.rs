@@ -1,0 +1,13 @@
+//! The real binary, driven as the supervisor drives it. One file for each thing that a script can rely on.
+
+mod rig;
+
+mod channels;
+mod faults;
+mod handlers;
+mod intervals;
+mod life;
+mod modules;
+mod outputs;
+mod sockets;
+mod threads;
