@@ -1,0 +1,90 @@
+//! `loopback`: an event that goes in on a channel comes out on the same channel.
+//!
+//! It has no options (those a show sets are ignored), no port and nothing to encode, so this file is all of it.
+//! A mapping can turn a loopback into a loop; bounding the work of one step is the router's affair.
+
+use super::{Backend, Inlet, InstanceNo, Numbered, OpenError, Plan, Watch};
+use std::time::Instant;
+
+/// One plan for each instance, so that a reload can replace a single one.
+pub fn plan(instances: &[Numbered<'_>]) -> Vec<Box<dyn Plan>> {
+    instances.iter().map(|numbered| Box::new(Loopback { no: numbered.no }) as Box<dyn Plan>).collect()
+}
+
+/// An instance, which is its own plan: there is nothing to open.
+#[derive(Debug, Clone, Copy)]
+struct Loopback {
+    no: InstanceNo,
+}
+
+impl Plan for Loopback {
+    fn instances(&self) -> Vec<InstanceNo> {
+        vec![self.no]
+    }
+
+    fn open(&self) -> Result<Box<dyn Backend>, OpenError> {
+        Ok(Box::new(*self))
+    }
+}
+
+impl Backend for Loopback {
+    fn watches(&self) -> Vec<Watch<'_>> {
+        Vec::new()
+    }
+
+    fn receive(&mut self, _token: u32, _inlet: &mut Inlet) {}
+
+    fn handle(&mut self, instance: InstanceNo, channel: u32, value: f64, inlet: &mut Inlet) {
+        inlet.push(instance, channel, value);
+    }
+
+    fn flush(&mut self) {}
+
+    fn renumber(&mut self, number: &dyn Fn(InstanceNo) -> InstanceNo) {
+        self.no = number(self.no);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    fn tick(&mut self, _now: Instant, _inlet: &mut Inlet) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backends::Incoming;
+    use mm_config::{FileId, Instance, Kind, Setting, Span, Spanned};
+    use std::path::PathBuf;
+
+    fn instance() -> Instance {
+        let span = Span { file: FileId(0), start: 0, end: 0 };
+        let spanned = |text: &str| Spanned { value: text.to_string(), span };
+        let ignored = Setting { key: spanned("any"), value: spanned("thing"), directory: PathBuf::new() };
+        let (settings, channels) = (vec![ignored], Vec::new());
+        Instance { name: "loop".into(), kind: Kind::Loopback, settings, channels, span }
+    }
+
+    #[test]
+    fn what_goes_in_on_a_channel_comes_out_on_the_same_channel_in_order() {
+        let no = InstanceNo(4);
+        let instance = instance();
+        let mut plans = plan(&[Numbered { no, instance: &instance }]);
+        assert_eq!(plans.len(), 1);
+        let plan = plans.remove(0);
+        assert_eq!(plan.instances(), [no]);
+        let mut backend = plan.open().expect("there is nothing to open");
+        let mut inlet = Inlet::default();
+
+        for (channel, value) in [(0, 0.25), (7, 1.0), (0, 0.25)] {
+            backend.handle(no, channel, value, &mut inlet);
+        }
+        backend.flush();
+
+        let out: Vec<_> = inlet.drain().collect();
+        let event = |channel, value| Incoming { instance: no, channel, value };
+        assert_eq!(out, [event(0, 0.25), event(7, 1.0), event(0, 0.25)]);
+        assert!(backend.watches().is_empty() && backend.deadline().is_none());
+    }
+}

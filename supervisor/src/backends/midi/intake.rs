@@ -1,0 +1,115 @@
+//! Messages that came in: to events of the channels that the show has, and with `detect` to the log.
+
+use super::arrivals::{Arrival, Arrivals, Counts};
+use super::channel::Address;
+use super::codec::{Reading, read, serves_parameters};
+use super::options::Slots;
+use super::parameters::Parameters;
+use crate::backends::tally::Tally;
+use crate::backends::{Inlet, InstanceNo};
+use std::time::{Duration, Instant};
+
+/// Messages that one call takes in, so that a flood leaves time for the others.
+const BATCH: usize = 1024;
+
+/// How often losses are looked for while messages come in.
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The receiving side of an instance.
+#[derive(Debug)]
+pub struct Intake {
+    no: InstanceNo,
+    name: String,
+    arrivals: Arrivals,
+    parameters: Parameters,
+    detect: Option<Tally>,
+    /// When the latest message arrived.
+    latest: Option<Instant>,
+    /// What was said of these counts, and when to look at them again.
+    said: Counts,
+    look: Option<Instant>,
+}
+
+impl Intake {
+    pub fn new(no: InstanceNo, name: String, detect: bool, arrivals: Arrivals) -> Self {
+        let detect = detect.then(|| Tally::new(50, SECOND));
+        let (parameters, said) = (Parameters::default(), Counts::default());
+        Self { no, name, arrivals, parameters, detect, latest: None, said, look: None }
+    }
+
+    pub fn arrivals(&self) -> &Arrivals {
+        &self.arrivals
+    }
+
+    /// Turns what waits into events.
+    pub fn receive(&mut self, slots: &Slots, inlet: &mut Inlet) {
+        let Self { no, name, arrivals, parameters, detect, latest, look, .. } = self;
+        arrivals.take(BATCH, |Arrival { at, message }| {
+            *latest = Some(at);
+            look.get_or_insert(at + SECOND);
+            for Reading { address, raw } in read(message, parameters) {
+                if let Some(shown) = detect.as_mut().filter(|_| !serves_parameters(address)) {
+                    show(shown, name, address, raw, at);
+                }
+                let value = address.kind.value(raw);
+                slots.listeners(address).iter().for_each(|channel| inlet.push(*no, *channel, value));
+            }
+        });
+    }
+
+    pub fn renumber(&mut self, number: &dyn Fn(InstanceNo) -> InstanceNo) {
+        self.no = number(self.no);
+    }
+
+    /// Messages that were lost for want of space, and bytes that were no messages.
+    pub fn errors(&self) -> u64 {
+        let Counts { lost, stray, .. } = self.arrivals.counts();
+        lost + stray
+    }
+
+    pub fn deadline(&self) -> Option<Instant> {
+        let detect = self.detect.as_ref().and_then(Tally::deadline);
+        [self.look, detect].into_iter().flatten().min()
+    }
+
+    /// Says what was lost.
+    pub fn tick(&mut self, now: Instant) {
+        let name = &self.name;
+        if let Some(count) = self.detect.as_mut().and_then(|detect| detect.settle(now)) {
+            tracing::info!(instance = %name, "detect: {count} more messages not shown");
+        }
+        if self.look.is_none_or(|look| now < look) {
+            return;
+        }
+        self.look = None;
+        let counts = self.arrivals.counts();
+        let more = |now: u64, before: u64| Some(now - before).filter(|count| *count > 0);
+        if let Some(lost) = more(counts.lost, self.said.lost) {
+            tracing::warn!(instance = %name, "{lost} messages came in faster than they could be taken in, and are lost");
+        }
+        if let Some(stray) = more(counts.stray, self.said.stray) {
+            tracing::warn!(instance = %name, "{stray} bytes came in that belong to no message");
+        }
+        if let Some(exclusive) = more(counts.exclusive, self.said.exclusive) {
+            tracing::debug!(instance = %name, "{exclusive} system-exclusive messages ignored");
+        }
+        self.said = counts;
+    }
+
+    /// What came in so far, for people.
+    pub fn state(&self) -> Option<String> {
+        let latest = self.latest.map(|at| format!("latest message {:.1} s ago", at.elapsed().as_secs_f64()));
+        let exclusive = Some(self.arrivals.counts().exclusive).filter(|count| *count > 0);
+        let exclusive = exclusive.map(|count| format!("{count} system-exclusive messages ignored"));
+        let parts: Vec<_> = latest.into_iter().chain(exclusive).collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
+}
+
+/// Shows a reading as a show names it, for pasting into `[map]`.
+fn show(shown: &mut Tally, name: &str, address: Address, raw: u16, at: Instant) {
+    if shown.add(at) {
+        let value = address.kind.value(raw);
+        tracing::info!(instance = %name, "detect: {name}.{address} = {value:.4} ({raw} of {})", address.kind.top_value());
+    }
+}

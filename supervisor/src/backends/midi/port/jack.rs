@@ -1,0 +1,250 @@
+//! JACK.
+//!
+//! A third client of our own, beside midir's two, connects ports and counts JACK's periods. The count tells whether
+//! the server still works, and whether what was handed to midir has left: between two periods midir keeps 2047
+//! messages and corrupts its stream with one more.
+
+use super::super::arrivals::Post;
+use super::{Device, Direction, Names, Opened, Outlet, Sending, System};
+use jack::{
+    AsyncClient, Client, ClientOptions, Control, Error, LoggerType, NotificationHandler, PortFlags, PortId,
+    ProcessHandler, ProcessScope, set_logger,
+};
+use midir::os::unix::{VirtualInput, VirtualOutput};
+use midir::{MidiInput, MidiInputConnection, MidiOutput, MidiOutputConnection};
+use mm_shared::Doorbell;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+const MIDI: &str = "8 bit raw midi";
+
+/// No period for this long: the server is gone. The longest period is a fifth of a second.
+const STANDSTILL: Duration = Duration::from_secs(1);
+
+/// Messages that midir may hold: well below what it has space for.
+const MOST_HELD: u32 = 1500;
+
+/// Opens the ports of an instance.
+///
+/// # Errors
+///
+/// What is missing, for people.
+pub fn open(names: &Names, post: Post) -> Result<Opened, String> {
+    // the library prints what fails; for the whole process it can be told not to
+    set_logger(LoggerType::None);
+    let (client, _) = Client::new(&names.client("watch"), ClientOptions::NO_START_SERVER)
+        .map_err(|_| "no JACK server runs".to_owned())?;
+    let periods = Periods::default();
+    let changed = Arc::new(Doorbell::new().map_err(|error| error.to_string())?);
+    let client = client
+        .activate_async(Changes(Arc::clone(&changed)), periods.clone())
+        .map_err(|error| error.to_string())?;
+    let (receiver, sender) = (names.client("in"), names.client("out"));
+    let before = all_ports(client.as_client());
+    let connection = open_input(&receiver, &names.port(), post)?;
+    let outlet = open_output(&sender, &names.port())?;
+    let after = all_ports(client.as_client());
+    let find = |client: &str| {
+        let new = after.iter().find(|port| port.starts_with(client) && !before.contains(port));
+        new.cloned().ok_or_else(|| format!("the port of `{client}` is not there"))
+    };
+    let ports = [find(&receiver)?, find(&sender)?];
+    let outlet = JackOutlet { connection: outlet, held: Held::default(), periods: periods.clone() };
+    let seen = (periods.count(), Instant::now());
+    let system = Jack { _connection: connection, ports, client, changed, periods, seen };
+    Ok(Opened { system: Box::new(system), outlet: Box::new(outlet) })
+}
+
+fn all_ports(client: &Client) -> Vec<String> {
+    client.ports(None, Some(MIDI), PortFlags::empty())
+}
+
+fn open_input(client: &str, port: &str, mut post: Post) -> Result<MidiInputConnection<()>, String> {
+    let input = MidiInput::new(client).map_err(|error| error.to_string())?;
+    let receive = move |_time: u64, bytes: &[u8], (): &mut ()| post.receive(bytes);
+    input.create_virtual(port, receive, ()).map_err(|error| error.to_string())
+}
+
+fn open_output(client: &str, port: &str) -> Result<MidiOutputConnection, String> {
+    let output = MidiOutput::new(client).map_err(|error| error.to_string())?;
+    output.create_virtual(port).map_err(|error| error.to_string())
+}
+
+/// Counts periods.
+#[derive(Debug, Clone, Default)]
+struct Periods(Arc<AtomicU64>);
+
+impl Periods {
+    fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl ProcessHandler for Periods {
+    fn process(&mut self, _client: &Client, _scope: &ProcessScope) -> Control {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Control::Continue
+    }
+}
+
+/// Rings when ports come and go.
+struct Changes(Arc<Doorbell>);
+
+impl NotificationHandler for Changes {
+    fn port_registration(&mut self, _client: &Client, _port: PortId, _is_there: bool) {
+        self.0.ring();
+    }
+}
+
+struct Jack {
+    _connection: MidiInputConnection<()>,
+    /// The one that receives and the one that sends, by their full names.
+    ports: [String; 2],
+    client: AsyncClient<Changes, Periods>,
+    changed: Arc<Doorbell>,
+    periods: Periods,
+    /// The count of periods, and when it was seen to change.
+    seen: (u64, Instant),
+}
+
+impl Jack {
+    fn port(&self, direction: Direction) -> &str {
+        &self.ports[direction as usize]
+    }
+
+    fn device(&self, key: String) -> Device {
+        let client = self.client.as_client();
+        let aliases = client.port_by_name(&key).and_then(|port| port.aliases().ok()).unwrap_or_default();
+        let short = key.split_once(':').map(|(_, port)| port.to_owned());
+        let mut names: Vec<_> = [key.clone()].into_iter().chain(aliases).chain(short).collect();
+        names.iter_mut().for_each(|name| *name = without_number(name));
+        Device { key, names }
+    }
+}
+
+/// Bridges from ALSA put its client's number into the name: `Launchpad [20] (capture): …`.
+fn without_number(name: &str) -> String {
+    let number = name.split_once(" [").and_then(|(before, rest)| Some((before, rest.split_once(']')?)));
+    match number {
+        Some((before, (digits, after))) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            format!("{before}{after}")
+        }
+        _ => name.to_owned(),
+    }
+}
+
+impl System for Jack {
+    fn devices(&self, direction: Direction) -> Vec<Device> {
+        let flags = match direction {
+            Direction::In => PortFlags::IS_OUTPUT,
+            Direction::Out => PortFlags::IS_INPUT,
+        };
+        let ports = self.client.as_client().ports(None, Some(MIDI), flags);
+        let others = ports.into_iter().filter(|port| !self.ports.contains(port));
+        others.map(|port| self.device(port)).collect()
+    }
+
+    fn is_connected(&self, direction: Direction, device: &Device) -> bool {
+        let own = self.client.as_client().port_by_name(self.port(direction));
+        own.is_some_and(|own| own.is_connected_to(&device.key).unwrap_or(false))
+    }
+
+    fn connect(&self, direction: Direction, device: &Device) -> Result<(), String> {
+        let (own, other) = (self.port(direction), device.key.as_str());
+        let (from, to) = if direction == Direction::In { (other, own) } else { (own, other) };
+        match self.client.as_client().connect_ports_by_name(from, to) {
+            Ok(()) | Err(Error::PortAlreadyConnected(..)) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    fn is_alive(&mut self) -> bool {
+        let count = self.periods.count();
+        if count != self.seen.0 {
+            self.seen = (count, Instant::now());
+            let ports = all_ports(self.client.as_client());
+            return self.ports.iter().all(|own| ports.contains(own));
+        }
+        self.seen.1.elapsed() < STANDSTILL
+    }
+
+    fn wait(&mut self, bell: &Doorbell, timeout: Duration) {
+        let readable = |bell| PollFd::new(bell, PollFlags::POLLIN);
+        let mut descriptors = [readable(bell.as_fd()), readable(self.changed.as_fd())];
+        let _ = poll(&mut descriptors, PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX));
+        self.changed.clear();
+    }
+}
+
+struct JackOutlet {
+    connection: MidiOutputConnection,
+    held: Held,
+    periods: Periods,
+}
+
+/// How many messages may not have left yet. Pure.
+#[derive(Debug, Default)]
+struct Held {
+    period: u64,
+    in_period: u32,
+    in_the_one_before: u32,
+}
+
+impl Held {
+    /// What was handed over two periods ago has left in the one between.
+    fn count(&mut self, period: u64) -> u32 {
+        match period.saturating_sub(self.period) {
+            0 => {}
+            1 => self.in_the_one_before = std::mem::take(&mut self.in_period),
+            _ => (self.in_the_one_before, self.in_period) = (0, 0),
+        }
+        self.period = period;
+        self.in_the_one_before + self.in_period
+    }
+}
+
+impl Outlet for JackOutlet {
+    fn send(&mut self, message: &[u8]) -> Sending {
+        if self.held.count(self.periods.count()) >= MOST_HELD {
+            return Sending::Busy;
+        }
+        match self.connection.send(message) {
+            Ok(()) => {
+                self.held.in_period += 1;
+                Sending::Done
+            }
+            Err(error) => Sending::Failed(error.to_string()),
+        }
+    }
+
+    fn is_drained(&mut self) -> bool {
+        self.held.count(self.periods.count()) == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Held, without_number};
+
+    #[test]
+    fn what_was_handed_over_has_left_two_periods_later() {
+        let mut held = Held::default();
+        assert_eq!(held.count(7), 0);
+        held.in_period += 3;
+        assert_eq!(held.count(7), 3);
+        assert_eq!(held.count(8), 3);
+        held.in_period += 2;
+        assert_eq!(held.count(9), 2);
+        assert_eq!(held.count(11), 0);
+    }
+
+    #[test]
+    fn the_numbers_of_bridges_are_no_part_of_a_name() {
+        assert_eq!(without_number("a2j:Pad [20] (capture): Pad MIDI 1"), "a2j:Pad (capture): Pad MIDI 1");
+        assert_eq!(without_number("system:midi_capture_1"), "system:midi_capture_1");
+        assert_eq!(without_number("odd [x] ["), "odd [x] [");
+    }
+}

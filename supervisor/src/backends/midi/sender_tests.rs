@@ -1,0 +1,192 @@
+//! The thread that sends, to a port made for the test.
+
+use super::{Sender, Shared, Word};
+use crate::backends::midi::channel::{Address, Kind};
+use crate::backends::midi::outbox::{Outbox, Value};
+use crate::backends::midi::port::{Outlet, Sending};
+use crossbeam_queue::ArrayQueue;
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, Sender as Mailbox, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+/// No test takes this long when all is well.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Port {
+    sent: Mailbox<Vec<u8>>,
+    /// What the next tries come to; then all are done.
+    outcomes: Arc<Mutex<VecDeque<Sending>>>,
+}
+
+impl Outlet for Port {
+    fn send(&mut self, message: &[u8]) -> Sending {
+        let outcome = self.outcomes.lock().unwrap().pop_front().unwrap_or(Sending::Done);
+        if outcome == Sending::Done {
+            let _ = self.sent.send(message.to_vec());
+        }
+        outcome
+    }
+
+    fn is_drained(&mut self) -> bool {
+        true
+    }
+}
+
+struct Rig {
+    outbox: Outbox,
+    words: Mailbox<Word>,
+    shared: Arc<Shared>,
+    done: Receiver<()>,
+    sent: Receiver<Vec<u8>>,
+    sender: Mailbox<Vec<u8>>,
+    outcomes: Arc<Mutex<VecDeque<Sending>>>,
+}
+
+impl Rig {
+    /// With the controllers 0 to 9, and a parameter as the last.
+    fn new() -> Self {
+        let cc = (0..10).map(|number| Address { channel: 0, kind: Kind::Cc, number });
+        let nrpn = Address { channel: 0, kind: Kind::Nrpn, number: 900 };
+        let addresses: Vec<_> = cc.chain([nrpn]).collect();
+        let queue = Arc::new(ArrayQueue::new(8192));
+        let (words, heard) = channel();
+        let (done, is_done) = channel();
+        let (sender, sent) = channel();
+        let shared = Arc::new(Shared::default());
+        let slots = addresses.len();
+        let work = Sender {
+            name: "test".into(),
+            addresses,
+            deselect: true,
+            rate: 16_000,
+            queue: Arc::clone(&queue),
+            words: heard,
+            shared: Arc::clone(&shared),
+            done,
+        };
+        let thread = thread::spawn(move || work.run());
+        let outbox = Outbox::new(queue, slots, thread.thread().clone());
+        Self { outbox, words, shared, done: is_done, sent, sender, outcomes: Arc::default() }
+    }
+
+    fn open(&mut self) {
+        let port = Port { sent: self.sender.clone(), outcomes: Arc::clone(&self.outcomes) };
+        self.tell(Word::Outlet(Box::new(port)));
+    }
+
+    fn tell(&mut self, word: Word) {
+        self.words.send(word).unwrap();
+        self.outbox.sender().unpark();
+    }
+
+    fn set(&mut self, slot: u32, raw: u16) {
+        self.outbox.set(Value { slot, raw });
+        self.outbox.flush();
+    }
+
+    fn next(&self) -> Vec<u8> {
+        self.sent.recv_timeout(PATIENCE).expect("a message")
+    }
+
+    fn next_values(&self, count: usize) -> Vec<(u8, u8)> {
+        (0..count).map(|_| self.next()).map(|message| (message[1], message[2])).collect()
+    }
+
+    fn end(self) -> Vec<Vec<u8>> {
+        self.shared.ending.store(true, Ordering::SeqCst);
+        self.outbox.sender().unpark();
+        self.done.recv_timeout(PATIENCE).expect("the end");
+        self.sent.try_iter().collect()
+    }
+}
+
+#[test]
+fn everything_goes_out_in_order() {
+    let mut rig = Rig::new();
+    rig.open();
+    let values: Vec<_> = (0..2000u16).map(|n| ((n % 10) as u8, (n % 128) as u8)).collect();
+    values
+        .iter()
+        .for_each(|(slot, raw)| rig.outbox.set(Value { slot: u32::from(*slot), raw: u16::from(*raw) }));
+    rig.outbox.flush();
+    assert_eq!(rig.next_values(2000), values);
+    assert_eq!(rig.end(), Vec::<Vec<u8>>::new());
+}
+
+#[test]
+fn values_wait_until_the_ports_are_open() {
+    let mut rig = Rig::new();
+    (1..=3).for_each(|raw| rig.set(0, raw));
+    rig.open();
+    assert_eq!(rig.next_values(3), [(0, 1), (0, 2), (0, 3)]);
+}
+
+#[test]
+fn a_device_that_comes_back_gets_the_last_values() {
+    let mut rig = Rig::new();
+    rig.open();
+    for (slot, raw) in [(3, 1), (1, 2), (3, 4)] {
+        rig.set(slot, raw);
+    }
+    assert_eq!(rig.next_values(3), [(3, 1), (1, 2), (3, 4)]);
+    rig.tell(Word::Refresh);
+    assert_eq!(rig.next_values(2), [(1, 2), (3, 4)]);
+}
+
+#[test]
+fn what_comes_while_there_is_no_port_is_sent_when_there_is_one_the_last_of_each_channel() {
+    let mut rig = Rig::new();
+    rig.tell(Word::NoOutlet);
+    (0..100).for_each(|raw| rig.set(u32::from(raw % 3), raw));
+    while !rig.outbox.is_empty() {
+        thread::yield_now();
+    }
+    rig.open();
+    assert_eq!(rig.next_values(3), [(0, 99), (1, 97), (2, 98)]);
+}
+
+#[test]
+fn a_parameter_goes_out_as_one_sequence() {
+    let mut rig = Rig::new();
+    rig.open();
+    rig.set(10, 8197);
+    assert_eq!(rig.next_values(6), [(99, 7), (98, 4), (6, 64), (38, 5), (101, 127), (100, 127)]);
+}
+
+#[test]
+fn a_port_without_space_gets_the_message_once_it_has_some() {
+    let mut rig = Rig::new();
+    rig.outcomes.lock().unwrap().extend(std::iter::repeat_n(Sending::Busy, 20));
+    rig.open();
+    rig.set(0, 7);
+    assert_eq!(rig.next_values(1), [(0, 7)]);
+    assert_eq!(rig.shared.lost.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn a_failure_is_tried_again_and_counted_in_the_end() {
+    let mut rig = Rig::new();
+    let failed = || Sending::Failed("full".into());
+    rig.outcomes.lock().unwrap().extend([failed(), failed(), Sending::Done]);
+    rig.open();
+    rig.set(0, 1);
+    assert_eq!(rig.next_values(1), [(0, 1)]);
+    assert_eq!(rig.shared.lost.load(Ordering::Relaxed), 0);
+    rig.outcomes.lock().unwrap().extend(std::iter::repeat_n(failed(), 7));
+    (2..5).for_each(|raw| rig.set(0, raw));
+    assert_eq!(rig.next_values(1), [(0, 4)], "six tries of the first, one of the second");
+    assert_eq!(rig.shared.lost.load(Ordering::Relaxed), 2);
+}
+
+#[test]
+fn at_the_end_the_last_values_still_go_out() {
+    let mut rig = Rig::new();
+    (0..1000).for_each(|raw| rig.set(u32::from(raw % 10), raw % 128));
+    rig.open();
+    let all = rig.end();
+    let last = all.iter().rfind(|message| message[1] == 9).expect("a message of the last channel");
+    assert_eq!(last[2], (999 % 128) as u8);
+}

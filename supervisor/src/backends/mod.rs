@@ -1,0 +1,197 @@
+//! Backends: how the show talks to the world outside its scripts.
+//!
+//! A backend goes through two types. A [`Plan`] is what the show file asks for, checked without touching
+//! anything outside; `check` stops there. [`Plan::open`] binds ports and makes a [`Backend`] of it, which the event
+//! loop drives. Backends return events and never call the router; they never block, and they never wait.
+//!
+//! Backends share a set of files, of which each has those it needs: `mod` (what it is), `options` (what the show file may
+//! say), `codec` (bytes or names to channels and values, pure), `port` (descriptors).
+
+pub mod loopback;
+pub mod midi;
+pub mod osc;
+mod tally;
+
+use mm_config::{Diagnostics, Instance, Kind, Section, Show};
+use std::os::fd::BorrowedFd;
+use std::time::Instant;
+
+/// Number of an instance: its index in [`Show::instances`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InstanceNo(pub usize);
+
+/// An instance with its number.
+#[derive(Debug, Clone, Copy)]
+pub struct Numbered<'a> {
+    /// Its number in the show.
+    pub no: InstanceNo,
+    /// What the show file says of it.
+    pub instance: &'a Instance,
+}
+
+/// An event that came in through a backend: `channel` of `instance` took on `value`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Incoming {
+    /// The instance it came in on.
+    pub instance: InstanceNo,
+    /// The channel's index in [`Instance::channels`].
+    pub channel: u32,
+    /// The value, finite and from 0.0 to 1.0.
+    pub value: f64,
+}
+
+/// Where backends put the events that came in; the event loop hands them to the router.
+#[derive(Debug, Default)]
+pub struct Inlet {
+    events: Vec<Incoming>,
+}
+
+impl Inlet {
+    /// Takes in one event.
+    pub fn push(&mut self, instance: InstanceNo, channel: u32, value: f64) {
+        self.events.push(Incoming { instance, channel, value });
+    }
+
+    /// Takes out all events, in order; the memory stays for the next ones.
+    pub fn drain(&mut self) -> impl Iterator<Item = Incoming> + '_ {
+        self.events.drain(..)
+    }
+
+    /// Whether nothing came in.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// How many events wait here.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.events.len()
+    }
+}
+
+/// A descriptor that a backend wants to be told of when it is readable.
+#[derive(Debug)]
+pub struct Watch<'a> {
+    /// The descriptor, watched level-triggered.
+    pub descriptor: BorrowedFd<'a>,
+    /// What [`Backend::receive`] is called with; small, and unique within the backend.
+    pub token: u32,
+}
+
+/// What the show file asks of a backend, checked, with nothing opened yet.
+pub trait Plan: Send {
+    /// The instances that this plan serves.
+    fn instances(&self) -> Vec<InstanceNo>;
+
+    /// Looks up the names of hosts, so that opening need not wait for that.
+    ///
+    /// # Errors
+    ///
+    /// A name that does not resolve.
+    fn resolve(&mut self) -> Result<(), OpenError> {
+        Ok(())
+    }
+
+    /// Opens ports and devices. It may be asked to again, after a fault or in vain.
+    ///
+    /// # Errors
+    ///
+    /// An address that does not resolve, a port in use and the like; the text names the instance or section.
+    fn open(&self) -> Result<Box<dyn Backend>, OpenError>;
+}
+
+/// A backend at work. One object serves one instance or several, as the protocol has it.
+pub trait Backend {
+    /// The descriptors to watch, asked for once after opening.
+    fn watches(&self) -> Vec<Watch<'_>>;
+
+    /// Reads what is there behind `token`, a bounded amount: what is left is reported again by the kernel.
+    fn receive(&mut self, token: u32, inlet: &mut Inlet);
+
+    /// Takes an event that was routed to `channel` of `instance`. Nothing is sent before [`Backend::flush`].
+    fn handle(&mut self, instance: InstanceNo, channel: u32, value: f64, inlet: &mut Inlet);
+
+    /// The routing step is over: sends what changed in it.
+    fn flush(&mut self);
+
+    /// When [`Backend::tick`] wants to be called next; `None` costs nothing.
+    fn deadline(&self) -> Option<Instant>;
+
+    /// A channel had this value before the show was started again; nothing is sent for it.
+    fn restore(&mut self, _instance: InstanceNo, _channel: u32, _value: f64) {}
+
+    /// What a user should know of an instance beyond its errors, such as a device that is missing.
+    fn note(&self, _instance: InstanceNo) -> Option<String> {
+        None
+    }
+
+    /// The show was read again, and its instances have other numbers now.
+    fn renumber(&mut self, number: &dyn Fn(InstanceNo) -> InstanceNo);
+
+    /// What went wrong so far with what came in or should have gone out: packets that were no messages, messages that
+    /// could not be sent.
+    fn errors(&self) -> u64 {
+        0
+    }
+
+    /// How many values were replaced by later ones of their channel, because what goes out was too slow for them.
+    fn conflated(&self) -> u64 {
+        0
+    }
+
+    /// How the devices of an instance are, in one line for people; `None` where there is nothing to say.
+    fn state(&self, _instance: InstanceNo) -> Option<String> {
+        None
+    }
+
+    /// The time of [`Backend::deadline`] has come.
+    fn tick(&mut self, now: Instant, inlet: &mut Inlet);
+}
+
+/// Why a backend could not be opened. Status 1 at start.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct OpenError {
+    /// What failed, where and why, in one line.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// Plans all backends of a show but `python`, whose instances are workers.
+///
+/// Whatever the show file has wrong goes to `diagnostics`; what is returned then is not to be opened.
+pub fn plan(show: &Show, diagnostics: &mut Diagnostics) -> Vec<Box<dyn Plan>> {
+    let mut plans = Vec::new();
+    for kind in [Kind::Loopback, Kind::Midi, Kind::Osc] {
+        let section = show.backends.iter().find(|section| section.kind == kind);
+        let instances = numbered(show, kind);
+        plans.extend(plan_kind(kind, section, &instances, diagnostics));
+    }
+    plans
+}
+
+fn plan_kind(
+    kind: Kind,
+    section: Option<&Section>,
+    instances: &[Numbered<'_>],
+    diagnostics: &mut Diagnostics,
+) -> Vec<Box<dyn Plan>> {
+    match kind {
+        Kind::Loopback => loopback::plan(instances),
+        Kind::Midi => midi::plan(section, instances, diagnostics),
+        Kind::Osc => osc::plan(section, instances, diagnostics),
+        Kind::Python => Vec::new(),
+    }
+}
+
+/// The instances of one kind, with their numbers, in the order of the show file.
+pub fn numbered(show: &Show, kind: Kind) -> Vec<Numbered<'_>> {
+    show.instances
+        .iter()
+        .enumerate()
+        .filter(|(_, instance)| instance.kind == kind)
+        .map(|(index, instance)| Numbered { no: InstanceNo(index), instance })
+        .collect()
+}

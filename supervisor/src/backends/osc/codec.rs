@@ -1,0 +1,265 @@
+//! OSC packets: bytes of a peer to messages and arguments, and messages with changing arguments to bytes.
+//!
+//! Incoming bytes are hostile. They are read in place: nothing is allocated for a message, a bundle may be nested
+//! as deep as a datagram allows without a call for each level (`rosc`, which decodes recursively and into owned
+//! strings, could be made to overflow the stack with one datagram), and whatever does not fit is [`Malformed`].
+//! Outgoing messages are laid out by `rosc` once for each path; sending patches the arguments in.
+//!
+//! Source of the facts: the Open Sound Control 1.0 specification.
+
+use super::range::{Argument, Number};
+use rosc::{OscMessage, OscPacket, OscType};
+
+/// The most that fits into a UDP datagram over IPv4.
+pub const MAX_DATAGRAM: usize = 65507;
+
+const BUNDLE: &[u8] = b"#bundle\0";
+/// The tag, then a time tag, which is not looked at: events are routed when they arrive.
+const BUNDLE_HEADER: usize = 16;
+
+/// Why a packet cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    #[error("the address does not begin with `/`")]
+    Address,
+    #[error("a string has no end")]
+    String,
+    #[error("there are no type tags")]
+    NoTypeTags,
+    #[error("the type tag `{}` is unknown", .0.escape_ascii())]
+    UnknownType(u8),
+    #[error("the arguments end early")]
+    Arguments,
+    #[error("an array's brackets do not pair up")]
+    Array,
+    #[error("a bundle's element does not fit into it")]
+    Element,
+}
+
+/// A message, in the bytes it came in.
+#[derive(Debug, Clone, Copy)]
+pub struct Message<'a> {
+    pub address: &'a [u8],
+    /// Without the comma.
+    tags: &'a [u8],
+    data: &'a [u8],
+}
+
+/// Calls `each` with each message of a packet, in order, those of bundles in bundles included.
+///
+/// `open_ends` is scratch memory, to be used again.
+///
+/// # Errors
+///
+/// A bundle whose sizes contradict each other; the messages before that place have been handed out.
+pub fn each_message<'a>(
+    packet: &'a [u8],
+    open_ends: &mut Vec<usize>,
+    mut each: impl FnMut(&'a [u8]),
+) -> Result<(), Malformed> {
+    if !is_bundle(packet) {
+        each(packet);
+        return Ok(());
+    }
+    open_ends.clear();
+    open_ends.push(packet.len());
+    let mut at = BUNDLE_HEADER;
+    while let Some(&end) = open_ends.last() {
+        let mut rest = packet.get(at..end).ok_or(Malformed::Element)?;
+        if rest.is_empty() {
+            open_ends.pop();
+            continue;
+        }
+        let size = u32::from_be_bytes(take(&mut rest).ok_or(Malformed::Element)?);
+        let element = rest.get(..size as usize).ok_or(Malformed::Element)?;
+        at += size_of_val(&size);
+        if is_bundle(element) {
+            open_ends.push(at + element.len());
+            at += BUNDLE_HEADER;
+        } else {
+            each(element);
+            at += element.len();
+        }
+    }
+    Ok(())
+}
+
+fn is_bundle(packet: &[u8]) -> bool {
+    packet.len() >= BUNDLE_HEADER && packet.starts_with(BUNDLE)
+}
+
+impl<'a> Message<'a> {
+    /// Reads address and type tags.
+    pub fn read(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        if bytes.first() != Some(&b'/') {
+            return Err(Malformed::Address);
+        }
+        let mut data = bytes;
+        let address = take_string(&mut data).ok_or(Malformed::String)?;
+        if data.is_empty() {
+            return Err(Malformed::NoTypeTags);
+        }
+        let tags = take_string(&mut data).ok_or(Malformed::String)?;
+        let tags = tags.strip_prefix(b",").ok_or(Malformed::NoTypeTags)?;
+        Ok(Self { address, tags, data })
+    }
+
+    /// The type tags as text, for people.
+    pub fn tags(&self) -> impl std::fmt::Display {
+        self.tags.escape_ascii()
+    }
+
+    /// Reads all arguments into `arguments`, what is in there being dropped. Elements of arrays count one by one.
+    pub fn read_arguments(&self, arguments: &mut Vec<Argument>) -> Result<(), Malformed> {
+        arguments.clear();
+        let mut data = self.data;
+        let mut open_arrays = 0_usize;
+        for &tag in self.tags {
+            match tag {
+                b'[' => open_arrays += 1,
+                b']' => open_arrays = open_arrays.checked_sub(1).ok_or(Malformed::Array)?,
+                _ => arguments.push(take_argument(tag, &mut data)?),
+            }
+        }
+        if open_arrays == 0 { Ok(()) } else { Err(Malformed::Array) }
+    }
+}
+
+fn take_argument(tag: u8, data: &mut &[u8]) -> Result<Argument, Malformed> {
+    let argument = match tag {
+        b'i' => take(data).map(|bytes| number(Number::Int(i32::from_be_bytes(bytes)))),
+        b'f' => take(data).map(|bytes| number(Number::Float(f32::from_be_bytes(bytes)))),
+        b'h' => take(data).map(|bytes| number(Number::Long(i64::from_be_bytes(bytes)))),
+        b'd' => take(data).map(|bytes| number(Number::Double(f64::from_be_bytes(bytes)))),
+        b'T' => Some(Argument::Switch(true)),
+        b'F' => Some(Argument::Switch(false)),
+        b'N' | b'I' => Some(Argument::Other),
+        b's' | b'S' => take_string(data).map(|_| Argument::Other),
+        b'b' => take_blob(data).map(|()| Argument::Other),
+        b'c' | b'r' | b'm' => take::<4>(data).map(|_| Argument::Other),
+        b't' => take::<8>(data).map(|_| Argument::Other),
+        unknown => return Err(Malformed::UnknownType(unknown)),
+    };
+    argument.ok_or(Malformed::Arguments)
+}
+
+fn number(number: Number) -> Argument {
+    Argument::Number(number)
+}
+
+fn take<const N: usize>(data: &mut &[u8]) -> Option<[u8; N]> {
+    let (bytes, rest) = data.split_first_chunk()?;
+    *data = rest;
+    Some(*bytes)
+}
+
+/// A string ends with one to four zero bytes, so that its length is a multiple of four.
+fn take_string<'a>(data: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = data.iter().position(|&byte| byte == 0)?;
+    let string = data.get(..length)?;
+    *data = data.get((length / 4 + 1) * 4..)?;
+    Some(string)
+}
+
+fn take_blob(data: &mut &[u8]) -> Option<()> {
+    let size = u32::from_be_bytes(take(data)?) as usize;
+    *data = data.get(size.checked_next_multiple_of(4)?..)?;
+    Some(())
+}
+
+/// A message to be sent again and again with other arguments.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    bytes: Vec<u8>,
+    /// Where each argument begins.
+    offsets: Box<[u32]>,
+}
+
+impl Outgoing {
+    pub fn new(address: &str, arguments: impl IntoIterator<Item = Number>) -> Self {
+        let args: Vec<_> = arguments.into_iter().map(to_rosc).collect();
+        let sizes: Vec<_> = args.iter().map(size).collect();
+        let mut bytes = Vec::new();
+        let packet = OscPacket::Message(OscMessage { addr: address.to_string(), args });
+        let Ok(_) = rosc::encoder::encode_into(&packet, &mut bytes);
+        let mut next = bytes.len() - sizes.iter().sum::<usize>();
+        let offsets = sizes.iter().map(|size| {
+            next += size;
+            (next - size) as u32
+        });
+        Self { offsets: offsets.collect(), bytes }
+    }
+
+    /// Replaces an argument by another of the same type. Says whether that changed anything.
+    pub fn set(&mut self, parameter: u32, number: Number) -> bool {
+        match number {
+            Number::Int(value) => self.patch(parameter, value.to_be_bytes()),
+            Number::Float(value) => self.patch(parameter, value.to_be_bytes()),
+            Number::Long(value) => self.patch(parameter, value.to_be_bytes()),
+            Number::Double(value) => self.patch(parameter, value.to_be_bytes()),
+        }
+    }
+
+    fn patch<const N: usize>(&mut self, parameter: u32, number: [u8; N]) -> bool {
+        let Some(&offset) = self.offsets.get(parameter as usize) else { return false };
+        let rest = self.bytes.get_mut(offset as usize..).unwrap_or_default();
+        match rest.first_chunk_mut::<N>() {
+            Some(place) if *place != number => {
+                *place = number;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The datagram.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+fn to_rosc(number: Number) -> OscType {
+    match number {
+        Number::Int(value) => OscType::Int(value),
+        Number::Float(value) => OscType::Float(value),
+        Number::Long(value) => OscType::Long(value),
+        Number::Double(value) => OscType::Double(value),
+    }
+}
+
+fn size(argument: &OscType) -> usize {
+    match argument {
+        OscType::Long(_) | OscType::Double(_) => 8,
+        _ => 4,
+    }
+}
+
+/// A message's arguments in words, each with its type tag; `None` where that cannot be said.
+///
+/// For people only: `rosc` allocates, and it would nest as deep as the arrays do.
+pub fn describe_arguments(bytes: &[u8], message: &Message<'_>) -> Option<Vec<String>> {
+    if message.tags.contains(&b'[') {
+        return None;
+    }
+    match rosc::decoder::decode_udp(bytes) {
+        Ok((_, OscPacket::Message(message))) => Some(message.args.iter().map(describe).collect()),
+        _ => None,
+    }
+}
+
+fn describe(argument: &OscType) -> String {
+    match argument {
+        OscType::Int(value) => format!("{value} (i)"),
+        OscType::Float(value) => format!("{value:?} (f)"),
+        OscType::Long(value) => format!("{value} (h)"),
+        OscType::Double(value) => format!("{value:?} (d)"),
+        OscType::Bool(value) => format!("{value} ({})", if *value { 'T' } else { 'F' }),
+        OscType::String(text) => format!("{text:?} (s)"),
+        OscType::Blob(bytes) => format!("{} bytes (b)", bytes.len()),
+        other => format!("{other:?}"),
+    }
+}
+
+#[cfg(test)]
+#[path = "codec_tests.rs"]
+mod tests;

@@ -1,0 +1,148 @@
+//! Datagrams that came in: to events, and what is wrong with them to the log, which no flood can fill.
+
+use super::codec::{Malformed, Message, describe_arguments, each_message};
+use super::paths::{Delivery, Paths};
+use super::range::Argument;
+use crate::backends::tally::Tally;
+use crate::backends::{Inlet, InstanceNo};
+use std::fmt::Display;
+use std::time::{Duration, Instant};
+
+const SECOND: Duration = Duration::from_secs(1);
+/// For what a peer may do all day long, and harms nobody.
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// What an instance keeps between two datagrams.
+#[derive(Debug)]
+pub struct Intake {
+    no: InstanceNo,
+    name: String,
+    detect: Option<Detect>,
+    malformed: Tally,
+    ignored: Tally,
+    open_ends: Vec<usize>,
+    arguments: Vec<Argument>,
+}
+
+#[derive(Debug)]
+struct Detect {
+    root: String,
+    shown: Tally,
+}
+
+impl Intake {
+    /// `detect` is the root that is taken off the addresses it shows, or `None` where it is off.
+    pub fn new(no: InstanceNo, name: String, detect: Option<String>) -> Self {
+        let detect = detect.map(|root| Detect { root, shown: Tally::new(50, SECOND) });
+        let (malformed, ignored) = (Tally::new(1, SECOND), Tally::new(5, MINUTE));
+        Self { no, name, detect, malformed, ignored, open_ends: Vec::new(), arguments: Vec::new() }
+    }
+
+    /// Turns a datagram into events. Says whether at least one message of it is well-formed.
+    pub fn datagram(
+        &mut self,
+        datagram: &[u8],
+        sender: &dyn Display,
+        paths: &Paths,
+        inlet: &mut Inlet,
+    ) -> bool {
+        let mut open_ends = std::mem::take(&mut self.open_ends);
+        let mut sound = false;
+        let mut fault = None;
+        let whole = each_message(datagram, &mut open_ends, |bytes| match self.message(bytes, paths, inlet) {
+            Ok(()) => sound = true,
+            Err(malformed) => fault = Some(malformed),
+        });
+        self.open_ends = open_ends;
+        if let Some(reason) = whole.err().or(fault)
+            && self.malformed.add(Instant::now())
+        {
+            tracing::warn!(instance = %self.name, "malformed packet from {sender}: {reason}");
+        }
+        sound
+    }
+
+    fn message(&mut self, bytes: &[u8], paths: &Paths, inlet: &mut Inlet) -> Result<(), Malformed> {
+        let message = Message::read(bytes)?;
+        if let Some(detect) = &mut self.detect {
+            detect.show(&self.name, bytes, &message);
+        }
+        let Some(path) = paths.find(message.address) else { return Ok(()) };
+        message.read_arguments(&mut self.arguments)?;
+        let no = self.no;
+        let delivery = path.deliver(&self.arguments, |channel, value| inlet.push(no, channel, value));
+        if delivery != Delivery::Done && self.ignored.add(Instant::now()) {
+            let (name, local, tags) = (&self.name, &path.local, message.tags());
+            match delivery {
+                Delivery::OtherShape { expected } => tracing::warn!(
+                    instance = %name,
+                    "`{local}` came in with the types `{tags}`, its pattern has {expected} parameters: ignored"
+                ),
+                _ => tracing::warn!(
+                    instance = %name,
+                    "`{local}` came in with the types `{tags}`, a mapped one of which holds no number: ignored"
+                ),
+            }
+        }
+        Ok(())
+    }
+
+    /// The instance has another number now.
+    pub fn renumber(&mut self, number: &dyn Fn(InstanceNo) -> InstanceNo) {
+        self.no = number(self.no);
+    }
+
+    /// Packets that were no messages, and messages that could not be used.
+    pub fn errors(&self) -> u64 {
+        self.malformed.total() + self.ignored.total()
+    }
+
+    /// When [`Intake::tick`] has something to say.
+    pub fn deadline(&self) -> Option<Instant> {
+        let detect = self.detect.as_ref().and_then(|detect| detect.shown.deadline());
+        [self.malformed.deadline(), self.ignored.deadline(), detect].into_iter().flatten().min()
+    }
+
+    /// Says how many were left unsaid.
+    pub fn tick(&mut self, now: Instant) {
+        let name = &self.name;
+        if let Some(count) = self.malformed.settle(now) {
+            let total = self.malformed.total();
+            tracing::warn!(instance = %name, "{count} more malformed packets, {total} in all");
+        }
+        if let Some(count) = self.ignored.settle(now) {
+            let total = self.ignored.total();
+            tracing::warn!(instance = %name, "{count} more messages ignored, wholly or in part, {total} in all");
+        }
+        if let Some(count) = self.detect.as_mut().and_then(|detect| detect.shown.settle(now)) {
+            tracing::info!(instance = %name, "detect: {count} more messages not shown");
+        }
+    }
+}
+
+impl Detect {
+    /// Shows each parameter as a show names it, for pasting into `[map]`.
+    fn show(&mut self, name: &str, bytes: &[u8], message: &Message<'_>) {
+        let local = message.address.strip_prefix(self.root.as_bytes());
+        let Some(local) = local.filter(|local| local.starts_with(b"/")) else { return };
+        if !self.shown.add(Instant::now()) {
+            return;
+        }
+        let local = String::from_utf8_lossy(local);
+        let local = local.escape_debug();
+        match describe_arguments(bytes, message) {
+            Some(arguments) if arguments.is_empty() => {
+                tracing::info!(instance = %name, "detect: {name}.{local} without arguments");
+            }
+            Some(arguments) => {
+                let each = |(n, argument): (usize, String)| format!("{name}.{local}:{n} = {argument}");
+                let all: Vec<_> = arguments.into_iter().take(32).enumerate().map(each).collect();
+                tracing::info!(instance = %name, "detect: {}", all.join(", "));
+            }
+            None => {
+                let tags = message.tags();
+                tracing::info!(instance = %name, "detect: {name}.{local} with the types `{tags}`");
+            }
+        }
+    }
+}

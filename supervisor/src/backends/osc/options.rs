@@ -1,0 +1,273 @@
+//! What `[osc NAME]` and `[backend osc]` say, checked.
+//!
+//! Addresses of hosts are read here and looked up when the instance is opened: `check` asks no name server.
+
+use super::pattern::{Fault, Pattern, check_address};
+use super::range::Range;
+use mm_config::options::switch;
+use mm_config::{Diagnostics, Instance, Section, Setting, Span, Spanned};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// The highest parameter that a channel can name, and so the most that a format can have, less one.
+pub const MAX_PARAMETER: u32 = 1023;
+
+const FORM: &str = "one letter, a minimum and a maximum for each parameter, as in `ff 0.0 1.0 0.0 1.0`";
+
+/// The options of an instance.
+#[derive(Debug)]
+pub struct Options {
+    /// Where to listen.
+    pub bind: Option<Address>,
+    /// Where to send.
+    pub destination: Destination,
+    /// What all addresses on the wire begin with; empty, or without a slash at its end.
+    pub root: String,
+    /// In the order of the show file: the first that matches counts.
+    pub rules: Vec<Rule>,
+}
+
+/// A `HOST PORT` that has not been looked up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    pub host: String,
+    pub port: u16,
+    pub span: Span,
+    /// What the host was found to be, once it was looked up.
+    pub found: Vec<SocketAddr>,
+}
+
+/// Where an instance sends to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    None,
+    Fixed(Address),
+    /// To the sender of the last packet, at the port it sent from or at this one.
+    Learn {
+        port: Option<u16>,
+    },
+}
+
+/// `/pattern = FORMAT MIN MAX …`
+#[derive(Debug)]
+pub struct Rule {
+    pub pattern: Pattern,
+    pub ranges: Arc<[Range]>,
+    /// Of the pattern.
+    pub span: Span,
+}
+
+/// Whether the global section switches `detect` on.
+pub fn detect(section: Option<&Section>) -> bool {
+    let settings = section.map_or(&[][..], |section| &section.settings);
+    last(settings, "detect").is_some_and(|setting| switch(&setting.value.value).unwrap_or(false))
+}
+
+impl Options {
+    /// Reads an instance's settings; the last of an option that is set twice counts, patterns add up.
+    pub fn read(instance: &Instance, diagnostics: &mut Diagnostics) -> Self {
+        let settings = &instance.settings;
+        let bind = last(settings, "bind").and_then(|setting| read_address(setting, diagnostics));
+        let destination = last(settings, "destination");
+        let root = last(settings, "root");
+        let patterns = settings.iter().filter(|setting| setting.key.value.starts_with('/'));
+        let options = Self {
+            bind,
+            destination: destination.map_or(Destination::None, |to| read_destination(to, diagnostics)),
+            root: root.map_or_else(String::new, |root| read_root(root, diagnostics)),
+            rules: patterns.filter_map(|setting| read_rule(setting, diagnostics)).collect(),
+        };
+        if last(settings, "bind").is_none() {
+            warn_of_silence(instance, destination, diagnostics);
+        }
+        options
+    }
+}
+
+fn last<'a>(settings: &'a [Setting], key: &str) -> Option<&'a Setting> {
+    settings.iter().rfind(|setting| setting.key.value == key)
+}
+
+/// The instance has no `bind`.
+fn warn_of_silence(instance: &Instance, destination: Option<&Setting>, diagnostics: &mut Diagnostics) {
+    let name = &instance.name;
+    match destination {
+        None => {
+            let message = format!("instance `{name}` has neither `bind` nor `destination`");
+            let warning = diagnostics.warning(instance.span, message).label("receives and sends nothing");
+            warning.hint("`bind = * 8000` listens on port 8000");
+        }
+        Some(setting) if setting.value.value.starts_with("learn") => {
+            let message = format!("instance `{name}` has no `bind`, so no peer can reach it to be learned");
+            let warning = diagnostics.warning(setting.value.span, message).label("sends nothing");
+            warning.hint("`bind = * 8000` listens on port 8000");
+        }
+        Some(_) => {}
+    }
+}
+
+fn read_address(setting: &Setting, diagnostics: &mut Diagnostics) -> Option<Address> {
+    let mut words = setting.value.value.split_whitespace();
+    let address = (words.next(), words.next().and_then(|port| port.parse().ok()), words.next());
+    if let (Some(host), Some(port), None) = address {
+        return Some(Address { host: host.to_string(), port, span: setting.value.span, found: Vec::new() });
+    }
+    let key = &setting.key.value;
+    diagnostics.error(setting.value.span, format!("`{key}` is no address")).label("expected `HOST PORT`");
+    None
+}
+
+fn read_destination(setting: &Setting, diagnostics: &mut Diagnostics) -> Destination {
+    let text = setting.value.value.as_str();
+    if text == "learn" {
+        return Destination::Learn { port: None };
+    }
+    if let Some(port) = text.strip_prefix("learn@").and_then(|port| port.parse().ok()) {
+        return Destination::Learn { port: Some(port) };
+    }
+    let address = read_address(setting, diagnostics);
+    if address.as_ref().is_some_and(|address| address.host == "*") {
+        let error = diagnostics.error(setting.value.span.slice(0..1), "`*` is no host to send to");
+        error.hint("name a host or its broadcast address, or write `learn` to answer whoever sends");
+    }
+    address.map_or(Destination::None, Destination::Fixed)
+}
+
+/// A slash at the end is dropped: the paths of the channels bring their own.
+fn read_root(setting: &Setting, diagnostics: &mut Diagnostics) -> String {
+    let text = setting.value.value.as_str();
+    if let Err(fault) = check_address(text) {
+        report(fault, &setting.value, "root", diagnostics);
+    }
+    text.trim_end_matches('/').to_string()
+}
+
+fn report(fault: Fault, text: &Spanned<String>, what: &str, diagnostics: &mut Diagnostics) {
+    let message = format!("`{}` is no OSC {what}", text.value);
+    diagnostics.error(text.span.slice(fault.range), message).label(fault.message);
+}
+
+fn read_rule(setting: &Setting, diagnostics: &mut Diagnostics) -> Option<Rule> {
+    let pattern = match Pattern::parse(&setting.key.value) {
+        Ok(pattern) => Some(pattern),
+        Err(fault) => {
+            report(fault, &setting.key, "pattern", diagnostics);
+            None
+        }
+    };
+    let ranges = read_format(&setting.value, diagnostics)?;
+    Some(Rule { pattern: pattern?, ranges: ranges.into(), span: setting.key.span })
+}
+
+/// Reads `FORMAT MIN MAX …`.
+fn read_format(value: &Spanned<String>, diagnostics: &mut Diagnostics) -> Option<Vec<Range>> {
+    let mut words = value.value.split_whitespace().map(|word| part(value, word));
+    let Some(format) = words.next() else {
+        diagnostics
+            .error(value.span, "the format is missing")
+            .label("expected `FORMAT MIN MAX …`")
+            .hint(FORM);
+        return None;
+    };
+    let letters = check_letters(&format, diagnostics)?;
+    let numbers: Vec<_> = words.collect();
+    let needed = letters.len() * 2;
+    if numbers.len() < needed {
+        let message = format!("`{}` needs {needed} numbers, there are {}", format.value, numbers.len());
+        diagnostics.error(value.span, message).label("a minimum or maximum is missing").hint(FORM);
+        return None;
+    }
+    if let Some(extra) = numbers.get(needed) {
+        let message = format!("`{}` needs {needed} numbers, there are {}", format.value, numbers.len());
+        let span = numbers.last().map_or(extra.span, |last| extra.span.to(last.span));
+        diagnostics.warning(span, message).label("ignored").hint(FORM);
+    }
+    let pairs = letters.into_iter().zip(numbers.chunks_exact(2));
+    // All numbers are read before any is missed, so that each bad one is reported.
+    let ranges: Vec<_> = pairs.map(|(letter, pair)| read_range(letter, pair, diagnostics)).collect();
+    ranges.into_iter().collect()
+}
+
+fn check_letters(format: &Spanned<String>, diagnostics: &mut Diagnostics) -> Option<Vec<char>> {
+    let known = |letter: &char| matches!(letter, 'i' | 'f' | 'h' | 'd');
+    if let Some((at, letter)) = format.value.char_indices().find(|(_, letter)| !known(letter)) {
+        let span = format.span.slice(at..at + letter.len_utf8());
+        let error = diagnostics.error(span, format!("`{letter}` is no type of a parameter"));
+        error.label("expected `i`, `f`, `h` or `d`").hint(FORM);
+        return None;
+    }
+    if format.value.len() > MAX_PARAMETER as usize + 1 {
+        let message = format!("a message has at most {} parameters here", MAX_PARAMETER + 1);
+        diagnostics.error(format.span, message);
+        return None;
+    }
+    Some(format.value.chars().collect())
+}
+
+fn read_range(letter: char, pair: &[Spanned<String>], diagnostics: &mut Diagnostics) -> Option<Range> {
+    let [min, max] = pair else { return None };
+    match letter {
+        'i' => {
+            let [min, max] =
+                both([min, max], |text| i32::try_from(integer(text)?).ok(), letter, diagnostics)?;
+            Some(Range::Int { min, max })
+        }
+        'h' => {
+            let [min, max] = both([min, max], integer, letter, diagnostics)?;
+            Some(Range::Long { min, max })
+        }
+        'd' => {
+            let [min, max] = both([min, max], real, letter, diagnostics)?;
+            Some(Range::Double { min, max })
+        }
+        _ => {
+            let single = |text: &str| Some(real(text)? as f32).filter(|number| number.is_finite());
+            let [min, max] = both([min, max], single, letter, diagnostics)?;
+            Some(Range::Float { min, max })
+        }
+    }
+}
+
+fn both<T>(
+    pair: [&Spanned<String>; 2],
+    read: impl Fn(&str) -> Option<T>,
+    letter: char,
+    diagnostics: &mut Diagnostics,
+) -> Option<[T; 2]> {
+    let expected = match letter {
+        'i' => "a whole number of 32 bits",
+        'h' => "a whole number of 64 bits",
+        _ => "a number",
+    };
+    let [min, max] = pair.map(|word| {
+        let number = read(&word.value);
+        if number.is_none() {
+            let message = format!("`{}` cannot bound a parameter of type `{letter}`", word.value);
+            diagnostics.error(word.span, message).label(format!("expected {expected}"));
+        }
+        number
+    });
+    Some([min?, max?])
+}
+
+/// Decimal or, as shows may have it, hexadecimal with `0x`; `255.0` is whole too.
+fn integer(text: &str) -> Option<i64> {
+    let hexadecimal = text.strip_prefix("0x").and_then(|digits| i64::from_str_radix(digits, 16).ok());
+    let whole = |number: &f64| number.fract() == 0.0 && number.abs() < 9.0e15;
+    let point = || real(text).filter(whole).map(|number| number as i64);
+    text.parse().ok().or(hexadecimal).or_else(point)
+}
+
+fn real(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|number: &f64| number.is_finite())
+}
+
+/// A word of a value with its own place.
+fn part(whole: &Spanned<String>, word: &str) -> Spanned<String> {
+    let start = word.as_ptr().addr() - whole.value.as_ptr().addr();
+    Spanned { value: word.to_string(), span: whole.span.slice(start..start + word.len()) }
+}
+
+#[cfg(test)]
+#[path = "options_tests.rs"]
+mod tests;

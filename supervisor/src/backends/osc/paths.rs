@@ -1,0 +1,261 @@
+//! The addresses that an instance's channels use, and what belongs to each: found by one look-up from either side.
+//!
+//! A channel is one parameter of one path. Several names can mean the same parameter (`/a` and `/a:0`); then all of
+//! them receive, and each of them sets it.
+
+use super::codec::{MAX_DATAGRAM, Outgoing};
+use super::options::{MAX_PARAMETER, Options, Rule};
+use super::pattern::{Fault, check_address};
+use super::range::{Argument, Number, Range};
+use mm_config::{Channel, Diagnostic, Diagnostics, Instance, Span};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// All paths of an instance.
+#[derive(Debug, Clone, Default)]
+pub struct Paths {
+    list: Vec<Path>,
+    /// By address on the wire, root included.
+    by_address: HashMap<Box<[u8]>, u32>,
+    /// For each channel of the instance its place.
+    targets: Vec<Target>,
+}
+
+/// The parameter that a channel stands for.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    pub path: u32,
+    pub parameter: u32,
+}
+
+/// One path.
+#[derive(Debug, Clone)]
+pub struct Path {
+    /// Without the root.
+    pub local: String,
+    /// Sorted by parameter.
+    listeners: Vec<Listener>,
+    pub shape: Shape,
+}
+
+/// What is known of a path's parameters.
+#[derive(Debug, Clone)]
+pub enum Shape {
+    /// No pattern matches: types are what comes in, nothing goes out.
+    Unknown {
+        warned: bool,
+    },
+    Known {
+        ranges: Arc<[Range]>,
+        output: Output,
+    },
+}
+
+/// The message of a path on its way out.
+#[derive(Debug, Clone)]
+pub struct Output {
+    pub message: Outgoing,
+    /// Which peer, by the number the outlet gave it, has got the message as it was last; 0 for none.
+    pub sent_to: u32,
+    /// Whether it waits to be sent.
+    pub queued: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Listener {
+    parameter: u32,
+    channel: u32,
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    Done,
+    /// The pattern has another number of parameters.
+    OtherShape {
+        expected: usize,
+    },
+    /// At least one mapped argument has no value that a channel could have.
+    NoValue,
+}
+
+impl Paths {
+    /// Builds the table for an instance's channels; what is wrong with their names goes to `diagnostics`.
+    pub fn new(instance: &Instance, options: &Options, diagnostics: &mut Diagnostics) -> Self {
+        let mut paths = Self::default();
+        let mut faults = Faults { instance, diagnostics, reported: HashSet::new() };
+        for (number, channel) in (0..).zip(&instance.channels) {
+            match split(&channel.name) {
+                Ok((local, parameter)) => {
+                    let rule = options.rules.iter().find(|rule| rule.pattern.matches(local));
+                    if let Some(rule) = rule.filter(|rule| parameter as usize >= rule.ranges.len()) {
+                        faults.beyond(rule, channel);
+                    }
+                    let path = paths.path(local, rule, &options.root);
+                    if paths.datagram(path).len() > MAX_DATAGRAM {
+                        faults.too_long(channel);
+                    }
+                    paths.list[path as usize].listeners.push(Listener { parameter, channel: number });
+                    paths.targets.push(Target { path, parameter });
+                }
+                Err(fault) => faults.misnamed(fault, channel),
+            }
+        }
+        paths.list.iter_mut().for_each(|path| path.listeners.sort_by_key(|listener| listener.parameter));
+        paths
+    }
+
+    /// The number of a path, which is added if it is new.
+    fn path(&mut self, local: &str, rule: Option<&Rule>, root: &str) -> u32 {
+        let address = format!("{root}{local}");
+        let next = self.list.len() as u32;
+        let path = *self.by_address.entry(address.as_bytes().into()).or_insert(next);
+        if path == next {
+            let (local, shape) = (local.to_string(), Shape::new(&address, rule));
+            self.list.push(Path { local, listeners: Vec::new(), shape });
+        }
+        path
+    }
+
+    /// The path of an address on the wire.
+    pub fn find(&self, address: &[u8]) -> Option<&Path> {
+        self.list.get(*self.by_address.get(address)? as usize)
+    }
+
+    /// What a channel of the instance stands for.
+    pub fn of_channel(&mut self, channel: u32) -> Option<(Target, &mut Path)> {
+        let target = *self.targets.get(channel as usize)?;
+        Some((target, self.list.get_mut(target.path as usize)?))
+    }
+
+    /// The message of a path, if it is one that goes out.
+    pub fn output(&mut self, path: u32) -> Option<&mut Output> {
+        match &mut self.list.get_mut(path as usize)?.shape {
+            Shape::Known { output, .. } => Some(output),
+            Shape::Unknown { .. } => None,
+        }
+    }
+
+    /// The datagram of a path; empty if it does not go out.
+    pub fn datagram(&self, path: u32) -> &[u8] {
+        match self.list.get(path as usize).map(|path| &path.shape) {
+            Some(Shape::Known { output, .. }) => output.message.bytes(),
+            _ => &[],
+        }
+    }
+}
+
+impl Path {
+    /// Hands the arguments of a message to the channels that listen to them.
+    pub fn deliver(&self, arguments: &[Argument], mut event: impl FnMut(u32, f64)) -> Delivery {
+        let ranges = match &self.shape {
+            Shape::Known { ranges, .. } if ranges.len() != arguments.len() => {
+                return Delivery::OtherShape { expected: ranges.len() };
+            }
+            Shape::Known { ranges, .. } => Some(ranges),
+            Shape::Unknown { .. } => None,
+        };
+        let mut delivery = Delivery::Done;
+        for listener in &self.listeners {
+            let parameter = listener.parameter as usize;
+            let Some(&argument) = arguments.get(parameter) else { break };
+            let range = ranges.and_then(|ranges| ranges.get(parameter)).copied();
+            match range.unwrap_or_else(|| default_range(argument)).normalise(argument) {
+                Some(value) => event(listener.channel, value),
+                None => delivery = Delivery::NoValue,
+            }
+        }
+        delivery
+    }
+
+    /// The line that would make this path go out.
+    pub fn missing_line(&self) -> String {
+        let parameters = self.listeners.last().map_or(0, |listener| listener.parameter as usize) + 1;
+        format!("{} = {}{}", self.local, "f".repeat(parameters), " 0.0 1.0".repeat(parameters))
+    }
+}
+
+fn default_range(argument: Argument) -> Range {
+    match argument {
+        Argument::Number(number) => Range::default_of(number),
+        Argument::Switch(_) | Argument::Other => Range::default_of(Number::Float(0.0)),
+    }
+}
+
+impl Shape {
+    fn new(address: &str, rule: Option<&Rule>) -> Self {
+        let Some(rule) = rule else { return Self::Unknown { warned: false } };
+        let message = Outgoing::new(address, rule.ranges.iter().map(|range| range.denormalise(0.0)));
+        let output = Output { message, sent_to: 0, queued: false };
+        Self::Known { ranges: rule.ranges.clone(), output }
+    }
+}
+
+/// A channel's name as its path and its parameter.
+fn split(name: &str) -> Result<(&str, u32), Fault> {
+    check_address(name)?;
+    let Some((path, digits)) = name.rsplit_once(':') else { return Ok((name, 0)) };
+    let whole = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let parameter = digits.parse().ok().filter(|parameter| whole && *parameter <= MAX_PARAMETER);
+    parameter.map(|parameter| (path, parameter)).ok_or_else(|| Fault {
+        range: path.len() + 1..name.len(),
+        message: format!("expected the number of a parameter, 0 to {MAX_PARAMETER}"),
+    })
+}
+
+/// What is wrong with channels, said once for all that come from one name with a range in it.
+struct Faults<'a> {
+    instance: &'a Instance,
+    diagnostics: &'a mut Diagnostics,
+    reported: HashSet<Span>,
+}
+
+impl Faults<'_> {
+    fn report(
+        &mut self,
+        channel: &Channel,
+        at: std::ops::Range<usize>,
+        message: String,
+    ) -> Option<&mut Diagnostic> {
+        // A name that came from a range is not what is written; then all of that is meant.
+        let written = channel.span.range().len() == channel.name.len();
+        let span = if written { channel.span.slice(at) } else { channel.span };
+        self.reported.insert(channel.span).then(|| self.diagnostics.error(span, message))
+    }
+
+    fn misnamed(&mut self, fault: Fault, channel: &Channel) {
+        let Instance { kind, name: owner, .. } = self.instance;
+        let name = &channel.name;
+        let message = format!("`{name}` is no channel of the {kind} instance `{owner}`");
+        let Some(error) = self.report(channel, fault.range, message) else { return };
+        error.label(fault.message);
+        if name.starts_with('/') {
+            error.hint("channels are `/path` or `/path:N`, N being the number of a parameter, from 0");
+        } else {
+            error.hint(format!("did you mean `{owner}./{name}`?"));
+        }
+    }
+
+    fn beyond(&mut self, rule: &Rule, channel: &Channel) {
+        let count = rule.ranges.len();
+        let message = format!("`{}` names a parameter that its pattern does not have", channel.name);
+        if let Some(error) = self.report(channel, 0..channel.name.len(), message) {
+            error.also(
+                rule.span,
+                format!("this pattern has {count}, the last is `:{}`", count.saturating_sub(1)),
+            );
+        }
+    }
+
+    fn too_long(&mut self, channel: &Channel) {
+        self.report(
+            channel,
+            0..channel.name.len(),
+            "the message of this channel fits into no datagram".into(),
+        );
+    }
+}
+
+#[cfg(test)]
+#[path = "paths_tests.rs"]
+mod tests;

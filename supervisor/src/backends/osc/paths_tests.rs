@@ -1,0 +1,115 @@
+//! Channel names, and what reaches which channel.
+
+use super::*;
+use crate::backends::osc::tests::Written;
+use mm_config::Severity;
+
+fn build(settings: &[(&str, &str)], channels: &[&str]) -> (Paths, Vec<(Severity, String)>) {
+    let written = Written::new(&[&[("bind", "* 0")], settings].concat(), channels);
+    let mut diagnostics = Diagnostics::default();
+    let options = Options::read(&written.instance, &mut diagnostics);
+    let paths = Paths::new(&written.instance, &options, &mut diagnostics);
+    (paths, written.underlined(&diagnostics))
+}
+
+fn sound(settings: &[(&str, &str)], channels: &[&str]) -> Paths {
+    let (paths, found) = build(settings, channels);
+    assert_eq!(found, []);
+    paths
+}
+
+fn events(paths: &Paths, address: &str, arguments: &[Argument]) -> (Vec<(u32, f64)>, Delivery) {
+    let mut events = Vec::new();
+    let path = paths.find(address.as_bytes()).expect("the path is mapped");
+    let delivery = path.deliver(arguments, |channel, value| events.push((channel, value)));
+    (events, delivery)
+}
+
+fn float(value: f32) -> Argument {
+    Argument::Number(Number::Float(value))
+}
+
+#[test]
+fn a_parameter_reaches_each_channel_that_names_it() {
+    let paths = sound(&[], &["/xy:1", "/xy", "/other", "/xy:0"]);
+    let (events, delivery) = events(&paths, "/xy", &[float(0.25), float(0.5), float(0.75)]);
+    assert_eq!(events, [(1, 0.25), (3, 0.25), (0, 0.5)]);
+    assert_eq!(delivery, Delivery::Done);
+}
+
+#[test]
+fn without_a_pattern_the_default_range_of_the_incoming_type_counts() {
+    let paths = sound(&[], &["/a:0", "/a:1", "/a:2", "/a:3"]);
+    let numbers = [Number::Int(51), Number::Float(0.5), Number::Long(512), Number::Double(2.0)];
+    let (events, _) = events(&paths, "/a", &numbers.map(Argument::Number));
+    assert_eq!(events, [(0, 0.2), (1, 0.5), (2, 0.5), (3, 1.0)]);
+}
+
+#[test]
+fn the_first_pattern_in_file_order_that_matches_counts() {
+    let paths = sound(&[("/a*", "f 0 2"), ("/ab", "f 0 4")], &["/ab"]);
+    assert_eq!(events(&paths, "/ab", &[float(1.0)]).0, [(0, 0.5)]);
+}
+
+#[test]
+fn the_root_belongs_to_the_address_but_not_to_the_channel() {
+    let paths = sound(&[("root", "/stage"), ("/a", "f 0 1")], &["/a"]);
+    assert!(paths.find(b"/a").is_none() && paths.find(b"/stage/ab").is_none());
+    assert_eq!(events(&paths, "/stage/a", &[float(1.0)]).0, [(0, 1.0)]);
+    assert!(paths.datagram(0).starts_with(b"/stage/a\0"));
+}
+
+#[test]
+fn a_message_with_another_number_of_parameters_than_its_pattern_reaches_nobody() {
+    let paths = sound(&[("/xy", "ff 0 1 0 1")], &["/xy", "/xy:1"]);
+    assert_eq!(events(&paths, "/xy", &[float(1.0)]), (vec![], Delivery::OtherShape { expected: 2 }));
+}
+
+#[test]
+fn an_argument_without_a_value_does_not_keep_the_others_back() {
+    let paths = sound(&[], &["/a:0", "/a:1", "/a:2"]);
+    let (events, delivery) = events(&paths, "/a", &[Argument::Other, float(f32::NAN), float(0.5)]);
+    assert_eq!((events, delivery), (vec![(2, 0.5)], Delivery::NoValue));
+}
+
+#[test]
+fn mistakes_in_channel_names_are_underlined() {
+    let underlined = |channel: &str| build(&[("/xy", "ff 0 1 0 1")], &[channel]).1;
+    let error = |text: &str| vec![(Severity::Error, text.to_string())];
+    assert_eq!(underlined("fader"), error("fader"));
+    assert_eq!(underlined("/fader*"), error("*"));
+    assert_eq!(underlined("/a b"), error(" "));
+    assert_eq!(underlined("/a:x"), error("x"));
+    assert_eq!(underlined("/a:"), error(""));
+    assert_eq!(underlined("/a:-1"), error("-1"));
+    assert_eq!(underlined("/a:1024"), error("1024"));
+    assert_eq!(underlined("/a:99999999999999999999"), error("99999999999999999999"));
+    assert_eq!(underlined("/xy:2"), error("/xy:2"));
+    assert_eq!(underlined("/xy:1"), []);
+}
+
+#[test]
+fn channels_from_one_range_share_one_error() {
+    let mut written = Written::new(&[("bind", "* 0")], &["{1..3}", "{1..3}"]);
+    let [first, second] = &mut written.instance.channels[..] else { panic!("there are two") };
+    (first.name, second.name) = ("1".into(), "2".into());
+    second.span = first.span;
+    let mut diagnostics = Diagnostics::default();
+    let options = Options::read(&written.instance, &mut diagnostics);
+    Paths::new(&written.instance, &options, &mut diagnostics);
+    assert_eq!(written.underlined(&diagnostics), [(Severity::Error, "{1..3}".to_string())]);
+}
+
+#[test]
+fn a_message_that_fits_into_no_datagram_is_an_error() {
+    let root = format!("/{}", "x".repeat(MAX_DATAGRAM));
+    let (_, found) = build(&[("root", &root), ("/a", "f 0 1")], &["/a"]);
+    assert_eq!(found, [(Severity::Error, "/a".to_string())]);
+}
+
+#[test]
+fn the_line_that_is_missing_has_all_parameters_that_are_mapped() {
+    let paths = sound(&[], &["/xy:1", "/xy:0"]);
+    let path = paths.find(b"/xy").expect("the path is mapped");
+    assert_eq!(path.missing_line(), "/xy = ff 0.0 1.0 0.0 1.0");
+}

@@ -1,0 +1,324 @@
+//! Addresses and address patterns as a show file writes them.
+//!
+//! A pattern knows `?` (one character), `*` (any number of them), `[a-z]`, `[!x]` and `{a,b}`; none of them crosses
+//! a `/`. Matching keeps the set of positions that the pattern may have reached, so its time is bounded by the
+//! product of both lengths whatever the pattern.
+
+use std::ops::Range;
+
+/// What is wrong with an address or pattern, and where.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// In bytes of the text.
+    pub range: Range<usize>,
+    pub message: String,
+}
+
+/// A checked pattern.
+#[derive(Debug)]
+pub struct Pattern {
+    /// What every match begins with.
+    literal: String,
+    /// What follows it.
+    pieces: Vec<Piece>,
+}
+
+#[derive(Debug)]
+enum Piece {
+    Char(char),
+    AnyChar,
+    AnyRun,
+    Set { negated: bool, ranges: Vec<(char, char)> },
+    OneOf(Vec<String>),
+}
+
+const PATTERN_CHARACTERS: &[char] = &['?', '*', '[', ']', '{', '}'];
+
+/// Checks an address without pattern characters: a channel's path or a root.
+pub fn check_address(text: &str) -> Result<(), Fault> {
+    check_characters(text, false)?;
+    match text.char_indices().find(|(_, character)| PATTERN_CHARACTERS.contains(character)) {
+        Some((at, character)) => Err(fault(at..at + 1, format!("`{character}` belongs in patterns only"))),
+        None => Ok(()),
+    }
+}
+
+impl Pattern {
+    pub fn parse(text: &str) -> Result<Self, Fault> {
+        check_characters(text, true)?;
+        let mut rest = text;
+        let mut pieces = Vec::new();
+        while let Some(character) = rest.chars().next() {
+            let at = text.len() - rest.len();
+            let (piece, length) = match character {
+                '?' => (Piece::AnyChar, 1),
+                '*' => (Piece::AnyRun, 1),
+                '[' => set(rest, at)?,
+                '{' => one_of(rest, at)?,
+                ']' | '}' => {
+                    return Err(fault(at..at + 1, format!("`{character}` without its opening bracket")));
+                }
+                _ => (Piece::Char(character), character.len_utf8()),
+            };
+            pieces.push(piece);
+            rest = &rest[length..];
+        }
+        let plain = pieces.iter().map_while(|piece| if let Piece::Char(c) = piece { Some(*c) } else { None });
+        let literal: String = plain.collect();
+        let pieces = pieces.split_off(literal.chars().count());
+        Ok(Self { literal, pieces })
+    }
+
+    /// Whether all of `path` matches.
+    pub fn matches(&self, path: &str) -> bool {
+        let Some(rest) = path.strip_prefix(self.literal.as_str()) else { return false };
+        if self.pieces.is_empty() {
+            return rest.is_empty();
+        }
+        // One flag for each byte position of `rest` and one for its end.
+        let mut reached = vec![false; rest.len() + 1];
+        reached[0] = true;
+        for piece in &self.pieces {
+            reached = piece.advance(rest, &reached);
+        }
+        reached[rest.len()]
+    }
+}
+
+impl Piece {
+    /// The positions that can be reached when this piece starts at any of `from`.
+    fn advance(&self, path: &str, from: &[bool]) -> Vec<bool> {
+        let mut to = vec![false; from.len()];
+        if let Self::AnyRun = self {
+            let mut running = false;
+            for (at, character) in path.char_indices().chain([(path.len(), '/')]) {
+                running |= from[at];
+                to[at] = running;
+                running &= character != '/';
+            }
+            return to;
+        }
+        for (at, character) in path.char_indices().filter(|(at, _)| from[*at]) {
+            match self {
+                Self::OneOf(words) => {
+                    let fits = words.iter().filter(|word| path[at..].starts_with(word.as_str()));
+                    fits.for_each(|word| to[at + word.len()] = true);
+                }
+                _ => to[at + character.len_utf8()] |= self.takes(character),
+            }
+        }
+        if let Self::OneOf(words) = self {
+            to[path.len()] |= from[path.len()] && words.iter().any(String::is_empty);
+        }
+        to
+    }
+
+    /// Whether a piece that stands for one character stands for this one.
+    fn takes(&self, character: char) -> bool {
+        match self {
+            Self::Char(own) => *own == character,
+            Self::AnyChar => character != '/',
+            Self::Set { negated, ranges } => {
+                let inside = ranges.iter().any(|(first, last)| (*first..=*last).contains(&character));
+                character != '/' && inside != *negated
+            }
+            Self::AnyRun | Self::OneOf(_) => false,
+        }
+    }
+}
+
+fn fault(range: Range<usize>, message: impl Into<String>) -> Fault {
+    Fault { range, message: message.into() }
+}
+
+/// A comma has its place in patterns, between the words of `{a,b}`.
+fn check_characters(text: &str, pattern: bool) -> Result<(), Fault> {
+    if !text.starts_with('/') {
+        return Err(fault(0..text.len(), "an OSC address begins with `/`"));
+    }
+    let illegal = |character: char| match character {
+        '#' => true,
+        ',' => !pattern,
+        _ => character.is_whitespace() || character.is_control(),
+    };
+    match text.char_indices().find(|(_, character)| illegal(*character)) {
+        Some((at, character)) => {
+            let message = format!("`{}` cannot stand in an OSC address", character.escape_debug());
+            Err(fault(at..at + character.len_utf8(), message))
+        }
+        None => Ok(()),
+    }
+}
+
+/// What stands between the bracket that `rest` begins with and the one that closes it.
+fn bracketed(rest: &str, at: usize, close: char) -> Result<&str, Fault> {
+    let inner = rest.get(1..).and_then(|inner| inner.split_once(close)).map(|(inner, _)| inner);
+    let Some(inner) = inner else {
+        return Err(fault(at..at + rest.len(), format!("`{close}` is missing")));
+    };
+    let foreign = ['/', '[', ']', '{', '}', '?', '*'];
+    match inner.char_indices().find(|(_, character)| foreign.contains(character)) {
+        Some((inside, character)) => {
+            let start = at + 1 + inside;
+            Err(fault(start..start + 1, format!("`{character}` cannot stand inside brackets")))
+        }
+        None => Ok(inner),
+    }
+}
+
+fn set(rest: &str, at: usize) -> Result<(Piece, usize), Fault> {
+    let inner = bracketed(rest, at, ']')?;
+    let listed = inner.strip_prefix('!');
+    let (negated, listed) = (listed.is_some(), listed.unwrap_or(inner));
+    if listed.is_empty() {
+        return Err(fault(at..at + inner.len() + 2, "no characters between the brackets"));
+    }
+    let mut characters = listed.chars().peekable();
+    let mut ranges = Vec::new();
+    while let Some(first) = characters.next() {
+        let mut ahead = characters.clone();
+        match (ahead.next(), ahead.next()) {
+            (Some('-'), Some(last)) => {
+                ranges.push((first.min(last), first.max(last)));
+                characters = ahead;
+            }
+            _ => ranges.push((first, first)),
+        }
+    }
+    Ok((Piece::Set { negated, ranges }, inner.len() + 2))
+}
+
+fn one_of(rest: &str, at: usize) -> Result<(Piece, usize), Fault> {
+    let inner = bracketed(rest, at, '}')?;
+    let words = inner.split(',').map(str::to_string).collect();
+    Ok((Piece::OneOf(words), inner.len() + 2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn matches(pattern: &str, path: &str) -> bool {
+        Pattern::parse(pattern).expect("the pattern is well-formed").matches(path)
+    }
+
+    #[test]
+    fn a_pattern_without_wildcards_matches_itself_only() {
+        assert!(matches("/a/b", "/a/b"));
+        assert!(!matches("/a/b", "/a/bc") && !matches("/a/b", "/a") && !matches("/a/b", "/a/c"));
+    }
+
+    #[test]
+    fn a_star_matches_any_run_of_characters_but_never_a_slash() {
+        assert!(matches("/fader*", "/fader") && matches("/fader*", "/fader12"));
+        assert!(matches("/*/x*y", "/page/xaay") && matches("/a*b*c", "/aXbbYbc"));
+        assert!(!matches("/*", "/a/b") && !matches("/fader*", "/fade"));
+    }
+
+    #[test]
+    fn a_question_mark_matches_one_character_but_never_a_slash() {
+        assert!(matches("/a?c", "/abc") && matches("/?", "/ä"));
+        assert!(!matches("/a?c", "/ac") && !matches("/a?c", "/a/c") && !matches("/a?", "/a"));
+    }
+
+    #[test]
+    fn brackets_match_one_of_their_characters_or_with_a_mark_one_of_all_others() {
+        assert!(matches("/[a-c]", "/b") && matches("/[c-a]", "/b") && matches("/[xa-]", "/-"));
+        assert!(!matches("/[a-c]", "/d") && !matches("/[a-c]", "/") && !matches("/[a-c]", "/ab"));
+        assert!(matches("/[!x]", "/y") && !matches("/[!x]", "/x") && !matches("/a[!x]b", "/a/b"));
+    }
+
+    #[test]
+    fn braces_match_one_of_their_words_also_the_shorter_one_of_two() {
+        assert!(
+            matches("/{red,green}/v", "/green/v")
+                && matches("/{a,ab}b", "/ab")
+                && matches("/{a,ab}b", "/abb")
+        );
+        assert!(matches("/*{1,2}", "/ch1x2") && matches("/a{,b}", "/a") && matches("/a{,b}", "/ab"));
+        assert!(!matches("/{red,green}", "/blue") && !matches("/{a,b}", "/ab"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_place() {
+        let place = |text: &str| Pattern::parse(text).expect_err(text).range;
+        assert_eq!(place("a/b"), 0..3);
+        assert_eq!(place("/a#"), 2..3);
+        assert_eq!(place("/a[b"), 2..4);
+        assert_eq!(place("/a{b/c}"), 4..5);
+        assert_eq!(place("/a]"), 2..3);
+        assert_eq!(place("/[]"), 1..3);
+        assert_eq!(place("/[!]"), 1..4);
+        assert_eq!(check_address("/a*").expect_err("a pattern is no address").range, 2..3);
+        assert_eq!(check_address("/a b").expect_err("no spaces").range, 2..3);
+        assert_eq!(check_address("/a,b").expect_err("no commas").range, 2..3);
+        assert_eq!(check_address("/1/fader:3"), Ok(()));
+    }
+
+    #[test]
+    fn a_pattern_made_to_backtrack_takes_no_longer_than_others() {
+        let pattern = format!("/{}", "*a".repeat(300));
+        assert!(!matches(&pattern, &format!("/{}b", "a".repeat(3000))));
+    }
+
+    /// Backtracking as the definition reads, on the text of the pattern itself.
+    fn naive(pattern: &[char], path: &[char]) -> bool {
+        let Some(&first) = pattern.first() else { return path.is_empty() };
+        let rest_after = |close: char| {
+            let end = pattern.iter().position(|&c| c == close).expect("brackets are closed");
+            (&pattern[1..end], &pattern[end + 1..])
+        };
+        match first {
+            '*' => {
+                naive(&pattern[1..], path)
+                    || path.first().is_some_and(|&c| c != '/') && naive(pattern, &path[1..])
+            }
+            '[' => {
+                let (inner, rest) = rest_after(']');
+                let (negated, inner) = if inner[0] == '!' { (true, &inner[1..]) } else { (false, inner) };
+                let inside = |c: char| match inner {
+                    [a, '-', b] => (*a..=*b).contains(&c) || (*b..=*a).contains(&c),
+                    _ => inner.contains(&c),
+                };
+                path.first().is_some_and(|&c| c != '/' && inside(c) != negated) && naive(rest, &path[1..])
+            }
+            '{' => {
+                let (inner, rest) = rest_after('}');
+                inner
+                    .split(|&c| c == ',')
+                    .any(|word| path.starts_with(word) && naive(rest, &path[word.len()..]))
+            }
+            '?' => path.first().is_some_and(|&c| c != '/') && naive(&pattern[1..], &path[1..]),
+            _ => path.first() == Some(&first) && naive(&pattern[1..], &path[1..]),
+        }
+    }
+
+    fn piece() -> impl Strategy<Value = String> {
+        let fixed =
+            ["/", "a", "b", "ab", "?", "*", "[ab]", "[!a]", "[a-b]", "[!b-c]", "{a,b}", "{ab,a,}", "{,ba}"];
+        prop::sample::select(fixed.to_vec()).prop_map(str::to_string)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(5000))]
+        #[test]
+        fn matching_agrees_with_plain_backtracking(
+            pieces in prop::collection::vec(piece(), 0..7),
+            path in "/[abc/]{0,7}",
+        ) {
+            let pattern = format!("/{}", pieces.concat());
+            let characters = |text: &str| text.chars().collect::<Vec<_>>();
+            let expected = naive(&characters(&pattern), &characters(&path));
+            prop_assert_eq!(matches(&pattern, &path), expected, "{} against {}", pattern, path);
+        }
+
+        #[test]
+        fn any_text_is_parsed_or_refused_with_a_place_inside_it(text in "/?[\\[\\]{}!*?,/#a-c\u{e4} -]{0,12}") {
+            match Pattern::parse(&text) {
+                Ok(pattern) => { pattern.matches(&text); }
+                Err(fault) => prop_assert!(text.get(fault.range).is_some()),
+            }
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! The UDP socket of an instance: opening it, and moving datagrams in batches.
+//!
+//! One call receives up to [`BATCH`] datagrams of any size, one call sends as many. The receive buffer has room for
+//! the largest datagram in each place; it is zeroed memory straight from the system, so that only the pages which
+//! datagrams have really filled take up memory.
+//!
+//! Datagrams of one length that follow each other are handed to the system as one block, which it cuts up again on
+//! the last stretch of their way (`UDP_SEGMENT`): that is a fraction of the work of sending each.
+
+use super::options::{Address, Destination};
+use crate::backends::OpenError;
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, MsgFlags, MultiHeaders, SockFlag, SockType, SockaddrStorage, bind,
+    recvmmsg, sendmmsg, sendmsg, setsockopt, socket, sockopt,
+};
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+/// How many datagrams one call moves.
+pub const BATCH: usize = 64;
+
+/// How many datagrams a call asks for when few came the last time: preparing places costs time too.
+const FEW: usize = 4;
+
+/// So many datagrams of one length are worth a block.
+const BLOCK: usize = 3;
+
+/// The longest datagrams that go into a block. The system takes no block of datagrams that the way would have to
+/// break up; these fit into the smallest packet that IPv6 allows.
+const BLOCK_LENGTH: usize = 1200;
+
+/// The most bytes that UDP sends at once, over IPv6 and IPv4.
+const MAX_DATAGRAM: usize = 65_487;
+
+/// Room for a datagram. The odd 64 bytes keep the beginnings of the places from sharing one cache set.
+const PLACE: usize = 65536 + 64;
+
+/// Asked of the system, which grants what its limits allow: a burst shall wait here, not be dropped.
+const RECEIVE_BUFFER: usize = 4 << 20;
+
+/// An open socket with what it takes to use it in batches.
+#[derive(Debug)]
+pub struct Port {
+    socket: UdpSocket,
+    buffer: Vec<u8>,
+    receiving: MultiHeaders<SockaddrStorage>,
+    sending: MultiHeaders<SockaddrStorage>,
+    /// How many datagrams the next call asks for.
+    expected: usize,
+    block: Vec<u8>,
+    /// Whether the system takes blocks for this peer.
+    blocks: bool,
+    peer: Option<Peer>,
+}
+
+/// Where to send, and the same once more for each message of a batch.
+#[derive(Debug)]
+struct Peer {
+    address: SocketAddr,
+    copies: Vec<Option<SockaddrStorage>>,
+}
+
+impl Port {
+    /// Opens the socket that `bind` and `destination` ask for.
+    pub fn open(
+        instance: &str,
+        listen: Option<&Address>,
+        destination: &Destination,
+    ) -> Result<Self, OpenError> {
+        let to = match destination {
+            Destination::Fixed(address) => resolve(instance, "destination", address)?,
+            Destination::None | Destination::Learn { .. } => Vec::new(),
+        };
+        let (socket, local) = match listen {
+            Some(address) => listen_on(instance, address)?,
+            None => {
+                let local = unspecified(to.first(), 0);
+                (open_at(local).map_err(|error| open_error(instance, "a socket", error))?, local)
+            }
+        };
+        let receiving = MultiHeaders::preallocate(BATCH, None);
+        let sending = MultiHeaders::preallocate(BATCH, None);
+        let (buffer, block) = (vec![0; PLACE * BATCH], Vec::new());
+        let mut port =
+            Self { socket, buffer, receiving, sending, expected: FEW, block, blocks: true, peer: None };
+        if let Destination::Fixed(address) = destination {
+            let reachable = to.into_iter().find_map(|to| reachable_from(local, to));
+            port.set_peer(reachable.ok_or_else(|| wrong_family(instance, address))?);
+        }
+        Ok(port)
+    }
+
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        self.socket.local_addr().ok()
+    }
+
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.peer.as_ref().map(|peer| peer.address)
+    }
+
+    pub fn set_peer(&mut self, address: SocketAddr) {
+        let mut copies = self.peer.take().map(|peer| peer.copies).unwrap_or_default();
+        copies.clear();
+        copies.resize(BATCH, Some(SockaddrStorage::from(address)));
+        self.peer = Some(Peer { address, copies });
+        self.blocks = true;
+    }
+
+    /// Hands what has come in to `each`, with its sender, up to a batch. Says whether there may be more.
+    pub fn receive(&mut self, mut each: impl FnMut(&[u8], &SockaddrStorage)) -> io::Result<bool> {
+        let mut places = self.buffer.chunks_exact_mut(PLACE);
+        let mut slices: [_; BATCH] =
+            std::array::from_fn(|_| [IoSliceMut::new(places.next().unwrap_or_default())]);
+        let (descriptor, expected) = (self.socket.as_raw_fd(), self.expected);
+        let slices = slices.iter_mut().take(expected);
+        let received = match recvmmsg(descriptor, &mut self.receiving, slices, MsgFlags::MSG_DONTWAIT, None) {
+            Ok(received) => received,
+            // Refused: an earlier datagram of ours found nobody. That is no matter of what comes in.
+            Err(Errno::EAGAIN | Errno::EINTR | Errno::ECONNREFUSED) => return Ok(false),
+            Err(errno) => return Err(errno.into()),
+        };
+        let mut count = 0;
+        for message in received {
+            count += 1;
+            if let Some(sender) = &message.address {
+                each(message.iovs().next().unwrap_or_default(), sender);
+            }
+        }
+        self.expected = if count == expected { BATCH } else { (2 * count).clamp(FEW, BATCH) };
+        Ok(count == expected)
+    }
+
+    /// Sends datagrams to the peer, up to a batch of them; says how many went out, at least one.
+    pub fn send<'a>(
+        &'a mut self,
+        mut datagrams: impl ExactSizeIterator<Item = &'a [u8]>,
+    ) -> io::Result<usize> {
+        let Some(peer) = &self.peer else { return Err(ErrorKind::NotConnected.into()) };
+        let count = datagrams.len().min(BATCH);
+        if count == 1 {
+            let datagram = datagrams.next().unwrap_or_default();
+            return self.socket.send_to(datagram, peer.address).map(|_| 1);
+        }
+        let slices: [_; BATCH] =
+            std::array::from_fn(|_| [IoSlice::new(datagrams.next().unwrap_or_default())]);
+        if self.blocks
+            && let Some(sent) = send_block(&self.socket, &mut self.block, &slices[..count], peer)?
+        {
+            self.blocks = sent > 0;
+            if self.blocks {
+                return Ok(sent);
+            }
+        }
+        let no_control: [ControlMessage<'_>; 0] = [];
+        let descriptor = self.socket.as_raw_fd();
+        let (slices, flags) = (slices.iter().take(count), MsgFlags::MSG_DONTWAIT);
+        let sent = sendmmsg(descriptor, &mut self.sending, slices, &peer.copies, no_control, flags)?;
+        Ok(sent.count())
+    }
+}
+
+/// Sends the datagrams of one length at the start as one block, and says how many these were; 0 when the system takes
+/// no blocks. `None`: too few for that.
+fn send_block(
+    socket: &UdpSocket,
+    block: &mut Vec<u8>,
+    datagrams: &[[IoSlice<'_>; 1]],
+    peer: &Peer,
+) -> io::Result<Option<usize>> {
+    let length = datagrams.first().map_or(0, |[first]| first.len());
+    let count = datagrams.iter().take_while(|[datagram]| datagram.len() == length).count();
+    let Ok(segment) = u16::try_from(length) else { return Ok(None) };
+    if count < BLOCK || !(1..=BLOCK_LENGTH).contains(&length) {
+        return Ok(None);
+    }
+    let count = count.min(MAX_DATAGRAM / length);
+    block.clear();
+    datagrams.iter().take(count).for_each(|[datagram]| block.extend_from_slice(datagram));
+    let (slices, control) = ([IoSlice::new(block)], [ControlMessage::UdpGsoSegments(&segment)]);
+    let address = peer.copies.first().and_then(Option::as_ref);
+    match sendmsg(socket.as_raw_fd(), &slices, &control, MsgFlags::MSG_DONTWAIT, address) {
+        Ok(_) => Ok(Some(count)),
+        // the system, or what lies on the way, does not know how
+        Err(Errno::EIO | Errno::EINVAL | Errno::EMSGSIZE | Errno::ENOPROTOOPT | Errno::EOPNOTSUPP) => {
+            Ok(Some(0))
+        }
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// The sender of a datagram, if it can be answered.
+pub fn sender_address(sender: &SockaddrStorage) -> Option<SocketAddr> {
+    let v4 = || sender.as_sockaddr_in().map(|sender| SocketAddr::V4((*sender).into()));
+    let v6 = || sender.as_sockaddr_in6().map(|sender| SocketAddr::V6((*sender).into()));
+    v4().or_else(v6).filter(|sender| sender.port() != 0)
+}
+
+/// The wildcard address of the family of `like`.
+fn unspecified(like: Option<&SocketAddr>, port: u16) -> SocketAddr {
+    match like {
+        Some(SocketAddr::V6(_)) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
+        _ => SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
+    }
+}
+
+/// `to` as a socket bound to `local` must name it, if it can reach it.
+fn reachable_from(local: SocketAddr, to: SocketAddr) -> Option<SocketAddr> {
+    match (local.ip(), to.ip()) {
+        (IpAddr::V4(_), IpAddr::V4(_)) | (IpAddr::V6(_), IpAddr::V6(_)) => Some(to),
+        (IpAddr::V6(local), IpAddr::V4(ip)) if local.is_unspecified() => {
+            Some(SocketAddr::from((ip.to_ipv6_mapped(), to.port())))
+        }
+        _ => None,
+    }
+}
+
+/// What the host of an address is, looked up unless that has been done.
+///
+/// # Errors
+///
+/// It does not resolve.
+pub fn resolve(instance: &str, option: &str, address: &Address) -> Result<Vec<SocketAddr>, OpenError> {
+    let Address { host, port, found, .. } = address;
+    if !found.is_empty() {
+        return Ok(found.clone());
+    }
+    let found = (host.as_str(), *port).to_socket_addrs().map(Iterator::collect::<Vec<_>>);
+    match found {
+        Ok(found) if !found.is_empty() => Ok(found),
+        _ => Err(OpenError {
+            message: format!(
+                "instance `{instance}`: the host of `{option} = {host} {port}` does not resolve"
+            ),
+            hint: Some("check the name and the name server, or write the host's IP address".into()),
+        }),
+    }
+}
+
+fn listen_on(instance: &str, address: &Address) -> Result<(UdpSocket, SocketAddr), OpenError> {
+    let Address { host, port, .. } = address;
+    let candidates = match host.as_str() {
+        "*" => vec![unspecified(None, *port)],
+        _ => resolve(instance, "bind", address)?,
+    };
+    let mut outcome = Err(io::Error::from(ErrorKind::AddrNotAvailable));
+    for local in candidates {
+        outcome = open_at(local).map(|socket| (socket, local));
+        if let Err(error) = &outcome
+            && error.raw_os_error() == Some(Errno::EAFNOSUPPORT as i32)
+            && local.ip() == Ipv6Addr::UNSPECIFIED
+        {
+            tracing::warn!(instance = %instance, "this machine has no IPv6: `bind = {host} {port}` listens on IPv4 only");
+            let local = unspecified(None, *port);
+            outcome = open_at(local).map(|socket| (socket, local));
+        }
+        if outcome.is_ok() {
+            break;
+        }
+    }
+    outcome.map_err(|error| open_error(instance, &format!("`bind = {host} {port}`"), error))
+}
+
+fn open_at(local: SocketAddr) -> io::Result<UdpSocket> {
+    let family = if local.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let descriptor = socket(family, SockType::Datagram, flags, None)?;
+    if local.is_ipv6() {
+        // `::` listens on IPv4 too, whatever the system's default.
+        setsockopt(&descriptor, sockopt::Ipv6V6Only, &false)?;
+    }
+    setsockopt(&descriptor, sockopt::Broadcast, &true)?;
+    // Beyond the system's limit where that is permitted, else up to it. Smaller buffers work too.
+    if setsockopt(&descriptor, sockopt::RcvBufForce, &RECEIVE_BUFFER).is_err() {
+        let _ = setsockopt(&descriptor, sockopt::RcvBuf, &RECEIVE_BUFFER);
+    }
+    // Without SO_REUSEADDR: two programs on one UDP port would take each other's packets.
+    bind(descriptor.as_raw_fd(), &SockaddrStorage::from(local))?;
+    Ok(UdpSocket::from(descriptor))
+}
+
+fn open_error(instance: &str, what: &str, error: io::Error) -> OpenError {
+    let (reason, hint) = match error.kind() {
+        ErrorKind::AddrInUse => {
+            ("the port is in use", Some("another program, or another show, listens on it"))
+        }
+        ErrorKind::AddrNotAvailable => {
+            ("this machine has no such address", Some("`*` in place of the host listens on all addresses"))
+        }
+        ErrorKind::PermissionDenied => {
+            ("not permitted", Some("ports below 1024 are for root unless the system says otherwise"))
+        }
+        _ => ("", None),
+    };
+    let reason = if reason.is_empty() { error.to_string() } else { reason.to_string() };
+    OpenError {
+        message: format!("instance `{instance}`: cannot open {what}: {reason}"),
+        hint: hint.map(str::to_string),
+    }
+}
+
+fn wrong_family(instance: &str, address: &Address) -> OpenError {
+    let Address { host, port, .. } = address;
+    OpenError {
+        message: format!(
+            "instance `{instance}`: `destination = {host} {port}` cannot be reached from the address of its `bind`"
+        ),
+        hint: Some("one is IPv4, the other IPv6; `bind = :: PORT` serves both".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().expect("the test names an address")
+    }
+
+    #[test]
+    fn a_socket_for_both_families_names_an_ipv4_peer_in_its_ipv6_form() {
+        let to = reachable_from(address("[::]:8000"), address("10.0.0.1:9"));
+        assert_eq!(to, Some(address("[::ffff:10.0.0.1]:9")));
+        assert_eq!(
+            reachable_from(address("0.0.0.0:8000"), address("10.0.0.1:9")),
+            Some(address("10.0.0.1:9"))
+        );
+    }
+
+    #[test]
+    fn a_socket_cannot_reach_the_other_family() {
+        assert_eq!(reachable_from(address("[::1]:8000"), address("10.0.0.1:9")), None);
+        assert_eq!(reachable_from(address("0.0.0.0:8000"), address("[::1]:9")), None);
+    }
+
+    #[test]
+    fn a_sender_with_port_0_cannot_be_answered() {
+        assert_eq!(sender_address(&address("10.0.0.1:0").into()), None);
+        assert_eq!(sender_address(&address("[::1]:5").into()), Some(address("[::1]:5")));
+    }
+}

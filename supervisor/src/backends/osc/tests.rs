@@ -1,0 +1,465 @@
+//! Instances at work, on real sockets, through the traits that the event loop uses.
+
+use super::*;
+use crate::backends::Incoming;
+use mm_config::{Channel, FileId, Instance, Kind, Setting, Severity, Span, Spanned};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{SockaddrStorage, getsockname};
+use rosc::{OscBundle, OscMessage, OscPacket, OscTime, OscType, decoder, encoder};
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long anything that should come may take.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// An instance, and the text that its spans point into.
+pub struct Written {
+    pub instance: Instance,
+    text: String,
+}
+
+impl Written {
+    pub fn new(settings: &[(&str, &str)], channels: &[&str]) -> Self {
+        let mut text = String::new();
+        let span = append(&mut text, "out").span;
+        let mut instance = Instance {
+            name: "out".into(),
+            kind: Kind::Osc,
+            settings: Vec::new(),
+            channels: Vec::new(),
+            span,
+        };
+        for (key, value) in settings {
+            let (key, value) = (append(&mut text, key), append(&mut text, value));
+            instance.settings.push(Setting { key, value, directory: PathBuf::new() });
+        }
+        for channel in channels {
+            let Spanned { value, span } = append(&mut text, channel);
+            instance.channels.push(Channel { name: value, span });
+        }
+        Self { instance, text }
+    }
+
+    /// Each diagnostic's severity with what it underlines.
+    pub fn underlined(&self, diagnostics: &Diagnostics) -> Vec<(Severity, String)> {
+        let text = |span: Option<Span>| span.map(|span| self.text[span.range()].to_string());
+        diagnostics.iter().map(|found| (found.severity(), text(found.span()).unwrap_or_default())).collect()
+    }
+}
+
+fn append(text: &mut String, word: &str) -> Spanned<String> {
+    let start = text.len() as u32;
+    text.push_str(word);
+    let span = Span { file: FileId(0), start, end: text.len() as u32 };
+    text.push('\n');
+    Spanned { value: word.to_string(), span }
+}
+
+const NO: InstanceNo = InstanceNo(3);
+
+/// An opened instance with a peer of its own.
+struct Rig {
+    backend: Box<dyn Backend>,
+    peer: UdpSocket,
+    inlet: Inlet,
+}
+
+fn peer() -> UdpSocket {
+    let peer = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    peer.set_read_timeout(Some(LIMIT)).expect("a limit");
+    peer
+}
+
+fn open(settings: &[(&str, &str)], channels: &[&str]) -> Result<Box<dyn Backend>, OpenError> {
+    let written = Written::new(settings, channels);
+    let mut diagnostics = Diagnostics::default();
+    let mut plans = plan(None, &[Numbered { no: NO, instance: &written.instance }], &mut diagnostics);
+    assert!(!diagnostics.has_errors(), "{:?}", written.underlined(&diagnostics));
+    assert_eq!(plans.len(), 1);
+    plans.remove(0).open()
+}
+
+impl Rig {
+    /// An instance on a free port that sends to the peer.
+    fn new(settings: &[(&str, &str)], channels: &[&str]) -> Self {
+        let peer = peer();
+        let to = format!("127.0.0.1 {}", port_of(&peer));
+        let own = [("bind", "127.0.0.1 0"), ("destination", to.as_str())];
+        let backend = open(&[&own, settings].concat(), channels).expect("it opens");
+        Self { backend, peer, inlet: Inlet::default() }
+    }
+
+    fn address(&self) -> SocketAddr {
+        let descriptor = self.backend.watches()[0].descriptor.as_raw_fd();
+        let address: SockaddrStorage = getsockname(descriptor).expect("it is a socket");
+        sender_address(&address).expect("it is bound")
+    }
+
+    fn send(&self, packet: &[u8]) {
+        self.peer.send_to(packet, self.address()).expect("loopback takes it");
+    }
+
+    /// Receives until `count` events are there or nothing comes any more.
+    fn events(&mut self, count: usize) -> Vec<(u32, f64)> {
+        let start = Instant::now();
+        while self.inlet.len() < count && start.elapsed() < LIMIT {
+            self.receive();
+        }
+        self.inlet
+            .drain()
+            .map(|Incoming { instance, channel, value }| {
+                assert_eq!(instance, NO);
+                (channel, value)
+            })
+            .collect()
+    }
+
+    /// Waits until the socket is readable, then has the backend read it.
+    fn receive(&mut self) {
+        let watches = self.backend.watches();
+        let mut polled = [PollFd::new(watches[0].descriptor, PollFlags::POLLIN)];
+        let timeout = PollTimeout::try_from(LIMIT).expect("a limit");
+        assert_eq!(poll(&mut polled, timeout), Ok(1), "nothing came in");
+        self.backend.receive(0, &mut self.inlet);
+    }
+
+    fn handle(&mut self, channel: u32, value: f64) {
+        self.backend.handle(NO, channel, value, &mut self.inlet);
+    }
+
+    /// One routing step.
+    fn step(&mut self, values: &[(u32, f64)]) {
+        values.iter().for_each(|(channel, value)| self.handle(*channel, *value));
+        self.backend.flush();
+    }
+
+    /// What arrives at the peer next.
+    fn arrived(&self) -> (String, Vec<OscType>) {
+        arrived_at(&self.peer)
+    }
+
+    /// Asserts that nothing arrives before a message that is sent now: loopback keeps the order.
+    fn nothing_arrives(&self) {
+        let marker = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+        marker.send_to(&encode("/marker", vec![]), ("127.0.0.1", port_of(&self.peer))).expect("it is sent");
+        assert_eq!(self.arrived().0, "/marker");
+    }
+}
+
+fn port_of(socket: &UdpSocket) -> u16 {
+    socket.local_addr().expect("it is bound").port()
+}
+
+fn arrived_at(peer: &UdpSocket) -> (String, Vec<OscType>) {
+    let mut buffer = vec![0; 65536];
+    let length = peer.recv(&mut buffer).expect("something arrives");
+    match decoder::decode_udp(&buffer[..length]).expect("it is OSC").1 {
+        OscPacket::Message(message) => (message.addr, message.args),
+        OscPacket::Bundle(_) => panic!("we send no bundles"),
+    }
+}
+
+fn message(addr: &str, args: Vec<OscType>) -> OscPacket {
+    OscPacket::Message(OscMessage { addr: addr.into(), args })
+}
+
+fn encode(addr: &str, args: Vec<OscType>) -> Vec<u8> {
+    encoder::encode(&message(addr, args)).expect("rosc encodes it")
+}
+
+fn floats<const N: usize>(values: [f32; N]) -> Vec<OscType> {
+    values.map(OscType::Float).to_vec()
+}
+
+#[test]
+fn messages_come_in_as_events_in_order() {
+    let mut rig = Rig::new(&[], &["/a", "/b:1"]);
+    rig.send(&encode("/a", floats([0.25])));
+    rig.send(&encode("/not/mapped", floats([0.25])));
+    rig.send(&encode("/b", floats([0.5, 0.75])));
+    rig.send(&encode("/a", floats([0.25])));
+    assert_eq!(rig.events(3), [(0, 0.25), (1, 0.75), (0, 0.25)]);
+}
+
+#[test]
+fn more_messages_than_a_batch_all_come_in() {
+    let mut rig = Rig::new(&[("/a", "i 0 1000")], &["/a"]);
+    (0..200).for_each(|n| rig.send(&encode("/a", vec![OscType::Int(n)])));
+    let expected: Vec<_> = (0..200).map(|n| (0, f64::from(n) / 1000.0)).collect();
+    assert_eq!(rig.events(200), expected);
+}
+
+#[test]
+fn bundles_in_bundles_are_read() {
+    let bundle =
+        |content| OscPacket::Bundle(OscBundle { timetag: OscTime { seconds: 9, fractional: 9 }, content });
+    let one = |value| message("/a", floats([value]));
+    let packet = bundle(vec![one(0.25), bundle(vec![bundle(vec![]), one(0.5)]), one(0.75)]);
+    let mut rig = Rig::new(&[], &["/a"]);
+    rig.send(&encoder::encode(&packet).expect("rosc encodes it"));
+    assert_eq!(rig.events(3), [(0, 0.25), (0, 0.5), (0, 0.75)]);
+}
+
+#[test]
+fn the_largest_datagram_comes_in() {
+    let mut rig = Rig::new(&[], &["/a:1"]);
+    let head = encode("/a", vec![OscType::Blob(Vec::new()), OscType::Float(0.5)]).len();
+    let blob = OscType::Blob(vec![0xff; (codec::MAX_DATAGRAM - head) / 4 * 4]);
+    rig.send(&encode("/a", vec![blob, OscType::Float(0.5)]));
+    assert_eq!(rig.events(1), [(0, 0.5)]);
+}
+
+#[test]
+fn a_message_goes_out_once_for_each_step_with_all_parameters_of_its_path() {
+    let mut rig = Rig::new(&[("/xyz", "fif 0 1 10 20 2 4"), ("/b", "f 0 1")], &["/xyz", "/xyz:1", "/b"]);
+    rig.step(&[(0, 0.5), (2, 1.0), (0, 0.25), (1, 0.5)]);
+    let ours = vec![OscType::Float(0.25), OscType::Int(15), OscType::Float(2.0)];
+    assert_eq!(rig.arrived(), ("/xyz".into(), ours), "the parameter that is not mapped is at its minimum");
+    assert_eq!(rig.arrived(), ("/b".into(), floats([1.0])));
+    rig.nothing_arrives();
+}
+
+#[test]
+fn what_does_not_change_is_not_sent_again() {
+    let mut rig = Rig::new(&[("/a", "i 0 255")], &["/a"]);
+    rig.step(&[(0, 0.0)]);
+    assert_eq!(rig.arrived().1, [OscType::Int(0)], "the peer does not know the first value");
+    rig.step(&[(0, 0.0)]);
+    rig.step(&[(0, 0.001)]);
+    rig.step(&[]);
+    rig.nothing_arrives();
+    rig.step(&[(0, 1.0)]);
+    assert_eq!(rig.arrived().1, [OscType::Int(255)]);
+}
+
+#[test]
+fn a_step_with_more_messages_than_a_batch_sends_them_all_in_order() {
+    let names: Vec<_> = (0..100).map(|n| format!("/out{n}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let mut rig = Rig::new(&[("/out*", "f 0 1")], &names);
+    let values: Vec<_> = (0..100).map(|n| (n, 1.0)).collect();
+    rig.step(&values);
+    names.iter().for_each(|name| assert_eq!(rig.arrived().0, *name));
+    rig.nothing_arrives();
+}
+
+#[test]
+fn all_256_steps_of_a_byte_come_back_as_they_came() {
+    let mut rig = Rig::new(&[("/a", "i 0 255")], &["/a"]);
+    for step in 0..=255 {
+        rig.send(&encode("/a", vec![OscType::Int(step)]));
+        let events = rig.events(1);
+        rig.step(&events);
+        assert_eq!(rig.arrived().1, [OscType::Int(step)]);
+    }
+}
+
+#[test]
+fn without_a_pattern_or_a_destination_nothing_goes_out_and_nothing_breaks() {
+    let mut rig = Rig::new(&[], &["/a"]);
+    rig.step(&[(0, 0.5), (0, 0.75)]);
+    rig.nothing_arrives();
+    let mut backend = open(&[("bind", "127.0.0.1 0"), ("/a", "f 0 1")], &["/a"]).expect("it opens");
+    backend.handle(NO, 0, 0.5, &mut Inlet::default());
+    backend.flush();
+}
+
+#[test]
+fn a_destination_is_learned_from_the_last_sound_packet() {
+    let backend = open(&[("bind", "127.0.0.1 0"), ("destination", "learn"), ("/a", "f 0 1")], &["/a"]);
+    let mut rig = Rig { backend: backend.expect("it opens"), peer: peer(), inlet: Inlet::default() };
+    rig.step(&[(0, 0.5)]);
+    rig.send(&encode("/any", vec![]));
+    rig.receive();
+    rig.nothing_arrives();
+    rig.step(&[(0, 0.5)]);
+    assert_eq!(rig.arrived().1, floats([0.5]), "it was never sent before");
+
+    let second = peer();
+    second.send_to(&encode("/any", vec![]), rig.address()).expect("it is sent");
+    rig.receive();
+    peer().send_to(b"garbage", rig.address()).expect("it is sent");
+    rig.receive();
+    rig.step(&[(0, 0.5)]);
+    assert_eq!(arrived_at(&second).1, floats([0.5]), "the new peer does not know it");
+    rig.nothing_arrives();
+}
+
+#[test]
+fn a_learned_destination_can_have_a_port_of_its_own() {
+    let listener = peer();
+    let learn = format!("learn@{}", port_of(&listener));
+    let backend = open(&[("bind", "127.0.0.1 0"), ("destination", &learn), ("/a", "f 0 1")], &["/a"]);
+    let mut rig = Rig { backend: backend.expect("it opens"), peer: peer(), inlet: Inlet::default() };
+    rig.send(&encode("/any", vec![]));
+    rig.receive();
+    rig.step(&[(0, 0.5)]);
+    assert_eq!(arrived_at(&listener).1, floats([0.5]));
+    rig.nothing_arrives();
+}
+
+#[test]
+fn an_instance_without_bind_sends_and_hears_the_answer() {
+    let peer = peer();
+    let to = format!("localhost {}", port_of(&peer));
+    let backend = open(&[("destination", &to), ("/a", "f 0 1")], &["/a"]).expect("it opens");
+    let mut rig = Rig { backend, peer, inlet: Inlet::default() };
+    rig.step(&[(0, 0.5)]);
+    let mut buffer = [0; 64];
+    let (_, from) = rig.peer.recv_from(&mut buffer).expect("it arrives");
+    rig.peer.send_to(&encode("/a", floats([0.25])), from).expect("it is sent");
+    assert_eq!(rig.events(1), [(0, 0.25)]);
+}
+
+#[test]
+fn both_families_come_in_and_go_out_through_the_ipv6_wildcard() {
+    let peer = peer();
+    let to = format!("127.0.0.1 {}", port_of(&peer));
+    let settings = [("bind", ":: 0"), ("destination", to.as_str()), ("/a", "f 0 1")];
+    let backend = open(&settings, &["/a"]).expect("it opens");
+    let mut rig = Rig { backend, peer, inlet: Inlet::default() };
+    let port = rig.address().port();
+    rig.peer.send_to(&encode("/a", floats([0.5])), ("127.0.0.1", port)).expect("it is sent");
+    assert_eq!(rig.events(1), [(0, 0.5)]);
+    rig.step(&[(0, 0.75)]);
+    assert_eq!(rig.arrived().1, floats([0.75]));
+}
+
+#[test]
+fn a_peer_that_is_gone_disturbs_nothing() {
+    let mut rig = Rig::new(&[("/a", "f 0 1")], &["/a"]);
+    let address = rig.peer.local_addr().expect("it is bound");
+    rig.peer = peer();
+    (0..20).for_each(|n| rig.step(&[(0, f64::from(n) / 20.0)]));
+    rig.send(&encode("/a", floats([0.5])));
+    assert_eq!(rig.events(1), [(0, 0.5)]);
+    rig.peer = UdpSocket::bind(address).expect("the port is free again");
+    rig.peer.set_read_timeout(Some(LIMIT)).expect("a limit");
+    rig.step(&[(0, 1.0)]);
+    assert_eq!(rig.arrived().1, floats([1.0]));
+}
+
+#[test]
+fn what_cannot_be_opened_is_named_with_its_reason() {
+    let error = |settings: &[(&str, &str)]| open(settings, &[]).err().expect("it cannot be opened");
+    let taken = peer();
+    let bind = format!("127.0.0.1 {}", port_of(&taken));
+    let in_use = error(&[("bind", &bind)]);
+    assert_eq!(in_use.message, format!("instance `out`: cannot open `bind = {bind}`: the port is in use"));
+    assert_eq!(in_use.hint.as_deref(), Some("another program, or another show, listens on it"));
+    let unknown = error(&[("bind", "no..host 0")]);
+    assert!(unknown.message.contains("`bind = no..host 0` does not resolve"), "{unknown}");
+    let unknown = error(&[("bind", "* 0"), ("destination", "no..host 9")]);
+    assert!(unknown.message.contains("`destination = no..host 9` does not resolve"), "{unknown}");
+    let foreign = error(&[("bind", "192.0.2.1 0")]);
+    assert!(foreign.message.contains("no such address"), "{foreign}");
+    let mixed = error(&[("bind", "127.0.0.1 0"), ("destination", "::1 9")]);
+    assert!(mixed.message.contains("cannot be reached"), "{mixed}");
+}
+
+#[test]
+fn two_instances_on_one_port_are_an_error_of_the_show() {
+    let found = |first: &str, second: &str| {
+        let (first, second) = (Written::new(&[("bind", first)], &[]), Written::new(&[("bind", second)], &[]));
+        let numbered = [&first, &second].map(|written| Numbered { no: NO, instance: &written.instance });
+        let mut diagnostics = Diagnostics::default();
+        plan(None, &numbered, &mut diagnostics);
+        second.underlined(&diagnostics)
+    };
+    assert_eq!(found("* 8000", "127.0.0.1 8000"), [(Severity::Error, "127.0.0.1 8000".to_string())]);
+    assert_eq!(found(":: 8000", "* 8000"), [(Severity::Error, "* 8000".to_string())]);
+    assert_eq!(found("* 8000", "::1 8000"), []);
+    assert_eq!(found("* 8000", "* 8001"), []);
+    assert_eq!(found("127.0.0.1 8000", "127.0.0.2 8000"), []);
+    assert_eq!(found("* 0", "* 0"), []);
+}
+
+#[test]
+fn malformed_packets_are_settled_in_the_log_later_and_leave_no_deadline_behind() {
+    let mut rig = Rig::new(&[], &["/a"]);
+    (0..10).for_each(|_| rig.send(b"garbage"));
+    rig.send(&encode("/a", floats([0.5])));
+    assert_eq!(rig.events(1), [(0, 0.5)]);
+    let due = rig.backend.deadline().expect("nine were not said");
+    rig.backend.tick(due, &mut rig.inlet);
+    assert_eq!(rig.backend.deadline(), None);
+}
+
+/// Datagrams that look more or less like OSC, from a fixed seed.
+struct Noise(u64);
+
+impl Noise {
+    fn below(&mut self, limit: u32) -> u32 {
+        // The splitmix64 generator: any will do, as long as a failure can be repeated.
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed >> 33) as u32 % limit
+    }
+
+    fn packet(&mut self, pieces: &[&[u8]]) -> Vec<u8> {
+        let mut packet = Vec::new();
+        for _ in 0..self.below(8) {
+            match self.below(4) {
+                0 => packet.extend((0..self.below(12)).map(|_| 0).collect::<Vec<u8>>()),
+                1 => (0..self.below(12)).for_each(|_| packet.push(self.below(256) as u8)),
+                _ => packet.extend(pieces[self.below(pieces.len() as u32) as usize]),
+            }
+        }
+        packet
+    }
+}
+
+/// Feeds random packets to an instance's intake. Only channels that exist get events, and only sound values.
+fn feed_random_packets(count: usize) {
+    let channels = ["/a", "/b:1", "/ccc:7", "/fixed:1"];
+    let written = Written::new(&[("bind", "* 0"), ("/fixed", "fi 0 1 0 255")], &channels);
+    let mut diagnostics = Diagnostics::default();
+    let numbered = Numbered { no: NO, instance: &written.instance };
+    let OscPlan { paths, .. } = OscPlan::new(numbered, false, &mut diagnostics);
+    let mut intake = Intake::new(NO, "out".into(), None);
+    let pieces: [&[u8]; 12] = [
+        b"/a\0\0",
+        b"/b\0\0",
+        b"/ccc\0\0\0\0",
+        b"/fixed\0\0",
+        b",f\0\0",
+        b",ff\0",
+        b",iihsbTFd[f]\0\0\0\0",
+        b",fi\0",
+        b"#bundle\0",
+        b"\0\0\0\x10",
+        b"\0\0\0\x08",
+        b"\x3f\0\0\0",
+    ];
+    let mut noise = Noise(1);
+    let mut inlet = Inlet::default();
+    let mut seen = [0_u32; 4];
+    for _ in 0..count {
+        let packet = noise.packet(&pieces);
+        intake.datagram(&packet, &"test", &paths, &mut inlet);
+        for event in inlet.drain() {
+            assert!((0.0..=1.0).contains(&event.value));
+            let address = channels[event.channel as usize].split(':').next().unwrap_or_default();
+            assert!(
+                packet.windows(address.len()).any(|window| window == address.as_bytes()),
+                "the wrong channel"
+            );
+            seen[event.channel as usize] += 1;
+        }
+    }
+    assert!(seen[0] > 0 && seen[1] > 0 && seen[3] > 0, "the noise is too wild to mean anything: {seen:?}");
+}
+
+#[test]
+fn random_packets_reach_no_wrong_channel() {
+    feed_random_packets(200_000);
+}
+
+#[test]
+#[ignore = "takes a while; run with --ignored"]
+fn ten_million_random_packets_reach_no_wrong_channel() {
+    feed_random_packets(10_000_000);
+}

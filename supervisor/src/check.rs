@@ -1,0 +1,189 @@
+//! `mm-supervisor check`: validates a show file and imports its scripts, without opening a port.
+//!
+//! Every Python instance gets a worker, as in a show, all at once; none is told to serve. A worker that is ready, or
+//! whose import failed, is ended. What scripts print goes to the log.
+//!
+//! Exit status: 0 when nothing is wrong, 2 for errors in the show file or its scripts, 1 for anything else.
+
+use crate::backends::numbered;
+use crate::cli::CheckArgs;
+use crate::instances::incarnation::Incarnation;
+use crate::instances::recipe::Recipe;
+use crate::instances::tools::Tools;
+use crate::instances::values::Values;
+use crate::notices::{News, Notice, Notices};
+use crate::nursery::Spawned;
+use crate::report;
+use crate::runtime_dir::RuntimeDir;
+use crate::signals::Signals;
+use crate::startup::{self, Loaded, StartError, find_worker, say, tools};
+use crate::stdio::{Drain, Stream};
+use mm_config::{Kind, PythonOptions, Show};
+use mm_shared::control::FromWorker;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// How long killed workers may take to end.
+const END_WITHIN: Duration = Duration::from_secs(1);
+
+/// The verb `check`.
+#[must_use]
+pub fn run(args: &CheckArgs) -> ExitCode {
+    match try_run(args) {
+        Ok(status) => status,
+        Err(error) => {
+            error.print();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn try_run(args: &CheckArgs) -> Result<ExitCode, StartError> {
+    let _signals = Signals::catch().map_err(|error| StartError::system("cannot catch signals", error))?;
+    let settings = args.log.settings().map_err(|error| StartError::system("`MM_LOG`", error))?;
+    let Some(Loaded { show, .. }) = startup::load(&args.show) else { return Ok(ExitCode::from(2)) };
+    let _log = report::init(settings).map_err(|error| StartError::system("cannot log", error))?;
+    let program = find_worker(&show)?;
+    let runtime_dir =
+        RuntimeDir::create().map_err(|error| StartError { message: error.to_string(), hint: None })?;
+    let (tools, notices) = tools(program, &runtime_dir)?;
+    let faults = import_all(&show, &tools, &notices)?;
+    let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let path = show.path.display();
+    if faults > 0 {
+        say(&format!("error: {} of `{path}` cannot start", count(faults, "instance")));
+        return Ok(ExitCode::from(2));
+    }
+    let (instances, mappings) =
+        (count(show.instances.len(), "instance"), count(show.mappings.len(), "mapping"));
+    say(&format!("`{path}` is valid: {instances}, {mappings}"));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// An instance whose script is being imported.
+struct Trial {
+    instance: String,
+    deadline: Instant,
+    worker: Incarnation,
+    outcome: Option<Outcome>,
+}
+
+/// What came of an import.
+enum Outcome {
+    Ready,
+    Failed(String),
+}
+
+/// Imports the scripts of all Python instances; returns how many failed.
+fn import_all(show: &Show, tools: &Tools, notices: &Notices) -> Result<usize, StartError> {
+    let drain =
+        Drain::start().map_err(|error| StartError::system("cannot read what scripts print", error))?;
+    let mut trials = begin_all(show, tools)?;
+    while let Some(deadline) =
+        trials.iter().filter(|trial| trial.outcome.is_none()).map(|trial| trial.deadline).min()
+    {
+        match notices.wait(deadline.saturating_duration_since(Instant::now())) {
+            Some(notice) => take(notice, &mut trials, &drain),
+            None => time_out(&mut trials),
+        }
+    }
+    end_all(&mut trials, notices, &drain);
+    for trial in &trials {
+        drain.retire(trial.worker.id);
+        if let Some(Outcome::Failed(what)) = &trial.outcome {
+            say(&format!("error: instance `{}`: {what}", trial.instance));
+        }
+    }
+    Ok(trials.iter().filter(|trial| matches!(trial.outcome, Some(Outcome::Failed(_)))).count())
+}
+
+fn begin_all(show: &Show, tools: &Tools) -> Result<Vec<Trial>, StartError> {
+    let mut trials = Vec::new();
+    for (id, numbered) in (1..).zip(numbered(show, Kind::Python)) {
+        let options = PythonOptions::of(show, numbered.instance);
+        let recipe = Recipe::new(show, &numbered.instance.name, &options);
+        let names = numbered.instance.channels.iter().map(|channel| channel.name.clone());
+        let worker = recipe
+            .begin(tools, id, &mut Values::new(names))
+            .map_err(|error| StartError::system("a worker could not be started", error))?;
+        let deadline = Instant::now() + options.start_timeout;
+        trials.push(Trial { instance: numbered.instance.name.clone(), deadline, worker, outcome: None });
+    }
+    Ok(trials)
+}
+
+/// Ends all workers, so that all that they have printed is there to be read.
+fn end_all(trials: &mut [Trial], notices: &Notices, drain: &Drain) {
+    trials.iter_mut().for_each(|trial| trial.worker.kill());
+    let deadline = Instant::now() + END_WITHIN;
+    while !trials.iter().all(|trial| trial.worker.has_exited()) {
+        match notices.wait(deadline.saturating_duration_since(Instant::now())) {
+            Some(notice) => take(notice, trials, drain),
+            // what is stuck ends with the nursery, or not at all
+            None => return,
+        }
+    }
+}
+
+fn time_out(trials: &mut [Trial]) {
+    let now = Instant::now();
+    for trial in trials.iter_mut().filter(|trial| trial.outcome.is_none() && trial.deadline <= now) {
+        let what = "the modules were not imported within `start-timeout`".to_owned();
+        trial.outcome = Some(Outcome::Failed(what));
+    }
+}
+
+fn take(notice: Notice, trials: &mut [Trial], drain: &Drain) {
+    let Notice::Worker { incarnation, news } = notice else { return };
+    let Some(trial) = trials.iter_mut().find(|trial| trial.worker.id == incarnation) else { return };
+    let outcome = match news {
+        News::Spawned(Ok(Spawned { pid, pidfd, stdout, stderr })) => {
+            drain.adopt(trial.instance.clone(), incarnation, stdout, Stream::Stdout);
+            drain.adopt(trial.instance.clone(), incarnation, stderr, Stream::Stderr);
+            trial.worker.arrived(pid, pidfd);
+            None
+        }
+        News::Spawned(Err(error)) => {
+            trial.worker.never_arrived();
+            Some(Outcome::Failed(format!("the worker could not be started: {error}")))
+        }
+        News::Exited(how) => {
+            // why, its control channel may still say; that it is closed comes last
+            trial.worker.exited(how);
+            None
+        }
+        News::Said(message) => said(&trial.instance, message),
+        News::Closed(fault) => {
+            let what = fault.unwrap_or_else(|| "the worker ended during import".into());
+            Some(Outcome::Failed(what))
+        }
+    };
+    if trial.outcome.is_none() {
+        trial.outcome = outcome;
+    }
+}
+
+fn said(instance: &str, message: FromWorker) -> Option<Outcome> {
+    match message {
+        FromWorker::Ready => Some(Outcome::Ready),
+        FromWorker::Failed(failure) => Some(Outcome::Failed(format!(
+            "module `{}` could not be imported: {}\n{}",
+            failure.module,
+            failure.summary,
+            failure.traceback.trim_end()
+        ))),
+        FromWorker::Warning(text) => {
+            tracing::warn!(instance = %instance, "{text}");
+            None
+        }
+        FromWorker::Error { place, traceback, .. } => {
+            tracing::error!(instance = %instance, traceback = %traceback, "exception in {place}");
+            None
+        }
+        FromWorker::Sources(_)
+        | FromWorker::Hello { .. }
+        | FromWorker::Channel { .. }
+        | FromWorker::Yielded
+        | FromWorker::Stopped => None,
+    }
+}

@@ -1,0 +1,115 @@
+//! The verbs that act on a running show, as they are written on the command line.
+
+use super::protocol::split_channel;
+use clap::Args;
+use std::path::PathBuf;
+
+/// Which running show.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SocketArgs {
+    /// The control socket of the show; not needed when one show is running
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How to ask for the status.
+#[derive(Debug, Clone, Default, Args)]
+pub struct StatusArgs {
+    /// Of which show
+    #[command(flatten)]
+    pub socket: SocketArgs,
+}
+
+/// What to act on.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ActArgs {
+    /// The instances
+    #[arg(value_name = "INSTANCE", required = true)]
+    pub instances: Vec<String>,
+    /// Of which show
+    #[command(flatten)]
+    pub socket: SocketArgs,
+}
+
+/// What to send.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SendArgs {
+    /// The channel that the event comes in on
+    #[arg(value_name = "INSTANCE.CHANNEL", value_parser = channel)]
+    pub channel: String,
+    /// Its value, from 0.0 to 1.0
+    #[arg(value_name = "VALUE", value_parser = value, allow_negative_numbers = true)]
+    pub value: f64,
+    /// Of which show
+    #[command(flatten)]
+    pub socket: SocketArgs,
+}
+
+/// What to monitor.
+#[derive(Debug, Clone, Default, Args)]
+pub struct MonitorArgs {
+    /// The channels, as INSTANCE.CHANNEL with `*` and `?`, or an instance; all without it
+    #[arg(value_name = "PATTERN")]
+    pub pattern: Option<String>,
+    /// Of which show
+    #[command(flatten)]
+    pub socket: SocketArgs,
+}
+
+fn channel(text: &str) -> Result<String, String> {
+    split_channel(text).map(|_| text.to_owned()).map_err(|_| "a channel is written INSTANCE.CHANNEL".into())
+}
+
+fn value(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
+        _ => Err("a value is a number from 0.0 to 1.0".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{Parser, Subcommand};
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(subcommand)]
+        verb: Verb,
+    }
+
+    #[derive(Debug, Subcommand)]
+    enum Verb {
+        Status(StatusArgs),
+        Restart(ActArgs),
+        Send(SendArgs),
+        Monitor(MonitorArgs),
+    }
+
+    fn parse(line: &str) -> Result<Verb, clap::Error> {
+        Cli::try_parse_from(std::iter::once("mm").chain(line.split(' '))).map(|cli| cli.verb)
+    }
+
+    #[test]
+    fn verbs_take_what_they_act_on_and_a_socket() {
+        assert!(matches!(parse("status --json"), Ok(Verb::Status(args)) if args.socket.json));
+        let verb = parse("restart a b --socket /x");
+        let Ok(Verb::Restart(args)) = verb else { panic!("{verb:?}") };
+        assert_eq!(args.instances, ["a", "b"]);
+        assert_eq!(args.socket.socket, Some(PathBuf::from("/x")));
+        let verb = parse("send a.m.f 0.25");
+        let Ok(Verb::Send(args)) = verb else { panic!("{verb:?}") };
+        assert_eq!((args.channel.as_str(), args.value), ("a.m.f", 0.25));
+        assert!(matches!(parse("monitor a.*"), Ok(Verb::Monitor(args)) if args.pattern.is_some()));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_an_error_of_usage() {
+        for line in ["restart", "send a 0.5", "send a.b", "send a.b 1.5", "send a.b -1", "send a.b nan"] {
+            assert_eq!(parse(line).map_err(|error| error.exit_code()).unwrap_err(), 2, "{line}");
+        }
+    }
+}

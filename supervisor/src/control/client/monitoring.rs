@@ -1,0 +1,139 @@
+//! `monitor`: prints events as they pass.
+
+use super::super::protocol::{PassingEvent, Reply, Way};
+use super::ClientError;
+use super::exchange::Exchange;
+use super::text::{clean, dimmed};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::io::{self, BufWriter, Write};
+use std::os::fd::AsFd;
+
+/// How events are printed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Style {
+    /// As JSON, one object per line.
+    pub(super) json: bool,
+    /// In colours.
+    pub(super) color: bool,
+}
+
+/// Prints what passes until the show ends, or nobody reads any more.
+pub(super) fn run(mut exchange: Exchange, style: Style, out: impl Write + AsFd) -> Result<(), ClientError> {
+    // events may be hours apart
+    exchange.stream().set_read_timeout(None).map_err(ClientError::Talk)?;
+    let zone = TimeZone::system();
+    let mut out = BufWriter::new(out);
+    loop {
+        if !exchange.has_more() {
+            out.flush()?;
+            if !wait(&exchange, out.get_ref())? {
+                return Ok(());
+            }
+        }
+        let reply = match exchange.next() {
+            Ok(reply) => reply,
+            Err(error) => {
+                out.flush()?;
+                return Err(error);
+            }
+        };
+        match line(&reply, style, &zone) {
+            Some(line) => writeln!(out, "{line}")?,
+            None => return Err(super::unexpected(reply)),
+        }
+    }
+}
+
+/// Waits for the show to say something. False: nobody reads any more what is printed.
+fn wait(exchange: &Exchange, out: &impl AsFd) -> Result<bool, ClientError> {
+    loop {
+        let mut descriptors = [
+            PollFd::new(exchange.stream().as_fd(), PollFlags::POLLIN),
+            // for errors only, which are always reported: the reader of a pipe is gone
+            PollFd::new(out.as_fd(), PollFlags::empty()),
+        ];
+        match poll(&mut descriptors, PollTimeout::NONE) {
+            Ok(_) if descriptors[1].any().unwrap_or(true) => return Ok(false),
+            Ok(_) => return Ok(true),
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(ClientError::Talk(io::Error::from(error))),
+        }
+    }
+}
+
+/// A line for an event or a gap; nothing for any other reply.
+fn line(reply: &Reply, style: Style, zone: &TimeZone) -> Option<String> {
+    match reply {
+        // the object itself, without the word that says what it is
+        Reply::Event(event) if style.json => serde_json::to_string(event).ok(),
+        Reply::Dropped(_) if style.json => serde_json::to_string(reply).ok(),
+        Reply::Event(event) => Some(text(event, style, zone)),
+        Reply::Dropped(count) => Some(format!("{count} events are not shown: they passed too fast")),
+        _ => None,
+    }
+}
+
+fn text(event: &PassingEvent, style: Style, zone: &TimeZone) -> String {
+    let time = i64::try_from(event.time_ms).ok().and_then(|time| Timestamp::from_millisecond(time).ok());
+    let time = time.unwrap_or_default().to_zoned(zone.clone()).strftime("%H:%M:%S%.3f").to_string();
+    let way = match event.way {
+        Way::In => "in ",
+        Way::Out => "out",
+    };
+    let name = clean(&format!("{}.{}", event.instance, event.channel));
+    format!("{}  {}  {:<32} {}", dimmed(&time, style.color), way, name, number(event.value))
+}
+
+/// At least one digit after the point, and as many as it takes up to six.
+fn number(value: f64) -> String {
+    let fixed = format!("{value:.6}");
+    let short = fixed.trim_end_matches('0');
+    if short.ends_with('.') { format!("{short}0") } else { short.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(value: f64, way: Way) -> Reply {
+        let (instance, channel) = ("desk".to_owned(), "/fader/1".to_owned());
+        Reply::Event(PassingEvent { instance, channel, way, value, time_ms: 1_700_000_000_123 })
+    }
+
+    fn printed(reply: &Reply, json: bool) -> String {
+        line(reply, Style { json, color: false }, &TimeZone::UTC).unwrap()
+    }
+
+    #[test]
+    fn events_are_lines_that_align() {
+        let lines = [
+            printed(&event(0.5, Way::Out), false),
+            printed(&event(1.0 / 3.0, Way::In), false),
+            printed(&event(1.0, Way::Out), false),
+            printed(&Reply::Dropped(12), false),
+        ];
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        22:13:20.123  out  desk./fader/1                    0.5
+        22:13:20.123  in   desk./fader/1                    0.333333
+        22:13:20.123  out  desk./fader/1                    1.0
+        12 events are not shown: they passed too fast
+        ");
+    }
+
+    #[test]
+    fn as_json_an_event_is_one_object() {
+        let lines = [printed(&event(0.1, Way::In), true), printed(&Reply::Dropped(3), true)];
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        {"instance":"desk","channel":"/fader/1","way":"in","value":0.1,"time_ms":1700000000123}
+        {"dropped":3}
+        "#);
+    }
+
+    #[test]
+    fn other_replies_are_no_lines() {
+        assert_eq!(line(&Reply::Sent {}, Style { json: false, color: false }, &TimeZone::UTC), None);
+    }
+}

@@ -1,0 +1,181 @@
+//! `status` for a person: a line about the show, a table of its instances, and what is wrong with those that do not run.
+
+use super::super::protocol::{InstanceStatus, LastExit, State, Status};
+use super::text::{Paint, block, bytes, clean, duration, microseconds, painted};
+use jiff::Timestamp;
+use std::fmt::Write as _;
+
+/// A cell that does not apply.
+const NOTHING: &str = "-";
+
+const HEAD: [(&str, Side); 13] = [
+    ("INSTANCE", Side::Left),
+    ("BACKEND", Side::Left),
+    ("STATE", Side::Left),
+    ("PID", Side::Right),
+    ("UP", Side::Right),
+    ("RESTARTS", Side::Right),
+    ("IN", Side::Right),
+    ("OUT", Side::Right),
+    ("ERRORS", Side::Right),
+    ("QUEUE", Side::Right),
+    ("MEMORY", Side::Right),
+    ("HANDLER p50/p99/max", Side::Left),
+    ("LAST EXIT", Side::Left),
+];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Left,
+    Right,
+}
+
+struct Cell {
+    text: String,
+    paint: Paint,
+}
+
+/// The status as text.
+pub(super) fn render(status: &Status, now: Timestamp, color: bool) -> String {
+    let mut out = summary(status, color);
+    if !status.instances.is_empty() {
+        let rows: Vec<_> = status.instances.iter().map(|instance| cells(instance, now)).collect();
+        out.push('\n');
+        table(&mut out, &rows, color);
+    }
+    for instance in &status.instances {
+        details(&mut out, instance, color);
+    }
+    out
+}
+
+fn summary(status: &Status, color: bool) -> String {
+    let all = status.instances.len();
+    let running = status.instances.iter().filter(|instance| is_fine(instance.state)).count();
+    let name = painted(&clean(&status.show), Paint::Bold, color);
+    format!(
+        "show {name}, pid {}, up {}, {running} of {all} instances running\n",
+        status.pid,
+        duration(status.uptime_s)
+    )
+}
+
+fn is_fine(state: State) -> bool {
+    matches!(state, State::Running | State::Reloading)
+}
+
+fn cells(instance: &InstanceStatus, now: Timestamp) -> [Cell; HEAD.len()] {
+    let exit = instance.last_exit.as_ref().map(|exit| last_exit(exit, now));
+    let handler =
+        instance.handler_us.map(|times| [times.p50, times.p99, times.max].map(microseconds).join("/"));
+    [
+        plain(clean(&instance.name)),
+        plain(clean(&instance.backend)),
+        Cell { text: word(instance.state).into(), paint: paint(instance.state) },
+        number(instance.pid),
+        plain(instance.uptime_s.map_or(NOTHING.into(), duration)),
+        number(instance.restarts),
+        number(Some(instance.events_in)),
+        number(Some(instance.events_out)),
+        alarming(instance.errors.to_string(), instance.errors > 0),
+        queue(instance),
+        plain(instance.rss_bytes.map_or(NOTHING.into(), bytes)),
+        plain(handler.unwrap_or_else(|| NOTHING.into())),
+        plain(exit.unwrap_or_else(|| NOTHING.into())),
+    ]
+}
+
+fn plain(text: String) -> Cell {
+    Cell { text, paint: Paint::Plain }
+}
+
+fn number(value: Option<impl ToString>) -> Cell {
+    plain(value.map_or(NOTHING.into(), |value| value.to_string()))
+}
+
+fn alarming(text: String, alarm: bool) -> Cell {
+    Cell { text, paint: if alarm { Paint::Yellow } else { Paint::Plain } }
+}
+
+/// What waits, and what has been lost of what waited.
+fn queue(instance: &InstanceStatus) -> Cell {
+    let waiting = instance.queued.map_or(NOTHING.into(), |queued| queued.to_string());
+    match instance.conflated {
+        Some(conflated) if conflated > 0 => alarming(format!("{waiting} (-{conflated})"), true),
+        _ => plain(waiting),
+    }
+}
+
+fn last_exit(exit: &LastExit, now: Timestamp) -> String {
+    let reason = clean(&exit.reason);
+    let Ok(at) = exit.at.parse::<Timestamp>() else { return reason };
+    let ago = u64::try_from(now.duration_since(at).as_secs()).unwrap_or(0);
+    format!("{reason}, {} ago", duration(ago))
+}
+
+fn word(state: State) -> &'static str {
+    match state {
+        State::Starting => "starting",
+        State::Running => "running",
+        State::Reloading => "reloading",
+        State::Stopping => "stopping",
+        State::Stopped => "stopped",
+        State::Backoff => "backoff",
+        State::Failed => "failed",
+    }
+}
+
+fn paint(state: State) -> Paint {
+    match state {
+        State::Running => Paint::Green,
+        State::Starting | State::Reloading | State::Stopping | State::Backoff => Paint::Yellow,
+        State::Failed => Paint::Red,
+        State::Stopped => Paint::Dim,
+    }
+}
+
+fn table(out: &mut String, rows: &[[Cell; HEAD.len()]], color: bool) {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].text.chars().count());
+        cells.chain([HEAD[column].0.len()]).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
+    let head = HEAD.map(|(title, _)| Cell { text: title.into(), paint: Paint::Dim });
+    for row in std::iter::once(&head).chain(rows) {
+        let mut line = String::new();
+        for ((cell, width), (_, side)) in row.iter().zip(&widths).zip(HEAD) {
+            let space = " ".repeat(width - cell.text.chars().count());
+            let text = painted(&cell.text, cell.paint, color);
+            // writing to a String cannot fail
+            let _ = match side {
+                Side::Left => write!(line, "{text}{space}  "),
+                Side::Right => write!(line, "{space}{text}  "),
+            };
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+}
+
+/// What a user has to know of an instance that does not run as it should.
+fn details(out: &mut String, instance: &InstanceStatus, color: bool) {
+    let name = painted(&clean(&instance.name), Paint::Bold, color);
+    if let Some(note) = &instance.note {
+        let _ = writeln!(out, "\n{name}: {}", clean(note));
+    }
+    if is_fine(instance.state) || instance.state == State::Stopped {
+        return;
+    }
+    let Some(exit) = &instance.last_exit else { return };
+    let next = instance
+        .next_start_ms
+        .map_or(String::new(), |left| format!(", next start in {}", microseconds(left as f64 * 1e3)));
+    let _ = writeln!(out, "\n{name} is in state {}{next}: {}", word(instance.state), clean(&exit.reason));
+    // the traceback is the end of what was printed, if there is one
+    let last_words = exit.traceback.as_deref().or(exit.stderr_tail.as_deref());
+    out.push_str(&last_words.map(block).unwrap_or_default());
+}
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;

@@ -1,0 +1,103 @@
+//! How `status` looks.
+
+use super::super::super::protocol::HandlerTimes;
+use super::*;
+
+fn now() -> Timestamp {
+    "2026-03-01T12:00:00Z".parse().unwrap()
+}
+
+fn desk() -> InstanceStatus {
+    InstanceStatus {
+        name: "desk".into(),
+        backend: "osc".into(),
+        state: State::Running,
+        events_in: 1204,
+        events_out: 88,
+        ..InstanceStatus::default()
+    }
+}
+
+fn lights() -> InstanceStatus {
+    InstanceStatus {
+        name: "lights".into(),
+        backend: "python".into(),
+        state: State::Running,
+        pid: Some(4711),
+        uptime_s: Some(75),
+        restarts: Some(1),
+        last_exit: Some(LastExit {
+            reason: "killed by SIGSEGV".into(),
+            at: "2026-03-01T11:58:45Z".into(),
+            ..LastExit::default()
+        }),
+        events_in: 1_000_000,
+        events_out: 12,
+        errors: 3,
+        queued: Some(0),
+        conflated: Some(17),
+        rss_bytes: Some(18_400_000),
+        handler_us: Some(HandlerTimes { p50: 0.5, p99: 64.0, max: 2048.0 }),
+        ..desk()
+    }
+}
+
+fn sound() -> InstanceStatus {
+    InstanceStatus {
+        name: "sound".into(),
+        backend: "python".into(),
+        state: State::Backoff,
+        next_start_ms: Some(1600),
+        restarts: Some(4),
+        last_exit: Some(LastExit {
+            reason: "import failed: NameError".into(),
+            at: "2026-03-01T11:59:59Z".into(),
+            stderr_tail: Some("ignored".into()),
+            traceback: Some("Traceback (most recent call last):\n\tFile \"s.py\"\nNameError: \x1bx\n".into()),
+        }),
+        queued: Some(5),
+        conflated: Some(0),
+        ..InstanceStatus::default()
+    }
+}
+
+fn show(instances: Vec<InstanceStatus>) -> Status {
+    Status { show: "gallery".into(), pid: 4242, uptime_s: 7_384, instances }
+}
+
+#[test]
+fn a_show_is_seen_at_a_glance() {
+    let text = render(&show(vec![desk(), lights(), sound()]), now(), false);
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn a_show_where_all_is_well_says_so() {
+    let text = render(&show(vec![desk()]), now(), false);
+    assert!(text.starts_with("show gallery, pid 4242, up 2h 3m, 1 of 1 instances running\n"), "{text}");
+    assert_eq!(text.lines().count(), 4);
+}
+
+#[test]
+fn a_show_without_instances_has_no_table() {
+    insta::assert_snapshot!(render(&show(vec![]), now(), false), @"show gallery, pid 4242, up 2h 3m, 0 of 0 instances running");
+}
+
+#[test]
+fn notes_are_said_also_of_instances_that_run() {
+    let wall = InstanceStatus { note: Some("universe 3 is not received since 12:03:04".into()), ..desk() };
+    let text = render(&show(vec![wall]), now(), false);
+    assert!(text.ends_with("\ndesk: universe 3 is not received since 12:03:04\n"), "{text}");
+}
+
+#[test]
+fn colours_do_not_disturb_the_columns() {
+    let status = show(vec![desk(), lights(), sound()]);
+    let (with, without) = (render(&status, now(), true), render(&status, now(), false));
+    assert!(with.contains("\x1b[32mrunning\x1b[0m"));
+    let mut bare = with;
+    for code in ["0", "1", "2", "31", "32", "33"] {
+        bare = bare.replace(&format!("\x1b[{code}m"), "");
+    }
+    assert_eq!(bare, without);
+}

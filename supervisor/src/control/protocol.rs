@@ -1,0 +1,301 @@
+//! What goes over the socket: one JSON object per line, in both directions, on one screen.
+//!
+//! A client sends requests and gets one reply for each, in their order. `monitor` is the exception: it is answered by
+//! `monitoring` and then by any number of `event` and `dropped`, until the client closes the connection.
+//!
+//! ```text
+//! {"verb":"status"}                                       {"status":{"show":…,"pid":…,"uptime_s":…,"instances":[…]}}
+//! {"verb":"restart","instances":["a","b"]}                {"done":[{"instance":"a","ok":true,"message":…,"traceback":null},…]}
+//!   (likewise reload, stop and start)
+//! {"verb":"send","channel":"a.channel","value":0.5}       {"sent":{}}
+//! {"verb":"monitor","pattern":"a.*"}                      {"monitoring":{}} {"event":{"instance":"a",…}} {"dropped":7} …
+//!   (pattern may be left out)
+//! anything that cannot be done                            {"refused":{"message":…,"hint":…}}
+//! ```
+
+use super::ask::{Act, Ask};
+use serde::{Deserialize, Serialize};
+
+/// The longest request, in bytes.
+pub const LONGEST_REQUEST: usize = 64 * 1024;
+
+/// A line from a client.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "verb", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Request {
+    /// How the instances are.
+    Status {},
+    /// Stop instances, then start them.
+    Restart {
+        /// Which.
+        instances: Vec<String>,
+    },
+    /// Replace the workers of instances as soon as new ones are ready.
+    Reload {
+        /// Which.
+        instances: Vec<String>,
+    },
+    /// Stop instances.
+    Stop {
+        /// Which.
+        instances: Vec<String>,
+    },
+    /// Start instances.
+    Start {
+        /// Which.
+        instances: Vec<String>,
+    },
+    /// Put an event in as if it had come in on a channel.
+    Send {
+        /// `INSTANCE.CHANNEL`.
+        channel: String,
+        /// From 0.0 to 1.0.
+        value: f64,
+    },
+    /// Show events as they pass.
+    Monitor {
+        /// `INSTANCE.CHANNEL` with `*` and `?`; all without it.
+        #[serde(default)]
+        pattern: Option<String>,
+    },
+}
+
+/// A line to a client.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reply {
+    /// How the instances are.
+    Status(Status),
+    /// What came of acting on each instance.
+    Done(Vec<Outcome>),
+    /// The event is in.
+    Sent {},
+    /// Events are shown from here on.
+    Monitoring {},
+    /// An event has passed.
+    Event(PassingEvent),
+    /// The client was too slow for this many events, which came about here.
+    Dropped(u64),
+    /// It cannot be done.
+    Refused(Refusal),
+}
+
+/// A running show.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Its name: the show file's stem.
+    pub show: String,
+    /// The supervisor's process.
+    pub pid: u32,
+    /// For how long it has been running, in seconds.
+    pub uptime_s: u64,
+    /// In the order of the show file.
+    pub instances: Vec<InstanceStatus>,
+}
+
+/// An instance of a running show. What does not apply to its backend is null.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct InstanceStatus {
+    /// Its name.
+    pub name: String,
+    /// Its backend's name.
+    pub backend: String,
+    /// What it is doing.
+    pub state: State,
+    /// Its worker's process.
+    pub pid: Option<u32>,
+    /// For how long its worker has been serving, in seconds.
+    pub uptime_s: Option<u64>,
+    /// In how many milliseconds it will be started again.
+    pub next_start_ms: Option<u64>,
+    /// How often it has been started again.
+    pub restarts: Option<u64>,
+    /// How its last worker ended.
+    pub last_exit: Option<LastExit>,
+    /// Events that went into it.
+    pub events_in: u64,
+    /// Events that came out of it.
+    pub events_out: u64,
+    /// Exceptions of its script, malformed packets and the like.
+    pub errors: u64,
+    /// Events that wait for it.
+    pub queued: Option<u64>,
+    /// Events that were replaced by later ones of the same channel because too many waited.
+    pub conflated: Option<u64>,
+    /// Its worker's resident memory, in bytes.
+    pub rss_bytes: Option<u64>,
+    /// How long its handlers take.
+    pub handler_us: Option<HandlerTimes>,
+    /// What else a user should know, such as a device that is missing.
+    pub note: Option<String>,
+}
+
+/// What an instance is doing. Those without a worker are `running` while the show runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Its modules are being imported.
+    Starting,
+    /// It handles events.
+    Running,
+    /// It handles events, and its next worker is being started beside it.
+    Reloading,
+    /// It has been asked to stop.
+    Stopping,
+    /// It does not run, as a user wants it.
+    #[default]
+    Stopped,
+    /// It does not run, and will be started again.
+    Backoff,
+    /// It does not run, and will not be started again by itself.
+    Failed,
+}
+
+/// How a worker ended.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct LastExit {
+    /// Why, in words.
+    pub reason: String,
+    /// When, as RFC 3339 has it.
+    pub at: String,
+    /// The last lines of what it printed to standard error.
+    pub stderr_tail: Option<String>,
+    /// The exception that ended it.
+    pub traceback: Option<String>,
+}
+
+/// How long handlers take, in microseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct HandlerTimes {
+    /// Half of the calls take no longer than this.
+    pub p50: f64,
+    /// 99 of 100 calls take no longer than this.
+    pub p99: f64,
+    /// No call took longer than this.
+    pub max: f64,
+}
+
+/// What came of acting on an instance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Its name.
+    pub instance: String,
+    /// Whether it came out as asked for.
+    pub ok: bool,
+    /// What came of it, in words: `running, pid 4711 after 12 ms`.
+    pub message: String,
+    /// The exception that kept it from it.
+    pub traceback: Option<String>,
+}
+
+/// An event on its way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PassingEvent {
+    /// The instance's name.
+    pub instance: String,
+    /// The channel's name.
+    pub channel: String,
+    /// Which way it went.
+    pub way: Way,
+    /// From 0.0 to 1.0.
+    pub value: f64,
+    /// When, in milliseconds since the beginning of 1970 (UTC).
+    pub time_ms: u64,
+}
+
+/// Which way an event went, as seen from its instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Way {
+    /// Out of the instance, into the show.
+    Out,
+    /// From the show into the instance.
+    In,
+}
+
+/// Why something cannot be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Refusal {
+    /// A refusal without a hint.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None }
+    }
+
+    /// Adds a hint where there is one.
+    #[must_use]
+    pub fn hint(mut self, hint: Option<String>) -> Self {
+        self.hint = hint;
+        self
+    }
+}
+
+/// Reads a line of a client, which may be anything.
+///
+/// # Errors
+///
+/// It is no request, or one that makes no sense whatever the show is.
+pub fn parse(line: &[u8]) -> Result<Ask, Refusal> {
+    let request: Request = serde_json::from_slice(line).map_err(|error| {
+        Refusal::new(format!("not a request: {error}"))
+            .hint(Some(r#"one JSON object per line, such as {"verb":"status"}"#.to_owned()))
+    })?;
+    Ok(match request {
+        Request::Status {} => Ask::Status,
+        Request::Restart { instances } => act(Act::Restart, instances)?,
+        Request::Reload { instances } => act(Act::Reload, instances)?,
+        Request::Stop { instances } => act(Act::Stop, instances)?,
+        Request::Start { instances } => act(Act::Start, instances)?,
+        Request::Send { channel, value } => send(&channel, value)?,
+        Request::Monitor { pattern } => Ask::Monitor { pattern },
+    })
+}
+
+fn act(act: Act, instances: Vec<String>) -> Result<Ask, Refusal> {
+    if instances.is_empty() {
+        return Err(Refusal::new("no instance is named"));
+    }
+    Ok(Ask::Act { act, instances })
+}
+
+fn send(name: &str, value: f64) -> Result<Ask, Refusal> {
+    let (instance, channel) = split_channel(name)?;
+    if !(0.0..=1.0).contains(&value) {
+        return Err(Refusal::new(format!("the value `{value}` is not from 0.0 to 1.0")));
+    }
+    Ok(Ask::Send { instance: instance.to_owned(), channel: channel.to_owned(), value })
+}
+
+/// The two halves of `INSTANCE.CHANNEL`: the first dot separates.
+///
+/// # Errors
+///
+/// There is no dot, or nothing on one side of it.
+pub fn split_channel(name: &str) -> Result<(&str, &str), Refusal> {
+    match name.split_once('.') {
+        Some((instance, channel)) if !instance.is_empty() && !channel.is_empty() => Ok((instance, channel)),
+        _ => Err(Refusal::new(format!("`{name}` is no channel"))
+            .hint(Some("a channel is written `INSTANCE.CHANNEL`".to_owned()))),
+    }
+}
+
+/// Appends a message as a line.
+pub fn write_line(out: &mut Vec<u8>, message: &impl Serialize) {
+    let before = out.len();
+    // nothing in these types fails to serialize; a reader would be told if it did
+    if serde_json::to_writer(&mut *out, message).is_err() {
+        out.truncate(before);
+        out.extend_from_slice(br#"{"refused":{"message":"the reply cannot be written","hint":null}}"#);
+    }
+    out.push(b'\n');
+}
+
+#[cfg(test)]
+#[path = "protocol_tests.rs"]
+mod tests;

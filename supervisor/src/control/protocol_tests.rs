@@ -1,0 +1,120 @@
+//! What requests and replies look like, and that nothing else gets through.
+
+use super::*;
+use proptest::prelude::{any, prop, proptest};
+
+fn line(message: &impl Serialize) -> String {
+    let mut out = Vec::new();
+    write_line(&mut out, message);
+    String::from_utf8(out).unwrap()
+}
+
+fn refused(text: &str) -> String {
+    parse(text.as_bytes()).unwrap_err().message
+}
+
+#[test]
+fn every_verb_is_understood() {
+    let names = || vec!["a".to_owned(), "b".to_owned()];
+    let act = |act| Ask::Act { act, instances: names() };
+    let asks = [
+        (r#"{"verb":"status"}"#, Ask::Status),
+        (r#"{"verb":"restart","instances":["a","b"]}"#, act(Act::Restart)),
+        (r#"{"verb":"reload","instances":["a","b"]}"#, act(Act::Reload)),
+        (r#"{"instances":["a","b"],"verb":"stop"}"#, act(Act::Stop)),
+        (r#"{"verb":"start","instances":["a","b"]}"#, act(Act::Start)),
+        (
+            r#"{"verb":"send","channel":"a.m.f","value":1}"#,
+            Ask::Send { instance: "a".into(), channel: "m.f".into(), value: 1.0 },
+        ),
+        (r#"{"verb":"monitor"}"#, Ask::Monitor { pattern: None }),
+        (r#"{"verb":"monitor","pattern":"a.*"}"#, Ask::Monitor { pattern: Some("a.*".into()) }),
+    ];
+    for (text, ask) in asks {
+        assert_eq!(parse(text.as_bytes()), Ok(ask), "{text}");
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_with_its_reason() {
+    assert!(refused("hello").starts_with("not a request: "));
+    assert!(refused("[]").starts_with("not a request: "));
+    assert!(refused(r#"{"verb":"statsu"}"#).contains("unknown variant `statsu`, expected one of `status`"));
+    assert!(refused(r#"{"verb":"status","x":1}"#).contains("unknown field `x`"));
+    assert!(refused(r#"{"instances":["a"]}"#).contains("missing field `verb`"));
+    assert_eq!(refused(r#"{"verb":"stop","instances":[]}"#), "no instance is named");
+    assert_eq!(refused(r#"{"verb":"send","channel":"a","value":0}"#), "`a` is no channel");
+    assert_eq!(refused(r#"{"verb":"send","channel":".x","value":0}"#), "`.x` is no channel");
+    let message = refused(r#"{"verb":"send","channel":"a.b","value":1.5}"#);
+    assert_eq!(message, "the value `1.5` is not from 0.0 to 1.0");
+    assert!(refused(&"[".repeat(60_000)).starts_with("not a request: "));
+}
+
+#[test]
+fn the_status_has_the_fields_that_are_promised() {
+    let instance = InstanceStatus { name: "a".into(), backend: "osc".into(), ..InstanceStatus::default() };
+    let python = InstanceStatus {
+        state: State::Backoff,
+        last_exit: Some(LastExit { reason: "exit status 3".into(), ..LastExit::default() }),
+        handler_us: Some(HandlerTimes { p50: 0.5, p99: 2.0, max: 8.0 }),
+        ..instance.clone()
+    };
+    let status = Status { show: "s".into(), pid: 1, uptime_s: 2, instances: vec![instance, python] };
+    insta::assert_snapshot!(serde_json::to_string_pretty(&Reply::Status(status)).unwrap());
+}
+
+#[test]
+fn replies_survive_their_way() {
+    let outcome = Outcome { instance: "a".into(), ok: false, message: "no\nway".into(), traceback: None };
+    let event = PassingEvent {
+        instance: "a".into(),
+        channel: "x".into(),
+        way: Way::In,
+        value: 1.0 / 3.0,
+        time_ms: u64::MAX,
+    };
+    let replies = [
+        (
+            Reply::Status(Status { instances: vec![InstanceStatus::default()], ..Status::default() }),
+            "{\"status\":{",
+        ),
+        (Reply::Done(vec![outcome]), "{\"done\":[{\"instance\":\"a\""),
+        (Reply::Sent {}, "{\"sent\":{}}"),
+        (Reply::Monitoring {}, "{\"monitoring\":{}}"),
+        (Reply::Event(event), "{\"event\":{\"instance\":\"a\",\"channel\":\"x\",\"way\":\"in\""),
+        (Reply::Dropped(7), "{\"dropped\":7}"),
+        (Reply::Refused(Refusal::new("no")), "{\"refused\":{\"message\":\"no\",\"hint\":null}}"),
+    ];
+    for (reply, beginning) in replies {
+        let text = line(&reply);
+        assert!(text.starts_with(beginning), "{text}");
+        assert_eq!(text.matches('\n').count(), 1, "{text}");
+        assert_eq!(serde_json::from_str::<Reply>(&text).unwrap(), reply);
+    }
+}
+
+#[test]
+fn requests_survive_their_way() {
+    let request = Request::Send { channel: "a.\n\"ü".into(), value: 0.1 };
+    let wanted = Ask::Send { instance: "a".into(), channel: "\n\"ü".into(), value: 0.1 };
+    assert_eq!(parse(line(&request).trim_end().as_bytes()), Ok(wanted));
+}
+
+proptest! {
+    #[test]
+    fn whatever_comes_is_an_ask_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = parse(&bytes);
+    }
+
+    #[test]
+    fn whatever_looks_like_a_request_is_one_or_refused(
+        verb in "(status|restart|send|monitor|x)",
+        channel in ".{0,20}",
+        value in any::<f64>(),
+    ) {
+        let text = serde_json::json!({ "verb": verb, "channel": channel, "value": value }).to_string();
+        if let Ok(Ask::Send { value, .. }) = parse(text.as_bytes()) {
+            assert!((0.0..=1.0).contains(&value));
+        }
+    }
+}

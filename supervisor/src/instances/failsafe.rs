@@ -1,0 +1,188 @@
+//! Failsafe: what an instance's output channels are set to while it does not run, and back again.
+//!
+//! The instance's own last values stay as they are, so that they can be sent again: when it runs again, each channel
+//! that was set gets its last value back, unless the script has sent another one by then.
+
+use mm_config::{Failsafe as Rule, PythonOptions, Show};
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+/// How long a script that runs again has to send values of its own before the last ones are sent again.
+const GRACE: Duration = Duration::from_millis(20);
+
+/// The failsafe of one instance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Failsafe {
+    /// Channels that are set, with their values.
+    settings: Vec<(u32, f64)>,
+    after: Duration,
+    state: State,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum State {
+    /// The instance runs, and its channels are its own.
+    Its,
+    /// The instance does not run.
+    Waiting(Instant),
+    /// The channels are set.
+    Set,
+    /// The instance runs again; these channels have not been sent on yet.
+    GivingBack(Instant, BTreeSet<u32>),
+}
+
+impl Failsafe {
+    /// The failsafe of instance number `instance`, which does not run yet.
+    #[must_use]
+    pub fn new(show: &Show, instance: usize, options: &PythonOptions) -> Self {
+        let outputs: BTreeSet<usize> = show
+            .mappings
+            .iter()
+            .filter(|mapping| mapping.from.instance == instance)
+            .map(|mapping| mapping.from.channel)
+            .collect();
+        let channels = &show.instances[instance].channels;
+        let value = |channel: usize| match options.failsafe_channels.get(&channels[channel].name) {
+            Some(value) => Some(*value),
+            None => (options.failsafe == Rule::Zero).then_some(0.0),
+        };
+        let settings = outputs.into_iter().filter_map(|channel| {
+            // channels are numbered in 32 bits
+            Some((u32::try_from(channel).ok()?, value(channel)?))
+        });
+        Self { settings: settings.collect(), after: options.failsafe_after, state: State::Its }
+    }
+
+    /// The show was read again: these settings count from now on.
+    pub fn update(&mut self, new: Failsafe) {
+        self.settings = new.settings;
+        self.after = new.after;
+    }
+
+    /// The instance has ceased to run.
+    pub fn ceased(&mut self, now: Instant) {
+        if self.settings.is_empty() {
+            return;
+        }
+        match &self.state {
+            State::Its => self.state = State::Waiting(now + self.after),
+            // none has been given back, so all are as they were set
+            State::GivingBack(_, channels) if channels.len() == self.settings.len() => {
+                self.state = State::Set;
+            }
+            State::GivingBack(..) => self.state = State::Waiting(now + self.after),
+            State::Waiting(_) | State::Set => {}
+        }
+    }
+
+    /// The instance runs again.
+    pub fn resumed(&mut self, now: Instant) {
+        self.state = match self.state {
+            State::Set => {
+                let channels = self.settings.iter().map(|(channel, _)| *channel).collect();
+                State::GivingBack(now + GRACE, channels)
+            }
+            _ => State::Its,
+        };
+    }
+
+    /// Whether [`Failsafe::sent`] wants to be told.
+    #[must_use]
+    pub fn is_giving_back(&self) -> bool {
+        matches!(self.state, State::GivingBack(..))
+    }
+
+    /// The script has sent on a channel, which is its own again.
+    pub fn sent(&mut self, channel: u32) {
+        if let State::GivingBack(_, channels) = &mut self.state {
+            channels.remove(&channel);
+        }
+    }
+
+    /// When [`Failsafe::due`] has something.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        match self.state {
+            State::Waiting(at) | State::GivingBack(at, _) => Some(at),
+            State::Its | State::Set => None,
+        }
+    }
+
+    /// What is to be sent on the instance's channels now; `last` gives a channel's last value of its own.
+    pub fn due(&mut self, now: Instant, last: impl Fn(u32) -> f64) -> Vec<(u32, f64)> {
+        if self.deadline().is_none_or(|at| now < at) {
+            return Vec::new();
+        }
+        match std::mem::replace(&mut self.state, State::Its) {
+            State::GivingBack(_, channels) => {
+                channels.into_iter().map(|channel| (channel, last(channel))).collect()
+            }
+            _ => {
+                self.state = State::Set;
+                self.settings.clone()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failsafe() -> Failsafe {
+        let after = Duration::from_secs(1);
+        Failsafe { settings: vec![(0, 0.0), (3, 0.5)], after, state: State::Its }
+    }
+
+    #[test]
+    fn channels_are_set_when_the_instance_has_not_run_for_that_long() {
+        let start = Instant::now();
+        let mut failsafe = failsafe();
+        failsafe.ceased(start);
+        assert_eq!(failsafe.due(start + Duration::from_millis(999), |_| 0.9), []);
+        assert_eq!(failsafe.due(start + Duration::from_secs(1), |_| 0.9), [(0, 0.0), (3, 0.5)]);
+        assert_eq!(failsafe.deadline(), None);
+    }
+
+    #[test]
+    fn a_short_break_sets_nothing() {
+        let start = Instant::now();
+        let mut failsafe = failsafe();
+        failsafe.ceased(start);
+        failsafe.resumed(start + Duration::from_millis(10));
+        assert_eq!(failsafe.deadline(), None);
+    }
+
+    #[test]
+    fn last_values_come_back_where_the_script_has_sent_no_others() {
+        let start = Instant::now();
+        let mut failsafe = failsafe();
+        failsafe.ceased(start);
+        assert_eq!(failsafe.due(start + Duration::from_secs(1), |_| 0.9).len(), 2);
+        failsafe.resumed(start + Duration::from_secs(2));
+        failsafe.sent(0);
+        assert_eq!(failsafe.due(start + Duration::from_secs(3), |_| 0.9), [(3, 0.9)]);
+    }
+
+    #[test]
+    fn an_instance_that_dies_again_at_once_leaves_the_channels_set() {
+        let start = Instant::now();
+        let mut failsafe = failsafe();
+        failsafe.ceased(start);
+        assert_eq!(failsafe.due(start + Duration::from_secs(1), |_| 0.9).len(), 2);
+        failsafe.resumed(start + Duration::from_secs(2));
+        failsafe.ceased(start + Duration::from_secs(2));
+        assert_eq!(failsafe.state, State::Set);
+    }
+    #[test]
+    fn an_instance_that_sends_and_dies_again_at_once_has_its_channels_set_again() {
+        let start = Instant::now();
+        let mut failsafe = failsafe();
+        failsafe.ceased(start);
+        assert_eq!(failsafe.due(start + Duration::from_secs(1), |_| 0.9).len(), 2);
+        failsafe.resumed(start + Duration::from_secs(2));
+        failsafe.sent(0);
+        failsafe.ceased(start + Duration::from_secs(2));
+        assert_eq!(failsafe.due(start + Duration::from_secs(3), |_| 0.9), [(0, 0.0), (3, 0.5)]);
+    }
+}

@@ -1,0 +1,194 @@
+//! The events of one instance on their way to its worker and back.
+//!
+//! Towards the worker an event goes straight into the ring, unless earlier ones still wait: then it joins the queue,
+//! as it does while no worker serves. Each step ends with one `deliver`, which publishes all at once and rings at most once.
+
+use super::values::Values;
+use crate::router::queue::EventQueue;
+use mm_shared::{Event, SupervisorEnd, Violation};
+
+/// The most events that are taken from one worker in one step; a worker that sends more waits its turn.
+pub const SHARE: usize = 4_096;
+
+/// The events of one instance.
+#[derive(Debug)]
+pub struct Flow {
+    /// Last values and names of the channels.
+    pub values: Values,
+    queue: EventQueue,
+    limit: usize,
+    /// Events in the ring that are not published yet.
+    staged: bool,
+    /// Events staged since they were published last.
+    fresh: usize,
+    /// The ring was full, and the worker has been told to ring when it no longer is.
+    waits_for_space: bool,
+}
+
+impl Flow {
+    /// Nothing under way; the queue keeps `limit` events in order.
+    #[must_use]
+    pub fn new(values: Values, limit: usize) -> Self {
+        let (staged, waits_for_space) = (false, false);
+        Self { values, queue: EventQueue::new(limit), limit, staged, fresh: 0, waits_for_space }
+    }
+
+    /// Events that wait outside the ring.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Events that were replaced by a later one of their channel.
+    #[must_use]
+    pub fn conflated(&self) -> u64 {
+        self.queue.conflated()
+    }
+
+    /// Takes an event for the instance; `end` is that of the worker that serves, if one does.
+    #[inline]
+    pub fn accept(&mut self, event: Event, end: Option<&mut SupervisorEnd>) {
+        if let Some(end) = end
+            && self.queue.is_empty()
+            && end.down.push(event).is_ok()
+        {
+            self.staged = true;
+            self.fresh += 1;
+            return;
+        }
+        self.queue.push(event);
+    }
+
+    /// Moves what waits into the ring, as much as there is room for, and wakes the worker if it sleeps.
+    ///
+    /// # Errors
+    ///
+    /// The worker's cursor is not where it can be.
+    pub fn deliver(&mut self, end: &mut SupervisorEnd) -> Result<(), Violation> {
+        loop {
+            self.fill(end)?;
+            if end.down.publish() {
+                end.bell_to_worker.ring();
+            }
+            self.staged = false;
+            if self.queue.is_empty() {
+                self.queue.settle();
+                self.stop_waiting(end);
+                return Ok(());
+            }
+            if self.waits_for_space || end.down.prepare_wait() {
+                self.waits_for_space = true;
+                return Ok(());
+            }
+        }
+    }
+
+    fn fill(&mut self, end: &mut SupervisorEnd) -> Result<(), Violation> {
+        while !self.queue.is_empty() {
+            if end.down.free() == 0 {
+                let values = &mut self.values;
+                if end.down.reclaim_with(|event| values.taken(event))? == 0 {
+                    return Ok(());
+                }
+            }
+            if let Some(event) = self.queue.pop() {
+                // there is room: checked above
+                let _ = end.down.push(event);
+            }
+        }
+        Ok(())
+    }
+
+    fn stop_waiting(&mut self, end: &mut SupervisorEnd) {
+        if std::mem::take(&mut self.waits_for_space) {
+            end.down.end_wait();
+        }
+    }
+
+    /// The worker has rung: perhaps because there is space again.
+    pub fn rung(&mut self, end: &mut SupervisorEnd) {
+        end.bell_from_worker.clear();
+        self.stop_waiting(end);
+    }
+
+    /// How many events went straight into the ring since this was last asked.
+    pub fn take_fresh(&mut self) -> usize {
+        std::mem::take(&mut self.fresh)
+    }
+
+    /// How many published events the worker has not taken yet.
+    ///
+    /// # Errors
+    ///
+    /// The worker's cursor is not where it can be.
+    pub fn waiting(&mut self, end: &mut SupervisorEnd) -> Result<usize, Violation> {
+        let values = &mut self.values;
+        end.down.reclaim_with(|event| values.taken(event))?;
+        if end.down.in_hand().is_none() {
+            values.ended(true);
+        }
+        Ok(end.down.in_flight())
+    }
+
+    /// Whether [`Flow::deliver`] has anything to do.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        self.staged || (!self.queue.is_empty() && !self.waits_for_space)
+    }
+
+    /// Takes what the worker has sent, up to `most` events, and hands on what mappings may use. Returns how many
+    /// events it was.
+    ///
+    /// # Errors
+    ///
+    /// A record or a cursor that cannot be.
+    pub fn collect(
+        &mut self,
+        end: &mut SupervisorEnd,
+        most: usize,
+        mut route: impl FnMut(Event),
+    ) -> Result<usize, Violation> {
+        let mapped = self.values.mapped();
+        let values = &mut self.values;
+        let taken = end.up.drain(most, |event| {
+            values.sent(event);
+            if event.channel < mapped {
+                route(event);
+            }
+        });
+        if end.up.wants_space() {
+            end.space.ring();
+        }
+        taken
+    }
+
+    /// The worker takes no more events: what it has not taken goes back in front of the queue. Returns the event
+    /// that it was still working on.
+    pub fn take_back(&mut self, end: &mut SupervisorEnd) -> Option<Event> {
+        let values = &mut self.values;
+        // of a cursor that cannot be, nothing is believed: then nothing counts as taken since the last look
+        let _ = end.down.reclaim_with(|event| values.taken(event));
+        let in_hand = end.down.in_hand();
+        self.values.ended(in_hand.is_none());
+        self.queue.push_front(end.down.undelivered());
+        self.staged = false;
+        self.waits_for_space = false;
+        in_hand
+    }
+
+    /// The queue keeps so many events in order from now on.
+    pub fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+        self.queue.set_limit(limit);
+    }
+
+    /// Nobody is to take events for a while that nobody can foresee: keeps the last value of each channel only.
+    pub fn keep_latest_only(&mut self) {
+        self.queue.set_limit(0);
+    }
+
+    /// Somebody will take events again.
+    pub fn keep_order(&mut self) {
+        self.queue.raise_limit(self.limit);
+    }
+}

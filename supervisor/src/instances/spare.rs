@@ -1,0 +1,160 @@
+//! The spare worker: a process with a started interpreter that waits for a boot, so that an instance whose worker has died
+//! needs no more than the import of its modules to come back.
+//!
+//! There is one for the whole show, and a new one is started a moment after it was taken. An instance with a virtual
+//! environment does not take it, since an interpreter belongs to its environment from the start: there, a restart
+//! costs the start of the interpreter as well.
+
+use super::incarnation::Incarnation;
+use super::tools::Tools;
+use crate::notices::News;
+use crate::nursery::{How, Spawned};
+use crate::poller::Poller;
+use crate::stdio::{Drain, Stream};
+use mm_shared::control::{FromWorker, PROTOCOL};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// How long after it was taken a new one is started, so that it does not compete with the worker that it became.
+const REFILL: Duration = Duration::from_millis(200);
+/// How long after it failed another one is tried; it doubles up to [`LONGEST_RETRY`].
+const RETRY: Duration = Duration::from_secs(1);
+const LONGEST_RETRY: Duration = Duration::from_secs(60);
+
+/// What the spare's output is tagged with, as long as it is nobody's.
+const NAME: &str = "spare";
+
+/// The spare worker, or when there will be one.
+pub struct Spare {
+    directory: PathBuf,
+    worker: Option<Waiting>,
+    /// When to start one; `None` while there is one, and when none is wanted.
+    due: Option<Instant>,
+    retry: Duration,
+    dismissed: bool,
+}
+
+/// A worker without an instance.
+struct Waiting {
+    incarnation: Incarnation,
+    /// Whether it has said hello, and so has a running interpreter.
+    ready: bool,
+    /// Its standard output and error, until there is a name to log them under.
+    pipes: Vec<(OwnedFd, Stream)>,
+}
+
+impl Spare {
+    /// No spare yet; workers would start in `directory`.
+    #[must_use]
+    pub fn new(directory: PathBuf) -> Self {
+        Self { directory, worker: None, due: None, retry: RETRY, dismissed: false }
+    }
+
+    /// From now on there is to be one.
+    pub fn wanted(&mut self, now: Instant) {
+        if self.worker.is_none() && !self.dismissed {
+            self.due = Some(now);
+        }
+    }
+
+    /// From now on there is to be none.
+    pub fn dismiss(&mut self) {
+        self.dismissed = true;
+        self.due = None;
+        if let Some(waiting) = &mut self.worker {
+            waiting.incarnation.kill();
+        }
+    }
+
+    /// Whether none is left.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.worker.is_none()
+    }
+
+    /// When [`Spare::tick`] has to be called.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Whether an incarnation is the spare.
+    #[must_use]
+    pub fn is(&self, incarnation: u64) -> bool {
+        self.worker.as_ref().is_some_and(|waiting| waiting.incarnation.id == incarnation)
+    }
+
+    /// Gives the spare away, if it is ready; what it prints is logged under `name` from then on.
+    pub fn take(&mut self, name: &str, drain: &Drain, now: Instant) -> Option<Incarnation> {
+        let waiting = self.worker.take_if(|waiting| waiting.ready)?;
+        for (pipe, stream) in waiting.pipes {
+            drain.adopt(name.to_owned(), waiting.incarnation.id, pipe, stream);
+        }
+        self.due = Some(now + REFILL);
+        self.retry = RETRY;
+        Some(waiting.incarnation)
+    }
+
+    /// Starts one if it is time to; `id` is the number that it gets.
+    pub fn tick(&mut self, id: impl FnOnce() -> u64, tools: &Tools, now: Instant) {
+        if self.due.is_none_or(|due| now < due) {
+            return;
+        }
+        self.due = None;
+        match Incarnation::begin(tools, id(), self.directory.clone(), None) {
+            Ok(incarnation) => {
+                self.worker = Some(Waiting { incarnation, ready: false, pipes: Vec::new() });
+            }
+            Err(error) => self.failed(&error.to_string(), now),
+        }
+    }
+
+    /// A thread has something to say about the spare.
+    pub fn notice(&mut self, news: News, poller: &Poller, drain: &Drain, now: Instant) {
+        if let News::Exited(how) = news {
+            self.exited(how, poller, drain, now);
+            return;
+        }
+        let Some(waiting) = &mut self.worker else { return };
+        match news {
+            News::Spawned(Ok(Spawned { pid, pidfd, stdout, stderr })) => {
+                waiting.pipes = vec![(stdout, Stream::Stdout), (stderr, Stream::Stderr)];
+                waiting.incarnation.arrived(pid, pidfd);
+            }
+            News::Spawned(Err(error)) => {
+                waiting.incarnation.never_arrived();
+                self.failed(&error.to_string(), now);
+            }
+            News::Said(FromWorker::Hello { protocol: PROTOCOL, .. }) => {
+                waiting.ready = true;
+            }
+            // before its boot a worker has nothing else to say
+            News::Said(_) => waiting.incarnation.kill(),
+            // its end follows
+            News::Closed(_) | News::Exited(_) => waiting.ready = false,
+        }
+    }
+
+    /// The spare's process has ended, which it should not.
+    fn exited(&mut self, how: How, poller: &Poller, drain: &Drain, now: Instant) {
+        let Some(mut waiting) = self.worker.take() else { return };
+        for (pipe, stream) in waiting.pipes {
+            drain.adopt(NAME.to_owned(), waiting.incarnation.id, pipe, stream);
+        }
+        waiting.incarnation.exited(how);
+        let ending = waiting.incarnation.ended(poller);
+        drain.retire(waiting.incarnation.id);
+        if !self.dismissed {
+            self.failed(&ending.to_string(), now);
+        }
+    }
+
+    fn failed(&mut self, why: &str, now: Instant) {
+        self.worker = None;
+        let wait = self.retry;
+        tracing::warn!("there is no spare worker: {why}; the next try is in {} s", wait.as_secs());
+        self.due = (!self.dismissed).then_some(now + wait);
+        self.retry = (wait * 2).min(LONGEST_RETRY);
+    }
+}

@@ -1,0 +1,43 @@
+//! The supervisor: it owns hardware, network and routing, and runs each Python instance in a process of its own.
+//!
+//! Reading order, which is the order in which a show comes to life: [`cli`] and [`startup`] read the show file and
+//! open what it asks for, [`event_loop`] runs it. An event comes in through [`backends`], goes through [`router`], and
+//! out through [`backends`] again or to a worker of [`instances`]. [`report`] is the log.
+
+#![forbid(unsafe_code)]
+
+pub mod cli;
+
+pub mod check;
+pub mod startup;
+
+pub mod runtime_dir;
+pub mod signals;
+pub mod worker_binary;
+
+pub mod event_loop;
+pub mod poller;
+
+pub mod backends;
+pub mod hosts;
+
+pub mod router;
+
+pub mod instances;
+pub mod notices;
+pub mod nursery;
+pub mod reread;
+
+pub mod state;
+pub mod watch;
+
+pub mod realtime;
+pub mod systemd;
+
+pub mod control;
+
+pub mod report;
+pub mod stdio;
+
+#[cfg(test)]
+mod test_shows;

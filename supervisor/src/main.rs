@@ -1,0 +1,26 @@
+//! The `mm-supervisor` command.
+
+#![forbid(unsafe_code)]
+
+use clap::Parser;
+use mm_supervisor::cli::{Cli, Verb};
+use mm_supervisor::control::ask::Act;
+use mm_supervisor::control::client;
+use mm_supervisor::{check, nursery, startup};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.verb {
+        None => startup::run(&cli.run),
+        Some(Verb::Check(args)) => check::run(&args),
+        Some(Verb::Status(args)) => client::status(&args),
+        Some(Verb::Restart(args)) => client::act(Act::Restart, &args),
+        Some(Verb::Reload(args)) => client::act(Act::Reload, &args),
+        Some(Verb::Stop(args)) => client::act(Act::Stop, &args),
+        Some(Verb::Start(args)) => client::act(Act::Start, &args),
+        Some(Verb::Send(args)) => client::send(&args),
+        Some(Verb::Monitor(args)) => client::monitor(&args),
+        Some(Verb::Nursery) => nursery::run(),
+    }
+}

@@ -1,0 +1,230 @@
+//! The log as a whole, through `tracing`, into a writer of the test's.
+
+use super::queue::EVENT_LIMIT;
+use super::{Format, Guard, SCRIPT, Settings, to_sink};
+use serde_json::{Value, json};
+use std::io::{self, Write};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tracing::level_filters::LevelFilter;
+use tracing::{debug, error, info, warn};
+
+/// What was written so far, and whether writing fails.
+#[derive(Clone, Default)]
+struct Paper {
+    text: Arc<Mutex<Vec<u8>>>,
+    full: Arc<Mutex<bool>>,
+}
+
+impl Paper {
+    fn text(&self) -> String {
+        String::from_utf8(self.text.lock().unwrap().clone()).unwrap()
+    }
+
+    /// The lines without time and level, which stand in the first 30 columns.
+    fn lines(&self) -> Vec<String> {
+        let text = self.text();
+        text.lines()
+            .map(|line| line.get(30..).filter(|_| !line.starts_with(' ')).unwrap_or(line).into())
+            .collect()
+    }
+}
+
+impl Write for Paper {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if *self.full.lock().unwrap() {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.text.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn log(settings: Settings, events: impl FnOnce(&Guard)) -> Paper {
+    let paper = Paper::default();
+    let (subscriber, guard) = to_sink(settings, paper.clone()).unwrap();
+    tracing::subscriber::with_default(subscriber, || events(&guard));
+    drop(guard);
+    paper
+}
+
+#[test]
+fn an_event_is_a_line_with_time_level_instance_message_and_fields() {
+    let paper = log(Settings::default(), |_| {
+        info!(instance = "py1", port = 8000, path = "a b", on = true, "ready");
+        warn!(instance = %"py2", "no field");
+    });
+    let text = paper.text();
+    let time = &text.lines().next().unwrap()[..23];
+    assert!(jiff::civil::DateTime::strptime("%Y-%m-%d %H:%M:%S%.f", time).is_ok(), "{time}");
+    assert!(text.contains(" INFO  [py1] ready port=8000 path=\"a b\" on=true\n"), "{text}");
+    assert!(text.contains(" WARN  [py2] no field\n"), "{text}");
+}
+
+#[test]
+fn a_traceback_stays_whole_under_its_event() {
+    let paper = log(Settings::default(), |_| {
+        let traceback = "Traceback (most recent call last):\n  File \"h.py\", line 3\nValueError: x\n";
+        error!(instance = "py1", traceback, errors = 1, "handler raised");
+        info!("next");
+    });
+    let expected = [
+        "[py1] handler raised errors=1",
+        "    Traceback (most recent call last):",
+        "      File \"h.py\", line 3",
+        "    ValueError: x",
+        "next",
+    ];
+    assert_eq!(paper.lines(), expected);
+}
+
+#[test]
+fn what_is_below_the_level_is_not_logged() {
+    let quiet = Settings { level: LevelFilter::WARN, ..Settings::default() };
+    let paper = log(quiet, |_| {
+        info!("too little");
+        error!("enough");
+    });
+    assert_eq!(paper.lines(), ["enough"]);
+    let loud = Settings { level: LevelFilter::DEBUG, ..Settings::default() };
+    assert_eq!(log(loud, |_| debug!("detail")).lines(), ["detail"]);
+}
+
+#[test]
+fn foreign_text_cannot_steer_the_terminal() {
+    for format in [Format::Text, Format::Journal, Format::Json] {
+        let paper = log(Settings { format, ..Settings::default() }, |_| {
+            info!(instance = "a\x1b[31m", key = "\x1b]0;title\x07", "clear\x1b[2J \u{9b}1m");
+        });
+        let text = paper.text();
+        assert!(text.contains("clear"), "{text}");
+        assert!(!text.trim_end().contains(char::is_control), "{text:?}");
+    }
+}
+
+#[test]
+fn the_journal_gets_a_priority_on_every_line_and_no_time() {
+    let paper = log(Settings { format: Format::Journal, ..Settings::default() }, |_| {
+        error!(instance = "py1", traceback = "one\ntwo", "raised");
+        info!("fine");
+    });
+    assert_eq!(paper.text(), "<3>[py1] raised\n<3>    one\n<3>    two\n<6>fine\n");
+}
+
+#[test]
+fn json_has_one_object_an_event() {
+    let paper = log(Settings { format: Format::Json, ..Settings::default() }, |_| {
+        error!(instance = "py1", errors = 2, share = 0.5, odd = f64::NAN, traceback = "a\nb", "raised");
+    });
+    let object: Value = serde_json::from_str(&paper.text()).unwrap();
+    assert_eq!(object["level"], "error");
+    assert_eq!(object["instance"], "py1");
+    assert_eq!(object["message"], "raised");
+    assert_eq!(object["fields"], json!({"errors": 2, "share": 0.5, "odd": "NaN", "traceback": "a\nb"}));
+    assert!(object["time"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok());
+}
+
+#[test]
+fn repeats_are_counted_and_the_count_is_not_lost_at_the_end() {
+    let paper = log(Settings::default(), |_| {
+        for errors in 0..100 {
+            warn!(instance = "py1", errors, "again");
+        }
+        for _ in 0..20 {
+            info!(target: SCRIPT, instance = "py1", "printed");
+        }
+    });
+    let lines = paper.lines();
+    assert_eq!(lines.iter().filter(|line| line.contains("again")).count(), 6);
+    assert!(lines.contains(&"[py1] again errors=99 … (repeated 95 times)".into()), "{lines:?}");
+    assert_eq!(lines.iter().filter(|line| line.contains("printed")).count(), 20);
+}
+
+#[test]
+fn a_long_text_is_cut_and_says_so() {
+    let paper = log(Settings::default(), |_| info!("{}", "ü".repeat(100_000)));
+    let text = paper.text();
+    assert!(text.len() < 70_000);
+    assert!(text.contains("… (cut, 134464 bytes more)"), "{}", &text[text.len() - 60..]);
+}
+
+/// A writer that waits for the test before each write.
+struct Stuck {
+    permits: Receiver<()>,
+    paper: Paper,
+}
+
+impl Write for Stuck {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // Without the test the writing goes on.
+        let _ = self.permits.recv();
+        self.paper.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn stuck() -> (Sender<()>, Paper, Stuck) {
+    let (sender, permits) = mpsc::channel();
+    let paper = Paper::default();
+    (sender, paper.clone(), Stuck { permits, paper })
+}
+
+#[test]
+fn a_reader_that_stops_costs_lines_but_no_caller_waits() {
+    let (permits, paper, sink) = stuck();
+    let (subscriber, guard) = to_sink(Settings::default(), sink).unwrap();
+    let said = EVENT_LIMIT * 2;
+    tracing::subscriber::with_default(subscriber, || {
+        for number in 0..said {
+            info!("line {number}");
+        }
+        // All of this came back although nothing was written. The end of the program does not wait for ever either:
+        guard.flush(Duration::from_millis(1));
+    });
+    drop(permits);
+    drop(guard);
+    let lines = paper.lines();
+    let note = lines.iter().find_map(|line| line.split_once(" lines of the log lost")).expect("a note");
+    let lost: usize = note.0.parse().unwrap();
+    assert_eq!(lines.len() - 1 + lost, said);
+}
+
+#[test]
+fn the_queue_is_bounded_in_bytes_too() {
+    let (permits, paper, sink) = stuck();
+    let (subscriber, guard) = to_sink(Settings::default(), sink).unwrap();
+    let text = "x".repeat(60_000);
+    tracing::subscriber::with_default(subscriber, || {
+        for _ in 0..200 {
+            info!(target: SCRIPT, "{text}");
+        }
+    });
+    drop(permits);
+    drop(guard);
+    assert!(paper.text().len() < 5 * 1024 * 1024);
+    assert!(paper.text().contains(" lines of the log lost"));
+}
+
+#[test]
+fn a_write_error_is_survived_and_counted() {
+    let paper = Paper::default();
+    let (subscriber, guard) = to_sink(Settings::default(), paper.clone()).unwrap();
+    tracing::subscriber::with_default(subscriber, || {
+        *paper.full.lock().unwrap() = true;
+        info!("nobody will read this");
+        guard.flush(Duration::from_secs(10));
+        *paper.full.lock().unwrap() = false;
+        info!("there is room again");
+        drop(guard);
+    });
+    let lines = paper.lines();
+    assert!(lines.contains(&"there is room again".into()), "{lines:?}");
+    assert!(lines.iter().any(|line| line.starts_with("1 line of the log lost")), "{lines:?}");
+}

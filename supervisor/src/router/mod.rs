@@ -1,0 +1,213 @@
+//! The router: which channels an event goes on to. It does no I/O and knows neither backends nor workers.
+//!
+//! Events wait in one queue, in the order in which they came in, whoever they came from; only instances that can form a
+//! loop have a queue of their own (see [`lanes`]). A step takes a bounded number of them out, so that a mapping that
+//! loops cannot keep the show from its other work; what loops so fast that its queue outgrows its limit is conflated
+//! to the latest value of each channel (see [`queue`]).
+
+pub mod cycles;
+pub mod lanes;
+pub mod queue;
+pub mod table;
+
+use crate::backends::{Incoming, InstanceNo};
+use lanes::Lanes;
+use mm_shared::Event;
+use table::{RouteTable, Target};
+
+/// Events that may wait to be routed before they are conflated. A step's input is far below this; only a
+/// mapping loop that multiplies its events reaches it.
+const QUEUE_LIMIT: usize = 65_536;
+
+/// The most events that are routed between two looks at the outside.
+pub const STEP_BUDGET: usize = 8_192;
+
+/// What has gone through an instance since the show began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Events routed to it.
+    pub events_in: u64,
+    /// Events that came from it.
+    pub events_out: u64,
+}
+
+/// Routes events by number.
+#[derive(Debug)]
+pub struct Router {
+    table: RouteTable,
+    waiting: Lanes,
+    /// By instance.
+    traffic: Vec<Traffic>,
+    /// The value that was last routed to each channel, by its number; NaN before the first.
+    last: Vec<f64>,
+}
+
+/// An event on its way.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Routed<'a> {
+    /// The number of the channel that it came in on.
+    pub channel: u32,
+    /// Its value.
+    pub value: f64,
+    /// Where it goes, in the order of the show file.
+    pub targets: &'a [Target],
+}
+
+impl Router {
+    /// A router for the mappings of `table`.
+    #[must_use]
+    pub fn new(table: RouteTable) -> Self {
+        let traffic = vec![Traffic::default(); table.instances()];
+        let last = vec![f64::NAN; table.channels()];
+        let waiting = Lanes::new(table.lanes(), QUEUE_LIMIT);
+        Self { table, waiting, traffic, last }
+    }
+
+    /// Takes in an event. Unknown channels are dropped: whoever lets events in has checked them before.
+    pub fn accept(&mut self, incoming: Incoming) {
+        if let Some(number) = self.table.number(incoming.instance, incoming.channel) {
+            let lane = self.table.lane(incoming.instance);
+            self.waiting.push(lane, Event { channel: number, value: incoming.value });
+            self.traffic[incoming.instance.0].events_out += 1;
+        }
+    }
+
+    /// How many more events of an instance can wait without being conflated.
+    #[must_use]
+    pub fn room(&self, instance: InstanceNo) -> usize {
+        self.waiting.room(self.table.lane(instance))
+    }
+
+    /// An event goes into an instance that no mapping has led there.
+    pub fn count_in(&mut self, instance: InstanceNo) {
+        if let Some(traffic) = self.traffic.get_mut(instance.0) {
+            traffic.events_in += 1;
+        }
+    }
+
+    /// What has gone through an instance.
+    #[must_use]
+    pub fn traffic(&self, instance: InstanceNo) -> Traffic {
+        self.traffic.get(instance.0).copied().unwrap_or_default()
+    }
+
+    /// The value that was last routed to a channel.
+    #[must_use]
+    pub fn last(&self, instance: InstanceNo, channel: u32) -> Option<f64> {
+        let number = self.table.number(instance, channel)?;
+        self.last.get(number as usize).copied().filter(|value| !value.is_nan())
+    }
+
+    /// A channel had this value before the show was started again.
+    pub fn restore(&mut self, instance: InstanceNo, channel: u32, value: f64) {
+        if let Some(number) = self.table.number(instance, channel) {
+            self.last[number as usize] = value;
+        }
+    }
+
+    /// Where an event comes from, for those who watch.
+    #[must_use]
+    pub fn origin(&self, channel: u32) -> Option<Target> {
+        self.table.origin(channel)
+    }
+
+    /// The next event; `None` when nothing waits.
+    pub fn next_event(&mut self) -> Option<Routed<'_>> {
+        let Event { channel, value } = self.waiting.pop()?;
+        let targets = self.table.targets(channel);
+        for target in targets {
+            self.traffic[target.instance.0].events_in += 1;
+            self.last[target.number as usize] = value;
+        }
+        Some(Routed { channel, value, targets })
+    }
+
+    /// The show was read again: takes over its mappings. Events that wait go on as far as their channels are still
+    /// there; `number` gives an instance's new number.
+    pub fn replace(&mut self, table: RouteTable, number: impl Fn(InstanceNo) -> Option<InstanceNo>) {
+        let mut last = vec![f64::NAN; table.channels()];
+        for (value, channel) in self.last.iter().zip(0..) {
+            let origin = self.table.origin(channel);
+            let now = origin.and_then(|origin| table.number(number(origin.instance)?, origin.channel));
+            if let Some(now) = now {
+                last[now as usize] = *value;
+            }
+        }
+        self.last = last;
+        let mut traffic = vec![Traffic::default(); table.instances()];
+        for (old, counted) in self.traffic.iter().enumerate() {
+            if let Some(now) = number(InstanceNo(old)) {
+                traffic[now.0] = *counted;
+            }
+        }
+        self.traffic.resize(traffic.len(), Traffic::default());
+        let waiting: Vec<Event> = std::iter::from_fn(|| self.waiting.pop()).collect();
+        self.waiting = Lanes::new(table.lanes(), QUEUE_LIMIT);
+        let old = std::mem::replace(&mut self.table, table);
+        for event in waiting {
+            let origin = old.origin(event.channel);
+            let now = origin.and_then(|origin| Some((number(origin.instance)?, origin.channel)));
+            if let Some((instance, channel)) = now {
+                self.accept(Incoming { instance, channel, value: event.value });
+            }
+        }
+        // the events that wait are counted already
+        self.traffic = traffic;
+    }
+
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Gives back the memory of a rush.
+    pub fn settle(&mut self) {
+        self.waiting.settle();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_shows::show;
+
+    fn routed(router: &mut Router) -> Vec<(f64, Vec<(usize, u32)>)> {
+        let mut all = Vec::new();
+        while let Some(Routed { value, targets, .. }) = router.next_event() {
+            all.push((value, targets.iter().map(|target| (target.instance.0, target.channel)).collect()));
+        }
+        all
+    }
+
+    #[test]
+    fn an_event_goes_to_every_target_in_the_order_of_the_show_file() {
+        let show = show("[loopback a]\n[loopback b]\n[map]\na.x > b.one\na.x > b.two\na.y > b.one\n");
+        let mut router = Router::new(RouteTable::new(&show));
+        router.accept(Incoming { instance: InstanceNo(0), channel: 1, value: 0.25 });
+        router.accept(Incoming { instance: InstanceNo(0), channel: 0, value: 0.5 });
+        assert_eq!(routed(&mut router), [(0.25, vec![(1, 0)]), (0.5, vec![(1, 0), (1, 1)])]);
+    }
+
+    #[test]
+    fn channels_without_mapping_and_unknown_channels_go_nowhere() {
+        let show = show("[loopback a]\n[loopback b]\n[map]\na.x > b.y\n");
+        let mut router = Router::new(RouteTable::new(&show));
+        router.accept(Incoming { instance: InstanceNo(1), channel: 0, value: 1.0 });
+        router.accept(Incoming { instance: InstanceNo(1), channel: 9, value: 1.0 });
+        router.accept(Incoming { instance: InstanceNo(7), channel: 0, value: 1.0 });
+        assert_eq!(routed(&mut router), [(1.0, vec![])]);
+    }
+
+    #[test]
+    fn a_number_leads_back_to_its_channel() {
+        let show = show("[loopback a]\n[loopback empty]\n[loopback b]\n[map]\na.x > b.y\na.z > b.y\n");
+        let table = RouteTable::new(&show);
+        for (instance, channel) in [(0, 0), (0, 1), (2, 0)] {
+            let number = table.number(InstanceNo(instance), channel).unwrap();
+            let origin = table.origin(number).unwrap();
+            assert_eq!((origin.instance.0, origin.channel), (instance, channel));
+        }
+        assert_eq!(table.origin(3), None);
+    }
+}

@@ -1,0 +1,66 @@
+//! Signals as events of the loop: INT and TERM end the show, HUP is taken up by it.
+//!
+//! They are caught from the first moment on. Until the show runs there is nothing to stop, so INT and TERM end
+//! the program at once with status 0, also while a host name is being looked up; from then on they only wake the loop.
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag::register_conditional_shutdown;
+use signal_hook::iterator::backend::SignalDelivery;
+use signal_hook::iterator::exfiltrator::SignalOnly;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The signals that the supervisor takes.
+pub struct Signals {
+    delivery: SignalDelivery<UnixStream, SignalOnly>,
+    nothing_runs_yet: Arc<AtomicBool>,
+}
+
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Request {
+    /// INT or TERM: end the show.
+    End,
+    /// HUP: read the show file again.
+    Reread,
+}
+
+impl Signals {
+    /// Catches the signals.
+    ///
+    /// # Errors
+    ///
+    /// The system refuses a pipe or a handler.
+    pub fn catch() -> io::Result<Self> {
+        let nothing_runs_yet = Arc::new(AtomicBool::new(true));
+        for signal in [SIGINT, SIGTERM] {
+            register_conditional_shutdown(signal, 0, Arc::clone(&nothing_runs_yet))?;
+        }
+        let (read, write) = UnixStream::pair()?;
+        let delivery = SignalDelivery::with_pipe(read, write, SignalOnly, [SIGINT, SIGTERM, SIGHUP])?;
+        Ok(Self { delivery, nothing_runs_yet })
+    }
+
+    /// From here on there is something to stop: signals only wake the loop.
+    pub fn show_begins(&self) {
+        self.nothing_runs_yet.store(false, Ordering::SeqCst);
+    }
+
+    /// The descriptor that becomes readable when a signal has come.
+    #[must_use]
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.delivery.get_read().as_fd()
+    }
+
+    /// What has been asked for since the last call.
+    pub fn pending(&mut self) -> Vec<Request> {
+        let requests = self.delivery.pending().map(|signal| match signal {
+            SIGHUP => Request::Reread,
+            _ => Request::End,
+        });
+        requests.collect()
+    }
+}

@@ -1,0 +1,214 @@
+//! From the command line to a running show: what can fail before it runs, in the order in which it is tried.
+//!
+//! Exit status: 2 for a show file with errors, 1 for anything else that keeps the show from running, 0 when
+//! it ran and was asked to end.
+
+use crate::backends::{self, OpenError, Plan};
+use crate::cli::{RunArgs, ShowArgs};
+use crate::control;
+use crate::control::server::Server;
+use crate::event_loop::{EventLoop, Parts};
+use crate::hosts::Hosts;
+use crate::instances::Fleet;
+use crate::instances::spare::Spare;
+use crate::instances::tools::Tools;
+use crate::notices::{Notice, Notices, Post, notices};
+use crate::nursery::Spawner;
+use crate::realtime::Realtime;
+use crate::report;
+use crate::reread::Origin;
+use crate::router::table::RouteTable;
+use crate::router::{Router, cycles};
+use crate::runtime_dir::RuntimeDir;
+use crate::signals::Signals;
+use crate::state::{self, Saved, Store};
+use crate::stdio::Drain;
+use crate::worker_binary;
+use mm_config::{Diagnostics, Kind, Show, SupervisorOptions};
+use mm_shared::Geometry;
+use mm_shared::control_link::Rendezvous;
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Something that keeps a show from running, apart from its show file.
+#[derive(Debug)]
+pub struct StartError {
+    /// What failed.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl StartError {
+    /// An error of the system while doing `what`.
+    pub fn system(what: &str, error: impl Display) -> Self {
+        Self { message: format!("{what}: {error}"), hint: None }
+    }
+
+    /// Says it on standard error, in the words of the compiler.
+    pub fn print(&self) {
+        say(&format!("error: {}", self.message));
+        if let Some(hint) = &self.hint {
+            say(&format!("hint: {hint}"));
+        }
+    }
+}
+
+impl From<OpenError> for StartError {
+    fn from(error: OpenError) -> Self {
+        Self { message: error.message, hint: error.hint }
+    }
+}
+
+/// Writes a line to standard error, which may be gone.
+pub fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// A show that can be run, with nothing opened yet.
+pub struct Loaded {
+    /// The show.
+    pub show: Show,
+    /// Its backends.
+    pub plans: Vec<Box<dyn Plan>>,
+}
+
+/// The verb-less command: runs a show.
+#[must_use]
+pub fn run(args: &RunArgs) -> ExitCode {
+    match try_run(args) {
+        Ok(status) => status,
+        Err(error) => {
+            error.print();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn try_run(args: &RunArgs) -> Result<ExitCode, StartError> {
+    let signals = Signals::catch().map_err(|error| StartError::system("cannot catch signals", error))?;
+    let settings = args.log.settings().map_err(|error| StartError::system("`MM_LOG`", error))?;
+    let Some(Loaded { show, mut plans }) = load(&args.show) else { return Ok(ExitCode::from(2)) };
+    let _log = report::init(settings).map_err(|error| StartError::system("cannot log", error))?;
+    let program = find_worker(&show)?;
+    // the last that may take long, so the last that a signal may end at once
+    plans.iter_mut().try_for_each(|plan| plan.resolve())?;
+    signals.show_begins();
+    let runtime_dir =
+        RuntimeDir::create().map_err(|error| StartError { message: error.to_string(), hint: None })?;
+    let (tools, notices) = tools(program, &runtime_dir)?;
+    let drain =
+        Drain::start().map_err(|error| StartError::system("cannot read what scripts print", error))?;
+    let (fleet, router) = (Fleet::new(&show), Router::new(RouteTable::new(&show)));
+    let spare = Spare::new(show.directory.clone());
+    let options = SupervisorOptions::of(&show);
+    let path =
+        args.socket.clone().or(options.socket.clone()).unwrap_or_else(|| control::socket_path(&show.name));
+    let _control = serve_clients(&path, tools.post.clone())?;
+    let hosts = Hosts::open(plans, &show)?;
+    let (store, saved) = open_state(&options)?;
+    let origin = Origin { show: Arc::new(show), overrides: args.show.overrides() };
+    let parts = Parts {
+        hosts,
+        fleet,
+        router,
+        tools,
+        notices,
+        signals,
+        drain,
+        spare,
+        origin: origin.clone(),
+        store,
+        saved,
+    };
+    let event_loop =
+        EventLoop::new(parts).map_err(|error| StartError::system("cannot wait for events", error))?;
+    tracing::info!("starting `{}`", origin.show.path.display());
+    warn_of_cycles(&origin.show);
+    let _realtime = Realtime::claim(&options);
+    event_loop.run().map_err(|error| StartError::system("cannot wait for events", error))?;
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Opens the control socket.
+fn serve_clients(path: &Path, post: Post) -> Result<Server, StartError> {
+    let leave = move |asked| post.leave(Notice::Asked(asked));
+    Server::start(path, leave)
+        .map_err(|error| StartError { message: error.to_string(), hint: error.hint().map(str::to_owned) })
+}
+
+/// Reads the state file, and starts to keep it up to date, if the show has one.
+fn open_state(options: &SupervisorOptions) -> Result<(Option<Store>, Saved), StartError> {
+    let Some(path) = &options.state_file else { return Ok((None, Saved::default())) };
+    let state::Loaded { saved, warning } = state::load(path);
+    if let Some(warning) = warning {
+        tracing::warn!("{warning}");
+    }
+    let store =
+        Store::start(path.clone()).map_err(|error| StartError::system("cannot start a thread", error))?;
+    Ok((Some(store), saved))
+}
+
+/// Reads and checks a show file, and says all that is wrong with it. `None`: it cannot be run.
+pub fn load(args: &ShowArgs) -> Option<Loaded> {
+    let Some(path) = args.path() else {
+        say("error: no show file given");
+        say("hint: `mm-supervisor --config show.cfg` runs a show, `mm-supervisor --help` tells more");
+        return None;
+    };
+    let mut loaded = mm_config::load(path, &args.overrides());
+    let plans = backends::plan(&loaded.show, &mut loaded.diagnostics);
+    print(&loaded.diagnostics);
+    if loaded.diagnostics.has_errors() {
+        return None;
+    }
+    Some(Loaded { show: loaded.show, plans })
+}
+
+fn print(diagnostics: &Diagnostics) {
+    if diagnostics.is_empty() {
+        return;
+    }
+    let color =
+        io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    say(diagnostics.render(color).trim_end());
+}
+
+/// The worker to run; a show without Python needs none.
+///
+/// # Errors
+///
+/// It is missing, does not run, or is of another version.
+pub fn find_worker(show: &Show) -> Result<PathBuf, StartError> {
+    if !show.instances.iter().any(|instance| instance.kind == Kind::Python) {
+        return Ok(PathBuf::new());
+    }
+    worker_binary::find()
+        .map_err(|error| StartError { message: error.to_string(), hint: Some(error.hint().to_owned()) })
+}
+
+/// All that it takes to start workers.
+///
+/// # Errors
+///
+/// The system refuses a descriptor, a thread or the directory.
+pub fn tools(program: PathBuf, runtime_dir: &RuntimeDir) -> Result<(Tools, Notices), StartError> {
+    let (post, notices) = notices().map_err(|error| StartError::system("cannot make a descriptor", error))?;
+    let spawner =
+        Spawner::start(post.clone()).map_err(|error| StartError::system("cannot start a thread", error))?;
+    let rendezvous = Rendezvous::new(runtime_dir.path())
+        .map_err(|error| StartError::system("cannot use the runtime directory", error))?;
+    Ok((Tools { program, spawner, post, rendezvous, geometry: Geometry::default() }, notices))
+}
+
+/// Warns of mappings that lead back to themselves.
+pub fn warn_of_cycles(show: &Show) {
+    for names in cycles::find(show) {
+        let round: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        tracing::warn!("the mappings form a loop that never ends: {}", round.join(" -> "));
+    }
+}

@@ -1,0 +1,44 @@
+//! The socket that a service manager listens on, written to without waiting.
+//!
+//! The library that knows the messages also sends them, but through a socket that waits for room; the core loop
+//! cannot use that. The address is looked up for each message, as the service manager may have made the socket anew.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+
+/// A way to the service manager.
+#[derive(Debug)]
+pub struct Link {
+    socket: UnixDatagram,
+    address: SocketAddr,
+}
+
+impl Link {
+    /// A way to the socket of this name: a path, or an abstract name behind `@`.
+    ///
+    /// # Errors
+    ///
+    /// The name is neither, or too long, or the process has no descriptor left.
+    pub fn new(name: &OsStr) -> io::Result<Self> {
+        let address = match name.as_bytes() {
+            [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
+            [b'/', ..] => SocketAddr::from_pathname(name)?,
+            _ => return Err(io::Error::new(io::ErrorKind::Unsupported, "not the name of a Unix socket")),
+        };
+        let socket = UnixDatagram::unbound()?;
+        socket.set_nonblocking(true)?;
+        Ok(Self { socket, address })
+    }
+
+    /// Sends a message, which arrives as a whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` where there is no room, and the system's error where nobody listens.
+    pub fn send(&self, message: &str) -> io::Result<()> {
+        self.socket.send_to_addr(message.as_bytes(), &self.address).map(drop)
+    }
+}

@@ -1,0 +1,11 @@
+//! Shows for unit tests, from a text in the test.
+
+use mm_config::{Overrides, Show, load_text};
+use std::path::Path;
+
+/// The show that `text` describes, which has to be free of errors.
+pub fn show(text: &str) -> Show {
+    let loaded = load_text(Path::new("/show.cfg"), text, &Overrides::default());
+    assert!(!loaded.diagnostics.has_errors(), "{}", loaded.diagnostics.render(false));
+    loaded.show
+}
