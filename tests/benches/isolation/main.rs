@@ -1,0 +1,84 @@
+//! What the faults of one instance cost the others: events lost, delay added. And what a crash costs the instance itself,
+//! and a thousand of them the supervisor.
+//!
+//! `cargo bench -p mm-tests --bench isolation` prints a table; a word behind `--` picks the faults whose names have it in
+//! them.
+
+mod crashes;
+mod faults;
+mod probe;
+
+use faults::{FAULTS, Fault};
+use mm_tests::{Running, Stage};
+use probe::{Figures, Probe};
+use std::time::{Duration, Instant};
+
+/// How long the others are looked at during each fault.
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// A show of the others, which a probe speaks to, and of `py`, which goes wrong.
+fn show(script: &str, options: &str, mappings: &str) -> Running {
+    let stage = Stage::new();
+    stage.python("h.py", script);
+    stage.python("calm.py", probe::SCRIPT);
+    let peer = probe::address(&stage);
+    stage.osc_show(&format!(
+        "[osc calm]\nbind = $CALM\ndest = {} {}\n/* = f 0 1\n[python calmly]\nmodule = calm\n\
+         [python py]\nmodule = h\n{options}\n[loopback loop]\n\
+         [map]\ncalm./event > calmly.calm.event\ncalmly.echo > calm./echo\n{mappings}",
+        peer.ip(),
+        peer.port()
+    ));
+    stage.run()
+}
+
+/// Looks at the others while a fault happens over and over.
+fn measure(fault: &Fault) -> Figures {
+    let show = show(fault.script, fault.options, fault.mappings);
+    let probe = Probe::start(show.stage());
+    let start = Instant::now();
+    let mut round = 0;
+    mm_tests::wait::every(fault.period, || {
+        (fault.cause)(&show, round);
+        round += 1;
+        start.elapsed() < WINDOW
+    });
+    let figures = probe.finish();
+    drop(show);
+    figures
+}
+
+fn print(name: &str, figures: &Figures, calm: Option<&Figures>) {
+    let micros = |time: Duration| time.as_secs_f64() * 1e6;
+    let added = calm.map_or(String::new(), |calm| format!("{:+.0}", micros(figures.p99) - micros(calm.p99)));
+    println!(
+        "{name:<44} {:>6} {:>5} {:>8.0} {:>8.0} {added:>9} {:>9.0}",
+        figures.sent,
+        figures.sent - figures.received,
+        micros(figures.p50),
+        micros(figures.p99),
+        micros(figures.longest)
+    );
+}
+
+fn main() {
+    let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
+    println!(
+        "200 events a second through another instance and back, {} s for each fault; µs",
+        WINDOW.as_secs()
+    );
+    println!(
+        "{:<44} {:>6} {:>5} {:>8} {:>8} {:>9} {:>9}",
+        "fault, over and over", "sent", "lost", "p50", "p99", "p99 added", "longest"
+    );
+    let calm = measure(&faults::NONE);
+    print(faults::NONE.name, &calm, None);
+    for fault in FAULTS.iter().filter(|fault| fault.name.contains(&wanted)) {
+        print(fault.name, &measure(fault), Some(&calm));
+    }
+    if wanted.is_empty() || "crashes".contains(&wanted) {
+        crashes::print_recovery();
+        crashes::print_losses();
+        crashes::print_leavings();
+    }
+}

@@ -1,0 +1,121 @@
+//! The others, seen from outside: each event goes in as a packet and has to come back as one.
+
+use mm_tests::Stage;
+use mm_tests::osc::{F, Peer};
+use mm_tests::wait::every;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// What the others do.
+pub const SCRIPT: &str = "
+    import midimonster
+    def event(value):
+        midimonster.output('echo', value)
+";
+
+/// 200 events a second.
+const PERIOD: Duration = Duration::from_millis(5);
+
+/// How long an echo may take before its event counts as lost.
+const LOST_AFTER: Duration = Duration::from_secs(3);
+
+/// The port that echoes come to.
+const PORT: u16 = 9_999;
+
+/// Where echoes come to.
+pub fn address(stage: &Stage) -> SocketAddr {
+    SocketAddr::new(stage.calm().ip(), PORT)
+}
+
+/// What a probe has found out.
+pub struct Figures {
+    pub sent: usize,
+    pub received: usize,
+    pub p50: Duration,
+    pub p99: Duration,
+    pub longest: Duration,
+}
+
+/// When each event was sent, and how long its echo took.
+type Times = Arc<Mutex<Vec<(Instant, Option<Duration>)>>>;
+
+/// Events on their way, and their echoes.
+pub struct Probe {
+    stop: Arc<AtomicBool>,
+    times: Times,
+    sender: JoinHandle<()>,
+    receiver: JoinHandle<()>,
+}
+
+impl Probe {
+    /// Starts to send.
+    pub fn start(stage: &Stage) -> Self {
+        let (stop, times) = (Arc::new(AtomicBool::new(false)), Times::default());
+        let peer = Arc::new(Peer::new(address(stage), stage.calm()));
+        let sender = {
+            let (stop, times, peer) = (Arc::clone(&stop), Arc::clone(&times), Arc::clone(&peer));
+            thread::spawn(move || {
+                every(PERIOD, || {
+                    let number = {
+                        let mut times = times.lock().unwrap_or_else(PoisonError::into_inner);
+                        times.push((Instant::now(), None));
+                        u16::try_from(times.len()).unwrap_or(u16::MAX)
+                    };
+                    peer.send("/event", &[F(f32::from(number) / 65_536.0)]);
+                    !stop.load(Ordering::Relaxed)
+                });
+            })
+        };
+        let receiver = {
+            let (stop, times) = (Arc::clone(&stop), Arc::clone(&times));
+            thread::spawn(move || receive(&peer, &stop, &times))
+        };
+        Self { stop, times, sender, receiver }
+    }
+
+    /// Stops, and waits for the last echoes.
+    pub fn finish(self) -> Figures {
+        self.stop.store(true, Ordering::Relaxed);
+        self.sender.join().expect("the sender only sends");
+        self.receiver.join().expect("the receiver only receives");
+        let times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+        // The first second warms up.
+        let mut echoes: Vec<Duration> = times.iter().skip(200).filter_map(|(_, echo)| *echo).collect();
+        echoes.sort_unstable();
+        let at = |share: usize| echoes.get(echoes.len() * share / 100).copied().unwrap_or_default();
+        Figures {
+            sent: times.len(),
+            received: times.iter().filter(|(_, echo)| echo.is_some()).count(),
+            p50: at(50),
+            p99: at(99),
+            longest: echoes.last().copied().unwrap_or_default(),
+        }
+    }
+}
+
+fn receive(peer: &Peer, stop: &AtomicBool, times: &Times) {
+    let mut quiet_since = Instant::now();
+    loop {
+        if let Some(message) = peer.receive_within(Duration::from_millis(100)) {
+            let now = Instant::now();
+            quiet_since = now;
+            if let Some(F(value)) = message.arguments.first() {
+                let number = (value * 65_536.0).round() as usize;
+                let mut times = times.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some((sent, echo)) = number.checked_sub(1).and_then(|index| times.get_mut(index)) {
+                    *echo = Some(now - *sent);
+                }
+            }
+        }
+        let all = || {
+            let times = times.lock().unwrap_or_else(PoisonError::into_inner);
+            times.iter().all(|(_, echo)| echo.is_some())
+        };
+        if stop.load(Ordering::Relaxed) && (all() || quiet_since.elapsed() > LOST_AFTER) {
+            return;
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! The rig: starts the real programs with a show in a directory of its own, speaks OSC to them, reads their log, and
+//! makes sure that nothing is left behind.
+//!
+//! A test reads like this:
+//!
+//! ```no_run
+//! use mm_tests::{Stage, osc::F};
+//!
+//! let stage = Stage::new();
+//! stage.write("h.py", "import midimonster\ndef turn(value):\n    midimonster.output('turned', 1 - value)\n");
+//! stage.show("
+//!     [osc net]
+//!     bind = $IN
+//!     dest = $OUT
+//!     /* = f 0 1
+//!     [python py]
+//!     module = h
+//!     [map]
+//!     net./in > py.h.turn
+//!     py.turned > net./out
+//! ");
+//! let show = stage.run();
+//! show.send("/in", &[F(0.25)]);
+//! show.expect("/out", &[F(0.75)]);
+//! show.stop();
+//! ```
+
+pub mod binaries;
+pub mod control;
+pub mod log;
+pub mod osc;
+pub mod processes;
+pub mod running;
+pub mod stage;
+pub mod steady;
+pub mod wait;
+
+pub use binaries::{supervisor, worker};
+pub use control::Control;
+pub use running::{Ended, Running};
+pub use stage::Stage;
+pub use steady::Steady;
+pub use wait::{PATIENCE, wait_for, wait_until};

@@ -1,0 +1,30 @@
+//! What users rely on, from outside: real programs, real packets, real scripts.
+
+mod check;
+mod command_line;
+mod examples;
+mod logs;
+mod loopback;
+mod osc;
+mod osc_patterns;
+mod processes;
+mod python_api;
+mod python_callbacks;
+mod python_modules;
+mod routing;
+mod stop;
+
+use mm_tests::Stage;
+
+/// A show of an OSC instance `net` and one Python instance `py` with this script as module `h`, and these mappings.
+fn python(script: &str, mappings: &str) -> Stage {
+    python_with("", script, mappings)
+}
+
+/// The same with more options of the Python instance.
+fn python_with(options: &str, script: &str, mappings: &str) -> Stage {
+    let stage = Stage::new();
+    stage.python("h.py", script);
+    stage.osc_show(&format!("[python py]\nmodule = h\n{options}\n[map]\n{mappings}"));
+    stage
+}

@@ -1,0 +1,181 @@
+//! Row 34: a disk that is full, and a directory that is gone.
+
+use crate::assert_serves;
+use mm_tests::osc::F;
+use mm_tests::processes::Process;
+use mm_tests::{Control, Running, Stage, Steady, wait_until};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const SCRIPT: &str = "
+    import midimonster
+    def write(value):
+        with open('full/file', 'ab') as file:
+            file.write(b'x' * 4096)
+    def ask(value):
+        midimonster.output('answer', value)
+";
+
+const MAPPINGS: &str = "net./write > py.h.write\nnet./ask > py.h.ask\npy.answer > net./answer";
+
+const INSTANCE: &str = "[python py]\nmodule = h\nbackoff = 10ms\nbackoff-max = 50ms\n";
+
+/// A disk of 64 KiB and 24 files.
+struct Disk(PathBuf);
+
+impl Disk {
+    /// `None` where it is not permitted.
+    fn mount(directory: &Path) -> Option<Self> {
+        fs::create_dir_all(directory).ok()?;
+        let mount = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=64k,nr_inodes=24,mode=700", "none"])
+            .arg(directory)
+            .status();
+        mount.is_ok_and(|status| status.success()).then(|| Self(directory.to_owned()))
+    }
+
+    fn fill(&self) {
+        let mut file = fs::File::create(self.0.join("filler")).expect("a file on the disk");
+        while file.write_all(&[0; 1024]).is_ok() {}
+    }
+
+    /// Takes all names that are free at this moment.
+    fn take_all_names(&self) {
+        let names = self.0.join("names");
+        fs::create_dir_all(&names).expect("a folder on the disk");
+        let free = |number: &u32| fs::File::create_new(names.join(number.to_string())).is_ok();
+        let taken = fs::read_dir(&names).map_or(0, |names| u32::try_from(names.count()).unwrap_or(0));
+        (taken..).take_while(free).for_each(drop);
+    }
+
+    fn give_names_back(&self) {
+        fs::remove_dir_all(self.0.join("names")).expect("a folder on the disk");
+    }
+
+    fn clear(&self) {
+        fs::remove_file(self.0.join("filler")).expect("a file on the disk");
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+fn start(stage: Stage, supervisor: &str) -> (Running, Steady) {
+    stage.python("h.py", SCRIPT);
+    Steady::show(
+        &stage,
+        &format!(
+            "{supervisor}[python py]\nmodule = h\nbackoff = 10ms\nbackoff-max = 50ms\n[map]\n{MAPPINGS}\n"
+        ),
+    );
+    let show = stage.run();
+    let others = Steady::start(&show);
+    (show, others)
+}
+
+#[test]
+fn on_a_full_disk_the_show_goes_on_and_keeps_its_state_as_soon_as_there_is_room() {
+    let stage = Stage::new();
+    let Some(disk) = Disk::mount(&stage.directory().join("full")) else {
+        eprintln!("SKIPPED: this user may not mount a small disk, so none was filled");
+        return;
+    };
+    let (show, others) = start(stage, "[supervisor]\nstate-file = full/state\n");
+    disk.fill();
+    let _ = fs::remove_file(disk.0.join("state"));
+    disk.fill();
+    show.send("/ask", &[F(0.25)]);
+    show.expect("/answer", &[F(0.25)]);
+    show.wait_for(&["WARN", "state"]);
+    show.send("/write", &[F(0.5)]);
+    show.wait_for(&["OSError: [Errno 28]"]);
+    show.worker("py").signal(Signal::SIGKILL);
+    show.log().wait_for_nth(2, &["[py] ready"]);
+    assert_serves(&show);
+    disk.clear();
+    wait_until("a state file", || fs::metadata(disk.0.join("state")).is_ok_and(|file| file.len() > 0));
+    others.finish(&show);
+    show.stop();
+    drop(disk);
+}
+
+/// Kills the worker of `py` until no new one can be started, not even after a while.
+fn kill_until_none_starts(show: &Running, mut control: Control, hinder: impl Fn()) {
+    control.wait_for("a worker that cannot be started", "py", |status| {
+        hinder();
+        if let Some(worker) = status["pid"].as_i64().filter(|_| status["state"] == "running") {
+            let _ =
+                kill(Pid::from_raw(i32::try_from(worker).expect("the number of a process")), Signal::SIGKILL);
+        }
+        status["state"] == "backoff" && status["last_exit"]["reason"] != "killed by SIGKILL"
+    });
+    let failed = |text: &str| show.log().count(&["ERROR", "[py]", text]);
+    wait_until("further attempts", || {
+        hinder();
+        failed("could not be started") + failed("not started") >= 3
+    });
+}
+
+#[test]
+fn a_runtime_directory_that_is_full_or_removed_does_not_end_the_show() {
+    let stage = Stage::new();
+    let runtime = stage.directory().join("runtime");
+    let Some(disk) = Disk::mount(&runtime) else {
+        eprintln!("SKIPPED: this user may not mount a small disk, so none was filled");
+        return;
+    };
+    let (show, others) = start(stage, "");
+    let control = show.control();
+    // A worker that connects gives back the name of its socket, which would be enough for the next one.
+    kill_until_none_starts(&show, control, || disk.take_all_names());
+    disk.give_names_back();
+    show.control().wait_for_state("py", "running");
+    show.send("/ask", &[F(0.25)]);
+    show.expect("/answer", &[F(0.25)]);
+    // Somebody tidies up: the next worker has a place nevertheless, though no client finds the show any more.
+    let mut control = show.control();
+    fs::remove_dir_all(runtime.join("mm-supervisor")).unwrap();
+    for value in [0.5, 0.75] {
+        let pid = control.standing("py")["pid"].clone();
+        let worker = Process::of(i32::try_from(pid.as_i64().unwrap()).unwrap());
+        worker.unwrap().signal(Signal::SIGKILL);
+        control.wait_for("another worker", "py", |py| py["state"] == "running" && py["pid"] != pid);
+        show.send("/ask", &[F(value)]);
+        show.expect("/answer", &[F(value)]);
+    }
+    others.finish(&show);
+    show.stop();
+    drop(disk);
+}
+
+#[test]
+fn a_show_whose_directory_is_removed_goes_on() {
+    let stage = Stage::new();
+    stage.python("here/h.py", SCRIPT);
+    Steady::show(&stage, &format!("{INSTANCE}[map]\n{MAPPINGS}\n"));
+    let directory = stage.directory().join("here");
+    for name in ["show.cfg", "steady.py"] {
+        fs::rename(stage.directory().join(name), directory.join(name)).unwrap();
+    }
+    let command = stage.command(&["--config", &stage.path("here/show.cfg")]);
+    let show = stage.start_command(command);
+    show.wait_for(&["show is running"]);
+    let others = Steady::start(&show);
+    let kept = show.stage().read("here/h.py");
+    fs::remove_dir_all(&directory).unwrap();
+    assert_serves(&show);
+    kill_until_none_starts(&show, show.control(), || {});
+    show.stage().write("here/h.py", kept);
+    show.control().wait_for_state("py", "running");
+    show.send("/ask", &[F(0.75)]);
+    show.expect("/answer", &[F(0.75)]);
+    others.finish(&show);
+    show.stop();
+}

@@ -1,0 +1,130 @@
+//! Rows 29 and 31: a system that has nothing left to give, and a worker that takes too much of it.
+
+use crate::{assert_serves, finish, run};
+use mm_tests::osc::F;
+use mm_tests::processes::{Process, tagged};
+use mm_tests::{Running, Stage, Steady};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Gid, Pid, Uid, chown};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::Command;
+
+const SCRIPT: &str = "
+    import midimonster
+    kept = []
+    def grow(value):
+        kept.append(bytearray(int(value * (1 << 30))))
+        print('grown')
+    def ask(value):
+        midimonster.output('answer', value)
+";
+
+const MAPPINGS: &str = "net./grow > py.h.grow\nnet./ask > py.h.ask\npy.answer > net./answer";
+
+const BACKOFF: &str = "backoff = 10ms\nbackoff-max = 50ms";
+
+/// Lowers or raises a limit of a running process; the hard limit stays as it is.
+fn limit(process: Process, what: &str, soft: &str) {
+    let pid = process.pid.to_string();
+    // In the name of its user, who may do that.
+    let of = fs::metadata(format!("/proc/{pid}")).expect("a running process");
+    let mut prlimit = Command::new("prlimit");
+    prlimit.args(["--pid", &pid, &format!("--{what}={soft}:")]).uid(of.uid()).gid(of.gid());
+    assert!(prlimit.status().is_ok_and(|status| status.success()), "no limit of {what} to {soft}");
+}
+
+/// The supervisor and what else it consists of.
+fn own(show: &Running) -> Vec<Process> {
+    let all = tagged(show.stage().tag());
+    all.into_iter().filter(|process| process.name() != "mm-worker").collect()
+}
+
+/// Kills the workers of `py` until one cannot be started, and sees that it is tried again and works in the end.
+fn assert_survived(show: &Running, others: Steady, limited: &[Process], what: &str) {
+    let mut control = show.control();
+    // An answer shows that the connection was accepted, which needs a descriptor.
+    assert_eq!(control.standing("py")["state"], "running");
+    limited.iter().for_each(|process| limit(*process, what, "1"));
+    let failed = |text: &str| show.log().count(&["ERROR", "[py]", text]);
+    // A spare worker that is there already, or on its way, needs nothing: whoever runs is killed until none is left.
+    control.wait_for("attempts to start a worker that fail", "py", |status| {
+        if let Some(worker) = status["pid"].as_i64().filter(|_| status["state"] == "running") {
+            let _ =
+                kill(Pid::from_raw(i32::try_from(worker).expect("the number of a process")), Signal::SIGKILL);
+        }
+        failed("could not be started") + failed("not started") >= 3
+    });
+    assert_eq!(control.standing("steady")["state"], "running");
+    limited.iter().for_each(|process| limit(*process, what, "1000"));
+    control.wait_for_state("py", "running");
+    assert_serves(show);
+    others.finish(show);
+}
+
+#[test]
+fn without_descriptors_a_worker_is_tried_again_and_the_rest_runs() {
+    let (show, others) = run(SCRIPT, BACKOFF, MAPPINGS);
+    assert_survived(&show, others, &[show.process()], "nofile");
+    show.stop();
+}
+
+#[test]
+fn without_descriptors_in_the_process_that_starts_workers_the_rest_runs_too() {
+    let (show, others) = run(SCRIPT, BACKOFF, MAPPINGS);
+    let nursery: Vec<_> = own(&show).into_iter().filter(|process| *process != show.process()).collect();
+    assert!(!nursery.is_empty());
+    assert_survived(&show, others, &nursery, "nofile");
+    show.stop();
+}
+
+/// A user whom nobody else's processes belong to.
+const NOBODY_ELSE: u32 = 61_183;
+
+fn hand_over(path: &Path) {
+    chown(path, Some(Uid::from_raw(NOBODY_ELSE)), Some(Gid::from_raw(NOBODY_ELSE))).expect("we are root");
+    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+        hand_over(&entry.path());
+    }
+}
+
+#[test]
+fn without_processes_a_worker_is_tried_again_and_the_rest_runs() {
+    if !Uid::effective().is_root() {
+        eprintln!("SKIPPED: only root can have a user with a number of processes of its own");
+        return;
+    }
+    let stage = Stage::new();
+    stage.python("h.py", SCRIPT);
+    Steady::show(&stage, &format!("[python py]\nmodule = h\n{BACKOFF}\n[map]\n{MAPPINGS}\n"));
+    let mut command = stage.show_command();
+    command.uid(NOBODY_ELSE).gid(NOBODY_ELSE);
+    hand_over(stage.directory());
+    fs::set_permissions(stage.directory(), Permissions::from_mode(0o755)).unwrap();
+    let show = stage.start_command(command);
+    show.wait_for(&["show is running"]);
+    let others = Steady::start(&show);
+    assert_survived(&show, others, &own(&show), "nproc");
+    show.stop();
+}
+
+#[test]
+fn a_worker_that_grows_over_its_memory_limit_is_restarted() {
+    let (show, others) = run(SCRIPT, "memory-limit = 100M", MAPPINGS);
+    let worker = show.worker("py");
+    show.send("/grow", &[F(0.01)]);
+    show.wait_for(&["[py] grown"]);
+    show.send("/grow", &[F(0.2)]);
+    let line = show.wait_for(&["[py]", "worker exited", "over `memory-limit`"]);
+    assert!(line.contains("of 100 MiB"), "{line}");
+    show.log().wait_for_nth(2, &["[py] ready"]);
+    assert!(!worker.is_alive());
+    assert_serves(&show);
+    let status = show.control().standing("py");
+    let reason = status["last_exit"]["reason"].to_string();
+    assert!(reason.contains("`memory-limit`"), "{reason}");
+    assert!(status["rss_bytes"].as_u64().is_some_and(|bytes| bytes < 100 << 20), "{status}");
+    finish(show, others);
+}

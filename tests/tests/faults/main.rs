@@ -1,0 +1,45 @@
+//! Faults that a show survives: whatever one script does, the others get every event.
+//!
+//! Each test has the others in it as [`Steady`]: an instance on a port of its own, 200 events a second, none of which
+//! may be lost or change places.
+
+mod clock;
+mod compiled;
+mod disk;
+mod exits;
+mod fairness;
+mod flood;
+mod handlers;
+mod hangs;
+mod import;
+mod killed_supervisor;
+mod limits;
+mod masses;
+mod output;
+mod shared_memory;
+mod words;
+
+use mm_tests::osc::F;
+use mm_tests::{Running, Stage, Steady};
+
+/// A running show of `net`, of `py` with this script as module `h`, these options and mappings, and of the others.
+fn run(script: &str, options: &str, mappings: &str) -> (Running, Steady) {
+    let stage = Stage::new();
+    stage.python("h.py", script);
+    Steady::show(&stage, &format!("[python py]\nmodule = h\n{options}\n[map]\n{mappings}\n"));
+    let show = stage.run();
+    let others = Steady::start(&show);
+    (show, others)
+}
+
+/// The end of a test: the others have got everything, and the show ends cleanly.
+fn finish(show: Running, others: Steady) -> String {
+    others.finish(&show);
+    show.stop().text.clone()
+}
+
+/// Sends 0.5 on `/ask` until `/answer` comes back: the instance is up and handles events.
+fn assert_serves(show: &Running) {
+    show.send("/ask", &[F(0.5)]);
+    show.expect("/answer", &[F(0.5)]);
+}

@@ -1,0 +1,8 @@
+//! The `midi` backend: against JACK with real peers, and without any MIDI system.
+
+mod jack;
+mod names;
+mod rig;
+mod silence;
+mod unplugging;
+mod wire;

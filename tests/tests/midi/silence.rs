@@ -1,0 +1,40 @@
+//! No MIDI system: one warning, nothing of the C libraries on the terminal, and the rest of the show runs.
+
+use crate::rig::Server;
+use mm_tests::osc::F;
+use mm_tests::{Running, Stage};
+use std::path::Path;
+
+const SHOW: &str = "[midi one]\nread = pad\n[midi two]\nwrite = pad\n[midi three]\n[map]
+one.ch0.cc1 > two.ch0.cc1\nnet./in > two.ch0.cc2\nnet./in > net./out\nthree.ch0.cc1 > three.ch0.cc2\n";
+
+/// Every line of the log is one of ours.
+fn assert_quiet(show: Running, warning: &str) {
+    show.wait_for(&["WARN", warning, "the rest of the show runs"]);
+    show.send("/in", &[F(0.5)]);
+    show.expect("/out", &[F(0.5)]);
+    let ended = show.stop();
+    assert_eq!(ended.text.matches(warning).count(), 1, "said once for all instances:\n{}", ended.text);
+    for line in ended.text.lines() {
+        assert!([" INFO ", " WARN "].iter().any(|level| line.contains(level)), "not of ours: {line}");
+    }
+}
+
+#[test]
+fn without_a_jack_server_there_is_one_warning_and_the_rest_runs() {
+    let server = Server::stopped();
+    let stage = server.stage();
+    stage.osc_show(SHOW);
+    assert_quiet(server.run(stage), "no JACK server runs");
+}
+
+#[test]
+fn without_the_alsa_sequencer_there_is_one_warning_and_the_rest_runs() {
+    if Path::new("/dev/snd/seq").exists() {
+        // this machine has one; `make test-alsa` tests it
+        return;
+    }
+    let stage = Stage::new();
+    stage.osc_show(SHOW);
+    assert_quiet(stage.run(), "`/dev/snd/seq` is missing");
+}

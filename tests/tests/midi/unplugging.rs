@@ -1,0 +1,86 @@
+//! Devices, and whole MIDI systems, that come and go.
+
+use crate::rig::Server;
+use mm_tests::Steady;
+use mm_tests::wait::wait_within;
+use std::time::Duration;
+
+/// A device that has come back is connected within this time.
+const BACK_WITHIN: Duration = Duration::from_secs(2);
+
+const SHOW: &str = "[midi box]\nread = pad\nwrite = pad\n[map]
+box.ch0.cc{1..3} > box.ch1.cc{1..3}\nnet./fader > box.ch2.pitch\n";
+
+#[test]
+fn a_device_that_comes_back_is_connected_within_two_seconds_and_gets_its_values_back() {
+    let server = Server::new();
+    let mut pad = server.peer("pad");
+    let stage = server.stage();
+    Steady::show(&stage, SHOW);
+    let show = server.run(stage);
+    show.wait_for(&["sends to `pad:in`"]);
+    let steady = Steady::start(&show);
+    pad.send("b0 01 11, b0 03 33, b0 01 12");
+    pad.expect(&["b1 01 11", "b1 03 33", "b1 01 12"]);
+    drop(pad);
+    show.wait_for(&["`pad:in` is gone"]);
+    show.wait_for(&["`pad:out` is gone"]);
+
+    let mut pad = server.peer("pad");
+    wait_within("the connection", BACK_WITHIN, || (pad.log.count(&["got "]) >= 2).then_some(()));
+    pad.expect(&["b1 01 12", "b1 03 33"]);
+    show.wait_for(&["`pad:in` is back: sends to it again"]);
+    show.wait_for(&["`pad:out` is back: receives from it again"]);
+    pad.send("b0 02 22");
+    pad.expect(&["b1 02 22"]);
+    assert_eq!(show.log().count(&["is gone"]), 2, "once for each direction");
+    steady.finish(&show);
+    show.stop();
+}
+
+#[test]
+fn a_device_that_is_back_before_anybody_looked_is_connected_again() {
+    let server = Server::new();
+    let mut pad = server.peer("pad");
+    let stage = server.stage();
+    stage.osc_show(SHOW);
+    let show = server.run(stage);
+    show.wait_for(&["sends to `pad:in`"]);
+    for round in 0..5 {
+        pad.send(&format!("b0 01 {round:02x}"));
+        pad.expect(&[&format!("b1 01 {round:02x}")]);
+        drop(pad);
+        pad = server.peer("pad");
+        wait_within("the last value", BACK_WITHIN, || (pad.log.count(&["got "]) >= 1).then_some(()));
+        pad.expect(&[&format!("b1 01 {round:02x}")]);
+        // the way in may take a look more
+        show.log().wait_for_nth(round + 1, &["`pad:out` is back"]);
+    }
+    show.stop();
+}
+
+#[test]
+fn a_server_that_dies_and_comes_back_finds_everything_as_it_was() {
+    let mut server = Server::new();
+    let mut pad = server.peer("pad");
+    let stage = server.stage();
+    Steady::show(&stage, SHOW);
+    let show = server.run(stage);
+    show.wait_for(&["sends to `pad:in`"]);
+    let steady = Steady::start(&show);
+    pad.send("b0 01 11");
+    pad.expect(&["b1 01 11"]);
+
+    server.kill();
+    drop(pad);
+    show.wait_for(&["WARN", "no JACK server runs"]);
+    server.start();
+    let mut pad = server.peer("pad");
+    show.wait_for(&["INFO", "MIDI is there now"]);
+    pad.expect(&["b1 01 11"]);
+    pad.send("b0 02 22");
+    pad.expect(&["b1 02 22"]);
+    assert_eq!(show.log().count(&["no JACK server runs"]), 1);
+    steady.finish(&show);
+    show.stop();
+}

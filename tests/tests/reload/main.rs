@@ -1,0 +1,44 @@
+//! Rows 21 and 22, and all ways to a reload: no event is lost, doubled or overtaken, and a new worker that fails changes
+//! nothing.
+
+mod load;
+mod outcomes;
+mod watch;
+
+use mm_tests::osc::F;
+use mm_tests::{Running, Stage, Steady};
+
+/// A script that says which version of it answers.
+fn script(version: &str) -> String {
+    format!(
+        "
+import midimonster
+def ask(value):
+    midimonster.output('{version}', value)
+"
+    )
+}
+
+const MAPPINGS: &str = "net./ask > py.h.ask\npy.one > net./one\npy.two > net./two\n";
+
+/// A running show of `py` with version `one` and these options, and of the others.
+fn run(options: &str) -> (Running, Steady) {
+    let stage = Stage::new();
+    stage.python("h.py", &script("one"));
+    Steady::show(&stage, &format!("[python py]\nmodule = h\n{options}\n[map]\n{MAPPINGS}"));
+    let show = stage.run();
+    let others = Steady::start(&show);
+    assert_answers(&show, "/one", 0.25);
+    (show, others)
+}
+
+/// `value` differs from call to call.
+fn assert_answers(show: &Running, path: &str, value: f32) {
+    show.send("/ask", &[F(value)]);
+    show.expect(path, &[F(value)]);
+}
+
+fn finish(show: Running, others: Steady) {
+    others.finish(&show);
+    show.stop();
+}

@@ -1,0 +1,66 @@
+//! Clients of the control socket, as many as there may be and more.
+
+use crate::{assert_answers, stage};
+use mm_tests::control::socket;
+use mm_tests::{Control, wait_until};
+use serde_json::json;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+
+#[test]
+fn more_clients_than_there_may_be_are_refused_and_harm_nobody() {
+    let show = stage("").run();
+    let mut clients: Vec<Control> = (0..60).map(|_| show.control()).collect();
+    for client in &mut clients {
+        assert_eq!(client.status().len(), 2);
+    }
+    let mut more: Vec<UnixStream> =
+        (0..100).filter_map(|_| UnixStream::connect(socket(&show)).ok()).collect();
+    for stream in &mut more {
+        // Whoever is refused may find the connection closed already.
+        let _ = stream.write_all(b"{\"verb\":\"status\"}\n");
+    }
+    for client in &mut clients {
+        assert_eq!(client.status().len(), 2);
+    }
+    drop(more);
+    wait_until("room for another client", || {
+        let Ok(mut stream) = UnixStream::connect(socket(&show)) else { return false };
+        let _ = stream.write_all(b"{\"verb\":\"status\"}\n");
+        let mut reply = [0; 10];
+        stream.read_exact(&mut reply).is_ok() && reply.starts_with(b"{\"status\"")
+    });
+    assert_answers(&show, 0.5);
+    show.stop();
+}
+
+#[test]
+fn a_client_that_watches_and_does_not_read_is_told_how_much_it_has_missed() {
+    let show = stage("").run();
+    let mut watcher = show.control();
+    watcher.send(&json!({ "verb": "monitor" }));
+    assert!(watcher.receive()["monitoring"].is_object());
+    let mut counter = show.control();
+    for round in 0..200_u16 {
+        for number in 0..100_u16 {
+            show.send("/ask", &[mm_tests::osc::F(f32::from(round * 100 + number) / 32_768.0)]);
+        }
+        let expected = u64::from(round + 1) * 100;
+        counter.wait_for("the events", "py", |status| status["events_in"] == expected);
+    }
+    // None of this has been read so far; nor is there room for all of it.
+    while !watcher.receive()["dropped"].is_u64() {}
+    assert_answers(&show, 1.0);
+    show.stop();
+}
+
+#[test]
+fn a_verb_that_acts_on_several_instances_reports_each() {
+    let show = stage("").run();
+    show.ask(&["restart", "py", "nobody"]).assert(1, &["`nobody`"]);
+    show.ask(&["restart", "net"]).assert(1, &["net"]);
+    let outcome = show.control().ask(&json!({ "verb": "restart", "instances": ["py", "py"] }));
+    assert!(outcome["done"].is_array() || outcome["refused"].is_object(), "{outcome}");
+    assert_answers(&show, 0.5);
+    show.stop();
+}

@@ -1,0 +1,40 @@
+//! How instances are kept running: restart policy, values, failsafe, HUP, the spare worker, surroundings, systemd.
+
+mod clients;
+mod failsafe;
+mod install;
+mod policy;
+mod reread;
+mod spare;
+mod state_file;
+mod surroundings;
+mod systemd;
+mod values;
+
+use mm_tests::osc::F;
+use mm_tests::{Running, Stage};
+
+const MAPPINGS: &str = "net./ask > py.h.ask\nnet./die > py.h.die\npy.answer > net./answer\n";
+
+/// What the tests' scripts share.
+const SCRIPT: &str = "
+import midimonster, os
+def ask(value):
+    midimonster.output('answer', value)
+def die(value):
+    os._exit(round(value * 8))
+";
+
+/// A stage with a show of `net` and of `py`, with these options.
+fn stage(options: &str) -> Stage {
+    let stage = Stage::new();
+    stage.python("h.py", SCRIPT);
+    stage.osc_show(&format!("[python py]\nmodule = h\n{options}\n[map]\n{MAPPINGS}"));
+    stage
+}
+
+/// `value` differs from call to call.
+fn assert_answers(show: &Running, value: f32) {
+    show.send("/ask", &[F(value)]);
+    show.expect("/answer", &[F(value)]);
+}

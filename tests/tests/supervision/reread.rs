@@ -1,0 +1,148 @@
+//! HUP: the show file is read again, and only what differs changes.
+
+use mm_tests::osc::F;
+use mm_tests::{Running, Stage, Steady, wait_until};
+use nix::sys::signal::Signal;
+
+const SCRIPT: &str = "
+    import midimonster
+    print('values', midimonster.inputvalue('h.ask'))
+    def ask(value):
+        midimonster.output('answer', value)
+";
+
+const TEXT: &str = "[python one]\nmodule = h\n[python two]\nmodule = h\n[map]\n\
+    net./one > one.h.ask\none.answer > net./from/one\nnet./two > two.h.ask\ntwo.answer > net./from/two\n";
+
+fn start() -> (Running, Steady) {
+    let stage = Stage::new();
+    stage.python("h.py", SCRIPT);
+    Steady::show(&stage, TEXT);
+    let show = stage.run();
+    let others = Steady::start(&show);
+    assert_answers(&show, "one", 0.25);
+    assert_answers(&show, "two", 0.25);
+    (show, others)
+}
+
+fn assert_answers(show: &Running, name: &str, value: f32) {
+    show.send(&format!("/{name}"), &[F(value)]);
+    show.expect(&format!("/from/{name}"), &[F(value)]);
+}
+
+/// Changes the show file and has it read again.
+fn reread(show: &Running, change: impl Fn(&str) -> String, said: &[&str]) {
+    let before = show.log().count(said);
+    show.stage().write("show.cfg", change(&show.stage().read("show.cfg")));
+    show.signal(Signal::SIGHUP);
+    show.log().wait_for_nth(before + 1, said);
+}
+
+const DONE: &[&str] = &["the show file was read again"];
+
+fn finish(show: Running, others: Steady) {
+    assert_eq!(show.log().count(&["[steady] ready"]), 1);
+    others.finish(&show);
+    show.stop();
+}
+
+#[test]
+fn a_file_that_has_not_changed_changes_nothing() {
+    let (show, others) = start();
+    let workers = ["one", "two"].map(|name| show.worker(name));
+    reread(&show, str::to_owned, DONE);
+    assert_answers(&show, "one", 0.5);
+    assert_answers(&show, "two", 0.5);
+    assert_eq!(["one", "two"].map(|name| show.worker(name)), workers);
+    finish(show, others);
+}
+
+#[test]
+fn errors_change_nothing_and_are_in_the_log() {
+    let (show, others) = start();
+    let workers = ["one", "two"].map(|name| show.worker(name));
+    let broken =
+        |text: &str| text.replace("[python two]\nmodule = h", "[python two]\nmodul = h\nwatchdog = soon");
+    reread(&show, broken, &["ERROR", "the show file has errors, nothing changes"]);
+    show.wait_for(&["did you mean `module`?"]);
+    show.wait_for(&["watchdog = soon"]);
+    assert_answers(&show, "one", 0.5);
+    assert_answers(&show, "two", 0.5);
+    assert_eq!(["one", "two"].map(|name| show.worker(name)), workers);
+    finish(show, others);
+}
+
+#[test]
+fn an_instance_is_added_and_another_one_removed_while_the_rest_goes_on() {
+    let (show, others) = start();
+    let (one, two) = (show.worker("one"), show.worker("two"));
+    let change = |text: &str| {
+        text.replace("[python two]", "[python three]")
+            .replace("two.", "three.")
+            .replace("from/two", "from/three")
+    };
+    reread(&show, change, DONE);
+    show.wait_for(&["[three] ready"]);
+    show.send("/two", &[F(0.5)]);
+    show.expect("/from/three", &[F(0.5)]);
+    assert_answers(&show, "one", 0.5);
+    assert_eq!(show.worker("one"), one);
+    wait_until("the end of the removed worker", || !two.is_alive());
+    show.ask(&["restart", "two"]).assert(1, &["`two`"]);
+    finish(show, others);
+}
+
+#[test]
+fn how_an_instance_is_supervised_changes_without_touching_its_process() {
+    let (show, others) = start();
+    let workers = ["one", "two"].map(|name| show.worker(name));
+    let change =
+        |text: &str| text.replace("[python one]\n", "[python one]\nrestart = never\nwatchdog = 1s\n");
+    reread(&show, change, DONE);
+    assert_answers(&show, "one", 0.5);
+    assert_eq!(["one", "two"].map(|name| show.worker(name)), workers);
+    workers[0].signal(Signal::SIGKILL);
+    show.control().wait_for_state("one", "failed");
+    finish(show, others);
+}
+
+#[test]
+fn an_instance_with_other_channels_is_restarted_with_its_values() {
+    let (show, others) = start();
+    let (one, two) = (show.worker("one"), show.worker("two"));
+    reread(&show, |text| format!("{text}net./more > two.more\n"), DONE);
+    show.log().wait_for_nth(2, &["[two] ready"]);
+    show.wait_for(&["[two] values 0.25"]);
+    assert_answers(&show, "two", 0.5);
+    assert_eq!(show.worker("one"), one);
+    assert!(!two.is_alive());
+    finish(show, others);
+}
+
+#[test]
+fn mappings_change_without_touching_instances_whose_channels_stay() {
+    let (show, others) = start();
+    let workers = ["one", "two"].map(|name| show.worker(name));
+    reread(&show, |text| format!("{text}net./both > one.h.ask\nnet./both > two.h.ask\n"), DONE);
+    show.send("/both", &[F(0.5)]);
+    let mut paths = [show.peer().receive().path, show.peer().receive().path];
+    paths.sort();
+    assert_eq!(paths, ["/from/one", "/from/two"]);
+    assert_eq!(["one", "two"].map(|name| show.worker(name)), workers);
+    finish(show, others);
+}
+
+#[test]
+fn many_signals_at_once_end_with_the_file_as_it_is() {
+    let (show, others) = start();
+    for round in 0..20 {
+        let text = show.stage().read("show.cfg");
+        show.stage().replace("show.cfg", &format!("{text}net./round/{round} > one.h.ask\n"));
+        show.signal(Signal::SIGHUP);
+    }
+    wait_until("the last mapping to work", || {
+        show.send("/round/19", &[F(0.5)]);
+        show.peer().receive_within(std::time::Duration::from_millis(50)).is_some()
+    });
+    finish(show, others);
+}
