@@ -41,7 +41,7 @@ build: prepare
 test: lint
 	cargo build $(CARGO_FLAGS) --workspace
 	cargo build $(CARGO_FLAGS) --target-dir $(TARGET)/jack -p mm-supervisor -p mm-tests --bins $(JACK)
-	cargo test $(CARGO_FLAGS) --workspace
+	cargo test $(CARGO_FLAGS) --workspace --no-fail-fast
 	RUSTFLAGS='--cfg loom' cargo test $(CARGO_FLAGS) --target-dir $(TARGET)/loom --release -p mm-shared --test loom
 
 # The release programs from outside; takes a few minutes. `cargo bench -p mm-shared` and so on are for the parts.

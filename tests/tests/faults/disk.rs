@@ -106,20 +106,19 @@ fn on_a_full_disk_the_show_goes_on_and_keeps_its_state_as_soon_as_there_is_room(
     drop(disk);
 }
 
-/// Kills the worker of `py` until no new one can be started, not even after a while.
+/// Kills whatever worker `py` has until three could not be started: a spare that was on its way when the hindrance began
+/// may still come to run.
 fn kill_until_none_starts(show: &Running, mut control: Control, hinder: impl Fn()) {
-    control.wait_for("a worker that cannot be started", "py", |status| {
-        hinder();
-        if let Some(worker) = status["pid"].as_i64().filter(|_| status["state"] == "running") {
-            let _ =
-                kill(Pid::from_raw(i32::try_from(worker).expect("the number of a process")), Signal::SIGKILL);
-        }
-        status["state"] == "backoff" && status["last_exit"]["reason"] != "killed by SIGKILL"
-    });
     let failed = |text: &str| show.log().count(&["ERROR", "[py]", text]);
-    wait_until("further attempts", || {
+    wait_until("three starts that fail, and none that works", || {
         hinder();
-        failed("could not be started") + failed("not started") >= 3
+        let status = control.standing("py");
+        if let Some(worker) = status["pid"].as_i64().filter(|_| status["state"] == "running") {
+            let worker = Pid::from_raw(i32::try_from(worker).expect("the number of a process"));
+            let _ = kill(worker, Signal::SIGKILL);
+        }
+        let not_started = failed("could not be started") + failed("not started");
+        not_started >= 3 && status["state"] == "backoff" && status["last_exit"]["reason"] != "killed by SIGKILL"
     });
 }
 
@@ -132,7 +131,9 @@ fn a_runtime_directory_that_is_full_or_removed_does_not_end_the_show() {
         return;
     };
     let (show, others) = start(stage, "");
-    let control = show.control();
+    let mut control = show.control();
+    // An answer, so that this client is connected before there is no room for anything.
+    control.standing("py");
     // A worker that connects gives back the name of its socket, which would be enough for the next one.
     kill_until_none_starts(&show, control, || disk.take_all_names());
     disk.give_names_back();
