@@ -40,7 +40,9 @@ fn it_has_no_descriptor_but_its_socket_and_those_of_its_workers() {
     wait_until("nothing else is open in the nursery", || {
         let own = nursery.descriptors().into_iter().filter(|(number, _)| *number > 2);
         own.map(|(_, target)| target.to_string_lossy().into_owned()).all(|target| {
-            ["anon_inode:[pidfd]", "pidfd:", "anon_inode:[eventpoll]"].iter().any(|start| target.starts_with(start))
+            ["anon_inode:[pidfd]", "pidfd:", "anon_inode:[eventpoll]"]
+                .iter()
+                .any(|start| target.starts_with(start))
         })
     });
     show.stop();

@@ -118,7 +118,9 @@ fn kill_until_none_starts(show: &Running, mut control: Control, hinder: impl Fn(
             let _ = kill(worker, Signal::SIGKILL);
         }
         let not_started = failed("could not be started") + failed("not started");
-        not_started >= 3 && status["state"] == "backoff" && status["last_exit"]["reason"] != "killed by SIGKILL"
+        not_started >= 3
+            && status["state"] == "backoff"
+            && status["last_exit"]["reason"] != "killed by SIGKILL"
     });
 }
 
