@@ -10,6 +10,9 @@ use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 use tracing::{debug, error, info, warn};
 
+/// How long the writer may take for what a test has logged, on a machine that has much else to do.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// What was written so far, and whether writing fails.
 #[derive(Clone, Default)]
 struct Paper {
@@ -48,6 +51,7 @@ fn log(settings: Settings, events: impl FnOnce(&Guard)) -> Paper {
     let paper = Paper::default();
     let (subscriber, guard) = to_sink(settings, paper.clone()).unwrap();
     tracing::subscriber::with_default(subscriber, || events(&guard));
+    guard.flush(PATIENCE);
     drop(guard);
     paper
 }
@@ -189,6 +193,7 @@ fn a_reader_that_stops_costs_lines_but_no_caller_waits() {
         guard.flush(Duration::from_millis(1));
     });
     drop(permits);
+    guard.flush(PATIENCE);
     drop(guard);
     let lines = paper.lines();
     let note = lines.iter().find_map(|line| line.split_once(" lines of the log lost")).expect("a note");
@@ -207,6 +212,7 @@ fn the_queue_is_bounded_in_bytes_too() {
         }
     });
     drop(permits);
+    guard.flush(PATIENCE);
     drop(guard);
     assert!(paper.text().len() < 5 * 1024 * 1024);
     assert!(paper.text().contains(" lines of the log lost"));
@@ -219,9 +225,10 @@ fn a_write_error_is_survived_and_counted() {
     tracing::subscriber::with_default(subscriber, || {
         *paper.full.lock().unwrap() = true;
         info!("nobody will read this");
-        guard.flush(Duration::from_secs(10));
+        guard.flush(PATIENCE);
         *paper.full.lock().unwrap() = false;
         info!("there is room again");
+        guard.flush(PATIENCE);
         drop(guard);
     });
     let lines = paper.lines();

@@ -17,12 +17,16 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 const MIDI: &str = "8 bit raw midi";
 
 /// No period for this long: the server is gone. The longest period is a fifth of a second.
 const STANDSTILL: Duration = Duration::from_secs(1);
+
+/// A connection is in force from one of the next periods on; what is sent before that reaches nobody.
+const PERIODS_TO_CONNECT: u64 = 3;
 
 /// Messages that midir may hold: well below what it has space for.
 const MOST_HELD: u32 = 1500;
@@ -115,6 +119,14 @@ impl Jack {
         &self.ports[direction as usize]
     }
 
+    /// Waits until so many periods have begun, or the server stands still.
+    fn wait_for_periods(&self, count: u64) {
+        let (target, start) = (self.periods.count() + count, Instant::now());
+        while self.periods.count() < target && start.elapsed() < STANDSTILL {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     fn device(&self, key: String) -> Device {
         let client = self.client.as_client();
         let aliases = client.port_by_name(&key).and_then(|port| port.aliases().ok()).unwrap_or_default();
@@ -156,7 +168,11 @@ impl System for Jack {
         let (own, other) = (self.port(direction), device.key.as_str());
         let (from, to) = if direction == Direction::In { (other, own) } else { (own, other) };
         match self.client.as_client().connect_ports_by_name(from, to) {
-            Ok(()) | Err(Error::PortAlreadyConnected(..)) => Ok(()),
+            Ok(()) => {
+                self.wait_for_periods(PERIODS_TO_CONNECT);
+                Ok(())
+            }
+            Err(Error::PortAlreadyConnected(..)) => Ok(()),
             Err(error) => Err(error.to_string()),
         }
     }
