@@ -148,11 +148,11 @@ impl PythonInstance {
             Action::Spawn => return self.spawn(surroundings),
             Action::Serve => self.serve(Vec::new(), surroundings),
             Action::Ask => self.with_current(|worker| worker.send(ToWorker::Stop)),
-            Action::Terminate => {
-                tracing::warn!(instance = %self.name, "not stopped within `stop-timeout`, sending TERM");
-                self.with_current(|worker| worker.terminate());
-            }
+            Action::Terminate => self.with_current(|worker| worker.terminate()),
             Action::Kill => self.with_current(Incarnation::kill),
+            Action::NameStopTimeout => {
+                tracing::warn!(instance = %self.name, "not stopped within `stop-timeout`, TERM follows its stacks");
+            }
             Action::Stacks => self.with_current(|worker| worker.ask_for_stacks()),
             Action::NameStartTimeout => {
                 tracing::error!(instance = %self.name, "the modules were not imported within `start-timeout`");

@@ -40,7 +40,9 @@ impl Leaving {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         match self.pressure {
-            Pressure::Asked(at) | Pressure::Stacks(at) | Pressure::Terminated(at) => Some(at),
+            Pressure::Asked(at) | Pressure::Overdue(at) | Pressure::Stacks(at) | Pressure::Terminated(at) => {
+                Some(at)
+            }
             Pressure::Killed => None,
         }
     }
@@ -53,6 +55,9 @@ impl Leaving {
         match self.pressure {
             Pressure::Asked(_) => {
                 self.worker.ask_for_stacks();
+                self.pressure = Pressure::Overdue(now + STACKS_TIME);
+            }
+            Pressure::Overdue(_) => {
                 self.worker.terminate();
                 self.pressure = Pressure::Terminated(now + self.grace);
             }

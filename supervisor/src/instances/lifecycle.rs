@@ -40,7 +40,7 @@ pub struct Policy {
 /// The longest time between TERM and KILL; `stop-timeout` where that is shorter.
 pub const TERM_GRACE: Duration = Duration::from_secs(1);
 
-/// How long a worker that hangs has to write its stacks before KILL.
+/// How long a worker that hangs has to write its stacks before KILL, or TERM if it is to stop.
 pub const STACKS_TIME: Duration = Duration::from_millis(300);
 
 /// Where an instance stands.
@@ -84,8 +84,10 @@ pub enum State {
 /// How hard a worker has been told to end.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Pressure {
-    /// Asked to run its cleanup handler; TERM follows.
+    /// Asked to run its cleanup handler; its stacks and TERM follow.
     Asked(Instant),
+    /// Not ended in time, and asked for its stacks; TERM follows, which would cut them off if it came at once.
+    Overdue(Instant),
     /// Asked for its stacks, which show where it hangs; KILL follows.
     Stacks(Instant),
     /// Sent TERM; KILL follows.
@@ -150,7 +152,9 @@ pub enum Action {
     Terminate,
     /// Send KILL to the worker's process group.
     Kill,
-    /// Ask the worker for its stacks; a kill follows.
+    /// Say that the worker was not stopped within `stop-timeout`.
+    NameStopTimeout,
+    /// Ask the worker for its stacks; TERM or a kill follows.
     Stacks,
     /// The worker did not get ready in time.
     NameStartTimeout,
@@ -208,7 +212,8 @@ impl Lifecycle {
             State::Starting { deadline } | State::Reloading { deadline, .. } => Some(deadline),
             State::Backoff { until } => Some(until),
             State::Stopping {
-                pressure: Pressure::Asked(at) | Pressure::Stacks(at) | Pressure::Terminated(at),
+                pressure:
+                    Pressure::Asked(at) | Pressure::Overdue(at) | Pressure::Stacks(at) | Pressure::Terminated(at),
                 ..
             } => Some(at),
             State::Stopping { pressure: Pressure::Killed, .. } => None,
@@ -450,9 +455,14 @@ impl Lifecycle {
             }
             State::Backoff { .. } => self.spawn(context),
             State::Stopping { pressure: Pressure::Asked(_), then } => {
+                let pressure = Pressure::Overdue(context.now + STACKS_TIME);
+                self.state = State::Stopping { pressure, then };
+                vec![Action::NameStopTimeout, Action::Stacks]
+            }
+            State::Stopping { pressure: Pressure::Overdue(_), then } => {
                 let grace = context.policy.stop_timeout.min(TERM_GRACE);
                 self.state = State::Stopping { pressure: Pressure::Terminated(context.now + grace), then };
-                vec![Action::Stacks, Action::Terminate]
+                vec![Action::Terminate]
             }
             State::Stopping { then, .. } => self.kill(then),
             State::Stopped | State::Running { .. } | State::Failed => Vec::new(),

@@ -141,10 +141,12 @@ fn a_stop_presses_harder_step_by_step() {
     let mut life = Life::running();
     let asked = life.now;
     assert_eq!(life.step(Event::Stop), [Action::Ask]);
-    assert_eq!(life.next_tick(), [Action::Stacks, Action::Terminate]);
+    assert_eq!(life.next_tick(), [Action::NameStopTimeout, Action::Stacks]);
     assert_eq!(life.now - asked, life.policy.stop_timeout);
+    assert_eq!(life.next_tick(), [Action::Terminate]);
+    assert_eq!(life.now - asked, life.policy.stop_timeout + STACKS_TIME);
     assert_eq!(life.next_tick(), [Action::Kill]);
-    assert_eq!(life.now - asked, life.policy.stop_timeout + TERM_GRACE);
+    assert_eq!(life.now - asked, life.policy.stop_timeout + STACKS_TIME + TERM_GRACE);
     assert_eq!(life.lifecycle.deadline(), None);
     assert_eq!(life.step(Event::Exited { clean: false }), []);
     assert_eq!(life.state(), State::Stopped);
