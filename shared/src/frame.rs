@@ -95,6 +95,20 @@ pub fn encode<T: Serialize>(kind: Kind, value: &T) -> Result<Vec<u8>, FrameError
     Ok(frame)
 }
 
+/// How long the payload is that follows a header, at most `limit` bytes. For frames that come over a stream.
+///
+/// # Errors
+///
+/// A [`FrameError`] unless the header is one of this kind and version.
+pub fn payload_length(kind: Kind, limit: usize, header: &[u8]) -> Result<usize, FrameError> {
+    if header.len() != HEADER {
+        return Err(FrameError::Length { expected: HEADER as u64, found: header.len() as u64 });
+    }
+    let [magic, version, length, _] = words(header);
+    known(kind, limit, [magic, version, length])?;
+    Ok(length as usize)
+}
+
 /// The value of a frame whose payload has at most `limit` bytes.
 ///
 /// # Errors
@@ -105,6 +119,18 @@ pub fn decode<T: DeserializeOwned>(kind: Kind, limit: usize, frame: &[u8]) -> Re
     let short = FrameError::Length { expected: HEADER as u64, found };
     let (header, payload) = frame.split_at_checked(HEADER).ok_or(short)?;
     let [magic, version, length, checksum] = words(header);
+    known(kind, limit, [magic, version, length])?;
+    if length as usize != payload.len() {
+        return Err(FrameError::Length { expected: HEADER as u64 + u64::from(length), found });
+    }
+    if checksum != u32::from_le_bytes(fields(kind, length, payload)[3]) {
+        return Err(FrameError::Checksum);
+    }
+    content(payload)
+}
+
+/// Checks the words of a header that can be checked without the payload.
+fn known(kind: Kind, limit: usize, [magic, version, length]: [u32; 3]) -> Result<(), FrameError> {
     if magic != u32::from_le_bytes(kind.magic) {
         return Err(FrameError::Magic);
     }
@@ -114,13 +140,7 @@ pub fn decode<T: DeserializeOwned>(kind: Kind, limit: usize, frame: &[u8]) -> Re
     if length as usize > limit {
         return Err(FrameError::TooLong { limit: limit as u64, found: u64::from(length) });
     }
-    if length as usize != payload.len() {
-        return Err(FrameError::Length { expected: HEADER as u64 + u64::from(length), found });
-    }
-    if checksum != u32::from_le_bytes(fields(kind, length, payload)[3]) {
-        return Err(FrameError::Checksum);
-    }
-    content(payload)
+    Ok(())
 }
 
 fn content<T: DeserializeOwned>(payload: &[u8]) -> Result<T, FrameError> {

@@ -1,73 +1,94 @@
 //! The control link: both directions, and every way in which the other side can go away.
 //!
-//! The directory for names is chosen once for a process, so all tests here share one.
+//! And what a worker can do that was written to harm its supervisor.
 
 use mm_shared::control::{FromWorker, PROTOCOL, ToWorker};
-use mm_shared::control_link::{self, LinkError, Rendezvous};
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, send, socket};
-use std::os::fd::{AsRawFd, OwnedFd};
+use mm_shared::control_link::{self, FromWorkerReceiver, LONGEST, LinkError, Listener, Rendezvous};
+use mm_shared::frame::{self, Kind};
+use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind};
+use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::thread;
 
-/// The directory of this process while a test uses it.
-struct Directory(PathBuf);
+/// The place of this process while a test uses it. Workers and their supervisor are one process here, which has a
+/// single directory for the sockets of `ipc-channel`.
+struct Place {
+    rendezvous: Rendezvous,
+    path: PathBuf,
+}
 
-/// How many tests use it, and whether the first use of it cleared what an earlier run had left.
-static USERS: Mutex<(usize, Option<bool>)> = Mutex::new((0, None));
+/// How many tests use it.
+static USERS: Mutex<usize> = Mutex::new(0);
 
-impl Directory {
-    fn enter() -> Directory {
+impl Place {
+    fn enter() -> Place {
         let mut users = USERS.lock().expect("no test fails while it holds this");
         let path = std::env::temp_dir().join(format!("mm-link-{}", std::process::id()));
-        users.0 += 1;
-        users.1.get_or_insert_with(|| clears_what_was_left(&path));
-        Directory(path)
+        let _ = tempfile::env::override_temp_dir(&path);
+        let new = || Rendezvous::new(&path).expect("writable");
+        static RENDEZVOUS: OnceLock<Rendezvous> = OnceLock::new();
+        *users += 1;
+        Place { rendezvous: RENDEZVOUS.get_or_init(new).clone(), path }
     }
 
-    fn rendezvous(&self) -> Rendezvous {
-        Rendezvous::new(&self.0).expect("writable, and the one that was chosen already")
+    fn listen(&self) -> (Listener, String) {
+        self.rendezvous.listen().expect("writable")
+    }
+
+    /// A worker up to the point where it says something: its socket, and the supervisor's end.
+    fn meet(&self) -> (UnixStream, FromWorkerReceiver) {
+        let (listener, name) = self.listen();
+        let path = self.path.join(format!("{:?}", thread::current().id()));
+        let kind = (AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC);
+        let server = nix::sys::socket::socket(kind.0, kind.1, kind.2, None).expect("a descriptor");
+        bind(server.as_raw_fd(), &UnixAddr::new(&path).expect("short enough")).expect("a new name");
+        nix::sys::socket::listen(&server, Backlog::new(1).expect("small")).expect("bound");
+        let mut socket = stranger(&name);
+        socket.write_all(&whereabouts(&path.to_string_lossy())).expect("connected");
+        let (_, receiver) = listener.accept().expect("it can be reached");
+        std::fs::remove_file(path).expect("it was bound");
+        (socket, receiver)
     }
 }
 
-impl Drop for Directory {
+impl Drop for Place {
     fn drop(&mut self) {
         let mut users = USERS.lock().expect("no test fails while it holds this");
-        users.0 -= 1;
-        if users.0 == 0 {
-            let _ = std::fs::remove_dir_all(&self.0);
+        *users -= 1;
+        if *users == 0 {
+            // the next listener makes it again
+            let _ = std::fs::remove_dir_all(&self.path);
         }
     }
 }
 
-/// Leaves a listener of an earlier run and a file of somebody else; only the former may go.
-fn clears_what_was_left(path: &Path) -> bool {
-    for left in [".tmpOLD", ".tmpOTHER"] {
-        std::fs::create_dir_all(path.join(left)).expect("writable");
-    }
-    std::fs::write(path.join(".tmpOLD/socket"), "").expect("writable");
-    std::fs::write(path.join(".tmpOTHER/precious"), "").expect("writable");
-    Rendezvous::new(path).expect("writable");
-    !path.join(".tmpOLD").exists() && path.join(".tmpOTHER/precious").exists()
+/// What a worker says first.
+fn whereabouts(name: &str) -> Vec<u8> {
+    let kind = Kind { magic: *b"MMwh", version: PROTOCOL };
+    frame::encode(kind, &name.to_owned()).expect("small")
 }
 
-/// A socket that is connected under the name, as a worker that does not speak the language.
-fn stranger(name: &str) -> OwnedFd {
-    let kind = SockType::SeqPacket;
-    let socket = socket(AddressFamily::Unix, kind, SockFlag::SOCK_CLOEXEC, None).expect("a descriptor");
-    let address = UnixAddr::new(name).expect("short enough");
-    connect(socket.as_raw_fd(), &address).expect("somebody listens");
-    socket
+/// A connection of somebody who does not speak the language.
+fn stranger(name: &str) -> UnixStream {
+    UnixStream::connect(name).expect("somebody listens")
+}
+
+/// A frame's header, with this length and a checksum that is wrong.
+fn header(magic: &[u8; 4], length: u32) -> Vec<u8> {
+    [*magic, PROTOCOL.to_le_bytes(), length.to_le_bytes(), [0; 4]].concat()
 }
 
 #[test]
 fn messages_go_both_ways() {
-    let directory = Directory::enter();
-    let (listener, name) = directory.rendezvous().listen().expect("writable");
+    let place = Place::enter();
+    let (listener, name) = place.listen();
     let worker = thread::spawn(move || {
         let (sender, receiver) = control_link::connect(&name).expect("it listens");
-        sender.send(FromWorker::Hello { protocol: PROTOCOL, pid: 1 }).expect("it is there");
+        sender.send(&FromWorker::Hello { protocol: PROTOCOL, pid: 1 }).expect("it is there");
         assert!(matches!(receiver.recv(), Ok(ToWorker::Stop)));
     });
     let (sender, receiver) = listener.accept().expect("the worker connects");
@@ -80,8 +101,8 @@ fn messages_go_both_ways() {
 
 #[test]
 fn a_large_message_arrives_whole() {
-    let directory = Directory::enter();
-    let (listener, name) = directory.rendezvous().listen().expect("writable");
+    let place = Place::enter();
+    let (listener, name) = place.listen();
     let blob: Vec<u8> = (0..3_000_000u32).map(|n| n as u8).collect();
     let expected = blob.clone();
     let worker = thread::spawn(move || {
@@ -95,8 +116,8 @@ fn a_large_message_arrives_whole() {
 
 #[test]
 fn accepting_ends_when_the_name_is_abandoned() {
-    let directory = Directory::enter();
-    let (listener, name) = directory.rendezvous().listen().expect("writable");
+    let place = Place::enter();
+    let (listener, name) = place.listen();
     let accepting = thread::spawn(move || listener.accept().map(drop));
     control_link::abandon(&name);
     assert!(matches!(accepting.join().expect("no panic"), Err(LinkError::Closed)));
@@ -104,23 +125,92 @@ fn accepting_ends_when_the_name_is_abandoned() {
 }
 
 #[test]
-fn a_peer_that_speaks_gibberish_is_malformed() {
-    for gibberish in [&[0xFF; 64][..], &[0; 16], &[1, 2, 3]] {
-        let directory = Directory::enter();
-        let (listener, name) = directory.rendezvous().listen().expect("writable");
-        let socket = stranger(&name);
-        // what it says the whole packet has, what the message has, then a message about channels that are not there
-        let len = 16 + gibberish.len() as u64;
-        let packet = [&len.to_ne_bytes()[..], &(gibberish.len() as u64).to_ne_bytes(), gibberish].concat();
-        send(socket.as_raw_fd(), &packet, MsgFlags::empty()).expect("connected");
-        assert!(matches!(listener.accept().map(drop), Err(LinkError::Malformed)));
+fn a_worker_that_speaks_gibberish_is_malformed() {
+    let place = Place::enter();
+    let outside = whereabouts("/run/elsewhere/socket");
+    let long = whereabouts(&format!("{}/{}", place.path.display(), "x".repeat(100)));
+    let zero = whereabouts(&format!("{}/a\0b", place.path.display()));
+    let damaged = header(b"MMwh", 0);
+    for gibberish in [&[0xFF; 64][..], &[0; 16], &header(b"MMwh", u32::MAX), &damaged, &outside, &long, &zero]
+    {
+        let (listener, name) = place.listen();
+        stranger(&name).write_all(gibberish).expect("connected");
+        let outcome = listener.accept().map(drop);
+        assert!(matches!(outcome, Err(LinkError::Malformed | LinkError::Closed)), "{outcome:?}");
     }
 }
 
 #[test]
+fn a_worker_that_is_not_where_it_says_is_an_error() {
+    let place = Place::enter();
+    let (listener, name) = place.listen();
+    let nowhere = place.path.join("nowhere");
+    stranger(&name).write_all(&whereabouts(&nowhere.to_string_lossy())).expect("connected");
+    assert!(listener.accept().is_err());
+}
+
+#[test]
+fn no_length_that_a_worker_claims_costs_memory_or_harms_the_supervisor() {
+    let place = Place::enter();
+    let lengths = (0..32).map(|bit| 1u32 << bit).chain([0, u32::MAX, LONGEST as u32, LONGEST as u32 + 1]);
+    for length in lengths {
+        let (mut socket, receiver) = place.meet();
+        socket.write_all(&header(b"MMfw", length)).expect("connected");
+        socket.write_all(&[0xFF; 100]).expect("connected");
+        drop(socket);
+        let outcome = receiver.recv();
+        assert!(matches!(outcome, Err(LinkError::Malformed | LinkError::Closed)), "{length}: {outcome:?}");
+    }
+}
+
+#[test]
+fn a_message_that_claims_to_hold_more_than_it_does_is_malformed() {
+    let place = Place::enter();
+    // a list of files whose length is a number of eight bytes
+    let list = [&[1u8, 253][..], &u64::MAX.to_le_bytes()].concat();
+    let mut hasher = crc32fast::Hasher::new();
+    let fields = [&b"MMfw"[..], &PROTOCOL.to_le_bytes(), &(list.len() as u32).to_le_bytes()].concat();
+    [&fields[..], &list].into_iter().for_each(|part| hasher.update(part));
+    let (mut socket, receiver) = place.meet();
+    let packet = [&fields[..], &hasher.finalize().to_le_bytes(), &list].concat();
+    socket.write_all(&packet).expect("connected");
+    assert!(matches!(receiver.recv(), Err(LinkError::Malformed)));
+}
+
+#[test]
+fn a_message_that_comes_in_pieces_arrives_and_one_that_breaks_off_is_the_end() {
+    let place = Place::enter();
+    let kind = Kind { magic: *b"MMfw", version: PROTOCOL };
+    let packet = frame::encode(kind, &FromWorker::Warning("w".repeat(100))).expect("small");
+    let (mut socket, receiver) = place.meet();
+    let worker = thread::spawn(move || {
+        packet.iter().for_each(|byte| socket.write_all(&[*byte]).expect("connected"));
+        socket.write_all(&packet[..packet.len() - 1]).expect("connected");
+    });
+    assert!(matches!(receiver.recv(), Ok(FromWorker::Warning(text)) if text.len() == 100));
+    assert!(matches!(receiver.recv(), Err(LinkError::Closed)));
+    worker.join().expect("it ends well");
+}
+
+#[test]
+fn a_message_that_is_too_long_is_not_sent_and_the_next_one_is() {
+    let place = Place::enter();
+    let (listener, name) = place.listen();
+    let worker = thread::spawn(move || {
+        let (sender, _receiver) = control_link::connect(&name).expect("it listens");
+        let long = FromWorker::Warning("x".repeat(LONGEST + 1));
+        assert!(matches!(sender.send(&long), Err(LinkError::TooLong)));
+        sender.send(&FromWorker::Ready).expect("it is there");
+    });
+    let (_sender, receiver) = listener.accept().expect("the worker connects");
+    assert!(matches!(receiver.recv(), Ok(FromWorker::Ready)));
+    worker.join().expect("it ends well");
+}
+
+#[test]
 fn nobody_listening_is_an_error() {
-    let directory = Directory::enter();
-    let (listener, name) = directory.rendezvous().listen().expect("writable");
+    let place = Place::enter();
+    let (listener, name) = place.listen();
     drop(listener);
     for name in [&name, "/nowhere/at/all", "", "with\0zero"] {
         assert!(control_link::connect(name).is_err());
@@ -128,25 +218,26 @@ fn nobody_listening_is_an_error() {
 }
 
 #[test]
-fn names_are_in_a_directory_that_nobody_else_may_enter() {
-    let directory = Directory::enter();
-    let (_listener, name) = directory.rendezvous().listen().expect("writable");
-    assert!(Path::new(&name).starts_with(&directory.0));
-    let mode = std::fs::metadata(&directory.0).expect("it exists").permissions().mode();
+fn names_are_in_a_directory_that_nobody_else_may_enter_and_go_with_their_listeners() {
+    let place = Place::enter();
+    let (listener, name) = place.listen();
+    let directory = Path::new(&name).parent().expect("a path");
+    assert_eq!(directory.parent(), Some(&*place.path));
+    let mode = std::fs::metadata(&place.path).expect("it exists").permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
+    drop(listener);
+    assert!(!directory.exists());
 }
 
 #[test]
 fn what_an_earlier_run_left_is_removed_and_nothing_else() {
-    let _directory = Directory::enter();
-    assert_eq!(USERS.lock().expect("no test fails while it holds this").1, Some(true));
-}
-
-#[test]
-fn a_second_directory_is_refused() {
-    let directory = Directory::enter();
-    let other = directory.0.join("other");
-    let refused = Rendezvous::new(&other).map(drop).expect_err("the first one holds");
-    assert_eq!(refused.kind(), std::io::ErrorKind::AlreadyExists);
-    assert!(!other.exists());
+    let directory = tempfile::tempdir().expect("writable");
+    let path = directory.path();
+    for left in ["w-ABCDE/.tmpOLD", "w-others", "precious"] {
+        std::fs::create_dir_all(path.join(left)).expect("writable");
+        std::fs::write(path.join(left).join("socket"), "").expect("writable");
+    }
+    Rendezvous::new(path).expect("writable");
+    assert!(!path.join("w-ABCDE").exists());
+    assert!(path.join("w-others/socket").exists() && path.join("precious/socket").exists());
 }

@@ -5,10 +5,8 @@
 //! or writes nonsense, holds up nobody but these two threads. They end with the incarnation.
 
 use crate::notices::{News, Notice, Post};
-use mm_shared::control::{FromWorker, ToWorker};
-use mm_shared::control_link::{
-    self, LinkError, Listener, Receiver as ControlReceiver, Rendezvous, Sender as ControlSender,
-};
+use mm_shared::control::ToWorker;
+use mm_shared::control_link::{self, LinkError, Listener, Rendezvous, ToWorkerSender};
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
@@ -62,10 +60,10 @@ impl Link {
 fn read(
     incarnation: u64,
     listener: Listener,
-    connected: &Sender<ControlSender<ToWorker>>,
+    connected: &Sender<ToWorkerSender>,
     post: &Post,
 ) -> Result<(), LinkError> {
-    let (sender, receiver): (_, ControlReceiver<FromWorker>) = match listener.accept() {
+    let (sender, receiver) = match listener.accept() {
         // it ended before it connected, and how is for its process to tell
         Err(LinkError::Closed) => return Ok(()),
         outcome => outcome?,
@@ -85,7 +83,7 @@ fn read(
     }
 }
 
-fn write(connection: &Receiver<ControlSender<ToWorker>>, queue: &Receiver<ToWorker>) {
+fn write(connection: &Receiver<ToWorkerSender>, queue: &Receiver<ToWorker>) {
     let Ok(sender) = connection.recv() else { return };
     while let Ok(message) = queue.recv() {
         if sender.send(message).is_err() {

@@ -6,7 +6,7 @@
 use super::wait_for;
 use mm_shared::Doorbell;
 use mm_shared::control::ToWorker;
-use mm_shared::control_link::{LinkError, Receiver};
+use mm_shared::control_link::{LinkError, ToWorkerReceiver};
 use pyo3::Python;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub struct Inbox {
 
 impl Inbox {
     /// Starts the thread that receives.
-    pub fn start(receiver: Receiver<ToWorker>) -> io::Result<Inbox> {
+    pub fn start(receiver: ToWorkerReceiver) -> io::Result<Inbox> {
         let (sender, messages) = mpsc::channel();
         let bell = Arc::new(Doorbell::new()?);
         let leaving = Arc::new(AtomicBool::new(false));
@@ -71,7 +71,7 @@ impl AsFd for Inbox {
 }
 
 /// Forwards messages until there are no more, and says why.
-fn forward(receiver: &Receiver<ToWorker>, messages: &mpsc::Sender<ToWorker>, bell: &Doorbell) -> LinkError {
+fn forward(receiver: &ToWorkerReceiver, messages: &mpsc::Sender<ToWorker>, bell: &Doorbell) -> LinkError {
     loop {
         match receiver.recv() {
             Ok(message) => {

@@ -4,7 +4,7 @@
 //! What decides the life of the incarnation is never dropped. Errors and warnings are, when the queue is full.
 
 use mm_shared::control::FromWorker;
-use mm_shared::control_link::Sender;
+use mm_shared::control_link::{FromWorkerSender, LinkError};
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -33,7 +33,7 @@ struct Queue {
 
 impl Outgoing {
     /// Starts the thread that sends.
-    pub fn start(sender: Sender<FromWorker>) -> io::Result<Outgoing> {
+    pub fn start(sender: FromWorkerSender) -> io::Result<Outgoing> {
         let outgoing = Outgoing(Arc::new(Shared { queue: Mutex::default(), changed: Condvar::new() }));
         let shared = outgoing.0.clone();
         thread::Builder::new().name("mm-control-out".into()).spawn(move || shared.send_all(&sender))?;
@@ -77,11 +77,13 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn send_all(&self, sender: &Sender<FromWorker>) {
+    fn send_all(&self, sender: &FromWorkerSender) {
         loop {
             let message = self.next();
             // a supervisor that is gone is noticed by the receiving thread
-            let _ = sender.send(message);
+            if let Err(error @ LinkError::TooLong) = sender.send(&message) {
+                eprintln!("mm-worker: {error}");
+            }
             self.lock().sending = false;
             self.changed.notify_all();
         }

@@ -3,7 +3,7 @@
 //! Everything that waits has a deadline, and says what it waited for when that has passed.
 
 use mm_shared::control::{Boot, ChannelBoot, Failure, FromWorker, Module, ToWorker};
-use mm_shared::control_link::{Rendezvous, Sender};
+use mm_shared::control_link::{Rendezvous, ToWorkerSender};
 use mm_shared::{Event, Geometry, SupervisorEnd, frame};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
@@ -127,7 +127,7 @@ pub struct Worker {
     /// Names by number, those that the script added included.
     pub names: Vec<String>,
     /// Taken away when the supervisor is to be gone.
-    pub sender: Option<Sender<ToWorker>>,
+    pub sender: Option<ToWorkerSender>,
     /// Warnings that came while something else was waited for.
     pub warnings: Vec<String>,
     messages: Receiver<FromWorker>,
