@@ -13,6 +13,7 @@ use rustix::process::{Signal as PidfdSignal, pidfd_send_signal};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// The process behind an incarnation.
@@ -21,7 +22,7 @@ enum Process {
     /// The nursery has the order; a kill has to wait for what comes of it.
     Ordered { kill_on_arrival: bool },
     /// It runs, or its end has not been told yet.
-    Alive { pid: Pid, pidfd: OwnedFd },
+    Alive { pid: Pid, pidfd: Arc<OwnedFd> },
     /// It has ended.
     Ended(How),
 }
@@ -74,7 +75,7 @@ impl Incarnation {
     }
 
     /// The process is there.
-    pub fn arrived(&mut self, pid: Pid, pidfd: OwnedFd) {
+    pub fn arrived(&mut self, pid: Pid, pidfd: Arc<OwnedFd>) {
         let kill = matches!(self.process, Process::Ordered { kill_on_arrival: true });
         self.process = Process::Alive { pid, pidfd };
         if kill {

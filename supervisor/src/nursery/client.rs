@@ -4,8 +4,9 @@
 //! There is no nursery before the first order, and a new one for the first order after one was lost. That is not
 //! taken before the loss is settled: what was below the old nursery is killed, and all its workers are reported as ended.
 
-use super::hearing::{Hearing, Wards};
+use super::hearing::Hearing;
 use super::protocol::{Start, Wire};
+use super::wards::Wards;
 use crate::notices::{News, Notice, Post};
 use crate::systemd::ENVIRONMENT;
 use mm_shared::sys::children::children;
@@ -27,8 +28,8 @@ use std::time::Duration;
 /// This program, also when its file was replaced meanwhile.
 const THIS_PROGRAM: &str = "/proc/self/exe";
 
-/// How long the end of the supervisor waits for that of the nursery, which limits itself to a second.
-const END_WITHIN: Duration = Duration::from_secs(2);
+/// How long the end of the supervisor waits for that of the nursery, and of what that leaves if it has to be killed.
+const END_WITHIN: Duration = Duration::from_secs(3);
 
 /// What is to be started.
 #[derive(Debug)]
@@ -55,7 +56,7 @@ pub struct Spawned {
     /// Its number, which may be somebody else's once its end was reported.
     pub pid: Pid,
     /// Takes signals.
-    pub pidfd: OwnedFd,
+    pub pidfd: Arc<OwnedFd>,
     /// Its standard output.
     pub stdout: OwnedFd,
     /// Its standard error.
@@ -167,8 +168,9 @@ impl Keeper {
     }
 
     fn found(&self) -> io::Result<Nursery> {
+        let wards = Wards::new()?;
         let (child, socket) = start_process()?;
-        let (wire, wards) = (Arc::new(Wire::new(socket)), Wards::default());
+        let wire = Arc::new(Wire::new(socket));
         let hearing = Hearing { wire: Arc::clone(&wire), wards: wards.clone(), post: self.post.clone() };
         let keep = self.keep.clone();
         let listener = thread::Builder::new().name("nursery-answers".into());

@@ -1,15 +1,32 @@
 //! The supervisor's ear for a nursery: what it answers becomes notices for the loop, and so does its loss.
+//!
+//! A nursery that was stopped, or is stuck in the kernel, answers no more, and nobody else would notice: workers that
+//! end stay as they are, new ones do not come. So one that owes an answer and says nothing for [`PATIENCE`] is killed,
+//! which is a loss like any other. The time is counted in short looks, so that it does not run while this process, or
+//! the whole machine, stands still.
 
 use super::client::Spawned;
 use super::protocol::{Answer, How, Received, Wire};
 use super::sweep;
+use super::wards::Wards;
+use crate::instances::watchdog::is_traced;
 use crate::notices::{News, Notice, Post};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::Pid;
-use std::collections::HashMap;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::Child;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a nursery may owe an answer. Long: all workers go with it, and a machine can be very busy.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long one that is to end may take for it. It limits itself to a second.
+const LAST_PATIENCE: Duration = Duration::from_millis(1500);
+
+/// How often a nursery that owes an answer is looked at.
+const LOOK: u16 = 250;
 
 /// Hears what a nursery answers.
 pub struct Hearing {
@@ -24,7 +41,7 @@ pub struct Hearing {
 impl Hearing {
     /// Hears answers until the nursery ends, and then settles what it leaves.
     pub fn serve(self, mut child: Child, keep: &[i32]) {
-        let fault = self.hear().err();
+        let fault = self.hear(child.id().cast_signed()).err();
         if fault.is_some() {
             let _ = child.kill();
         }
@@ -51,26 +68,65 @@ impl Hearing {
         }
     }
 
-    fn hear(&self) -> io::Result<()> {
-        while let Some(Received { message, descriptors }) = self.wire.receive()? {
-            let (incarnation, news) = match message {
-                Answer::Spawned { incarnation, pid } => {
-                    (incarnation, News::Spawned(self.arrived(incarnation, pid, descriptors)))
-                }
-                Answer::Failed { incarnation, error } => {
-                    self.wards.dismiss(incarnation);
-                    (incarnation, News::Spawned(Err(io::Error::other(error))))
-                }
-                Answer::Exited { incarnation, how } => {
-                    if !self.wards.dismiss(incarnation) {
-                        continue;
-                    }
-                    (incarnation, News::Exited(how))
-                }
-            };
-            self.post.leave(Notice::Worker { incarnation, news });
+    fn hear(&self, nursery: i32) -> io::Result<()> {
+        let mut silent = Duration::ZERO;
+        loop {
+            let (waiting, start) = (self.wards.are_waiting(), Instant::now());
+            if self.is_answered(waiting)? {
+                silent = Duration::ZERO;
+                let Some(answer) = self.wire.receive()? else { return Ok(()) };
+                self.take(answer);
+            } else if waiting && !is_traced(nursery) {
+                silent += start.elapsed().min(Duration::from_millis(LOOK.into()));
+            } else {
+                silent = Duration::ZERO;
+            }
+            let patience = if self.wards.are_closed() { LAST_PATIENCE } else { PATIENCE };
+            if silent >= patience {
+                return Err(io::Error::other(format!("it has not answered for {patience:?}")));
+            }
         }
-        Ok(())
+    }
+
+    /// Waits for an answer, for a moment only if one is due; false: there is none yet. Notes who has ended meanwhile.
+    fn is_answered(&self, waiting: bool) -> io::Result<bool> {
+        let processes = self.wards.processes();
+        let descriptors = [self.wire.socket().as_fd(), self.wards.bell()];
+        let descriptors = descriptors.into_iter().chain(processes.iter().map(|(_, pidfd)| pidfd.as_fd()));
+        let mut looks: Vec<_> = descriptors.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+        let timeout = if waiting { PollTimeout::from(LOOK) } else { PollTimeout::NONE };
+        match poll(&mut looks, timeout) {
+            Err(nix::errno::Errno::EINTR) => return Ok(false),
+            outcome => outcome?,
+        };
+        let mut ready = looks.iter().map(|look| look.any().unwrap_or(true));
+        let (answered, rung) = (ready.next() == Some(true), ready.next() == Some(true));
+        if rung {
+            self.wards.clear_bell();
+        }
+        for ((incarnation, _), _) in processes.iter().zip(ready).filter(|(_, ended)| *ended) {
+            self.wards.ended(*incarnation);
+        }
+        Ok(answered)
+    }
+
+    fn take(&self, Received { message, descriptors }: Received<Answer>) {
+        let (incarnation, news) = match message {
+            Answer::Spawned { incarnation, pid } => {
+                (incarnation, News::Spawned(self.arrived(incarnation, pid, descriptors)))
+            }
+            Answer::Failed { incarnation, error } => {
+                self.wards.dismiss(incarnation);
+                (incarnation, News::Spawned(Err(io::Error::other(error))))
+            }
+            Answer::Exited { incarnation, how } => {
+                if !self.wards.dismiss(incarnation) {
+                    return;
+                }
+                (incarnation, News::Exited(how))
+            }
+        };
+        self.post.leave(Notice::Worker { incarnation, news });
     }
 
     /// A worker whose descriptors do not arrive finds its control channel abandoned, and ends by itself.
@@ -79,42 +135,7 @@ impl Hearing {
             self.wards.dismiss(incarnation);
             return Err(io::Error::from(nix::errno::Errno::EMFILE));
         };
-        self.wards.arrived(incarnation);
+        let pidfd = self.wards.arrived(incarnation, pidfd);
         Ok(Spawned { pid: Pid::from_raw(pid), pidfd, stdout, stderr })
-    }
-}
-
-/// The incarnations that a nursery answers for, and whether they have a process; nothing after it was lost.
-#[derive(Clone)]
-pub struct Wards(Arc<Mutex<Option<HashMap<u64, bool>>>>);
-
-impl Default for Wards {
-    fn default() -> Self {
-        Self(Arc::new(Mutex::new(Some(HashMap::new()))))
-    }
-}
-
-impl Wards {
-    fn with<T>(&self, act: impl FnOnce(&mut HashMap<u64, bool>) -> T) -> Option<T> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(act)
-    }
-
-    /// Adds one without a process; false: the nursery was lost.
-    pub fn admit(&self, incarnation: u64) -> bool {
-        self.with(|wards| wards.insert(incarnation, false)).is_some()
-    }
-
-    fn arrived(&self, incarnation: u64) {
-        self.with(|wards| wards.insert(incarnation, true));
-    }
-
-    /// Removes one; false: it was not there.
-    pub fn dismiss(&self, incarnation: u64) -> bool {
-        self.with(|wards| wards.remove(&incarnation)).flatten().is_some()
-    }
-
-    /// The nursery was lost: those that it answered for.
-    pub fn close(&self) -> HashMap<u64, bool> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
     }
 }

@@ -11,7 +11,8 @@
 //!   killed, and then those that it leaves ([`sweep`]).
 //! - The socket's end means that the supervisor is gone, in whatever way: everything below the nursery is killed.
 //! - If the nursery itself is killed, its workers die with it by `PDEATHSIG`, and their orphans come to the supervisor,
-//!   which adopts as well ([`hearing`]): it kills them, starts another nursery, and restarts what is to run.
+//!   which adopts as well ([`hearing`]): it kills them, starts another nursery, and restarts what is to run. One that does
+//!   not answer any more, because it was stopped for instance, the supervisor kills itself.
 //!   Only who kills both at the same instant can leave a child behind that has made a session of its own.
 //!
 //! Of those that a worker adopts nobody but itself could take note when they end; it does so when there are many.
@@ -23,6 +24,7 @@ pub mod sweep;
 
 pub mod client;
 pub mod hearing;
+pub mod wards;
 
 pub use client::{Order, Spawned, Spawner};
 pub use protocol::How;

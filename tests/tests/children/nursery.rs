@@ -30,6 +30,34 @@ fn when_it_is_killed_all_workers_come_back_under_a_new_one() {
 }
 
 #[test]
+fn when_it_does_not_answer_any_more_it_is_replaced() {
+    let show = run();
+    let (old, a, b) = (show.nursery(), show.worker("a"), show.worker("b"));
+    let left = sleepers(&show);
+    old.signal(Signal::SIGSTOP);
+    // nobody could say that it has ended, nor start the next one
+    a.signal(Signal::SIGKILL);
+    show.wait_for(&["the nursery was lost", "it has not answered for"]);
+    for name in ["a", "b"] {
+        show.log().wait_for_nth(2, &[&format!("[{name}] ready")]);
+    }
+    assert_gone(&left);
+    assert!(!old.is_alive() && !b.is_alive());
+    show.send("/ask", &[F(0.5)]);
+    show.expect("/answer", &[F(0.5)]);
+    show.stop();
+}
+
+#[test]
+fn when_it_does_not_answer_any_more_the_show_still_ends() {
+    let show = run();
+    let nursery = show.nursery();
+    nursery.signal(Signal::SIGSTOP);
+    show.stop();
+    assert!(!nursery.is_alive());
+}
+
+#[test]
 fn it_has_no_descriptor_but_its_socket_and_those_of_its_workers() {
     let show = run();
     let nursery = show.nursery();
