@@ -23,7 +23,7 @@ pub struct Running {
     child: Child,
     status: Option<ExitStatus>,
     log: Log,
-    peer: Peer,
+    peer: Arc<Peer>,
     stage: Arc<Stage>,
 }
 
@@ -40,7 +40,7 @@ pub struct Ended {
 }
 
 impl Running {
-    pub(crate) fn start(mut command: Command, stage: Arc<Stage>, peer: Peer) -> Self {
+    pub(crate) fn start(mut command: Command, stage: Arc<Stage>, peer: Arc<Peer>) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // A copy of the program is busy while any process has it open for writing, a child of another test for instance.
         let mut child = wait_for("a program that can be started", || match command.spawn() {
@@ -79,9 +79,11 @@ impl Running {
     #[must_use]
     pub fn run_again(self) -> Self {
         assert!(self.status.is_some(), "the show still runs");
-        let stage = Arc::clone(&self.stage);
+        // The same socket: whatever another test starts may hold a copy of a closed one for a moment.
+        let (stage, peer) = (Arc::clone(&self.stage), Arc::clone(&self.peer));
         drop(self);
-        let again = Self::start(stage.show_command(), Arc::clone(&stage), stage.open_peer());
+        peer.skip();
+        let again = Self::start(stage.show_command(), stage, peer);
         again.wait_for(&["show is running"]);
         again
     }
@@ -184,6 +186,19 @@ impl Running {
         // A message that was sent before the end is there by now.
         let messages = std::iter::from_fn(|| self.peer.receive_within(Duration::ZERO)).collect();
         Ended { status, text: self.log.text(), messages, stage: Arc::clone(&self.stage) }
+    }
+
+    /// Stops the show as a user does, to [`Self::run_again`].
+    ///
+    /// # Panics
+    ///
+    /// When it was not a clean end.
+    pub fn pause(&mut self) {
+        self.signal(Signal::SIGTERM);
+        let child = &mut self.child;
+        let status = wait_for("the end of the supervisor", || child.try_wait().ok().flatten());
+        self.status = Some(status);
+        assert!(status.success(), "the show ended with {status}:\n{}", self.log.text());
     }
 
     /// Kills the supervisor, which can do nothing about it, and gives back what it leaves.

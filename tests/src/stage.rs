@@ -165,7 +165,7 @@ impl Stage {
     /// Starts the program as prepared, and does not wait for anything.
     #[must_use]
     pub fn start_command(self, command: Command) -> Running {
-        let peer = self.open_peer();
+        let peer = Arc::new(self.open_peer());
         Running::start(command, Arc::new(self), peer)
     }
 

@@ -47,6 +47,8 @@ fn a_client_that_watches_and_does_not_read_is_told_how_much_it_has_missed() {
         }
         let expected = u64::from(round + 1) * 100;
         counter.wait_for("the events", "py", |status| status["events_in"] == expected);
+        // The answers would fill the socket, and the last one would be lost.
+        show.peer().skip();
     }
     // None of this has been read so far; nor is there room for all of it.
     while !watcher.receive()["dropped"].is_u64() {}

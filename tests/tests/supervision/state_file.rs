@@ -53,13 +53,13 @@ fn a_supervisor_that_is_killed_has_kept_the_values() {
 
 #[test]
 fn a_show_that_ends_keeps_the_values_of_its_last_moment() {
-    let show = start();
+    let mut show = start();
     show.send("/set", &[F(0.625)]);
     show.expect("/x", &[F(0.3125)]);
-    let stage = show.stop().stage;
-    let command = stage.show_command();
-    drop(command);
-    assert!(fs::metadata(stage.directory().join("kept/state")).is_ok_and(|file| file.len() > 0));
+    show.pause();
+    let again = show.run_again();
+    again.wait_for(&["[py] values 0.625 0.3125"]);
+    again.stop();
 }
 
 #[test]
