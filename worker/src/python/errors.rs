@@ -1,7 +1,8 @@
 //! Errors of the script on their way into the log.
 //!
-//! A handler that raises at each of a thousand events a second must not fill the log, nor hide the error of another
-//! one. So each place has an allowance of its own: a few at once, then one a second; the rest is counted.
+//! A handler that raises at each of a thousand events a second must not fill the log, nor hide the error of another one,
+//! or another error of its own. So each kind of error has an allowance: the same exception, raised at the same line,
+//! in the same handler. A few are sent at once, then one a second; the rest is counted.
 
 use super::{doing, traceback};
 use crate::link::Outgoing;
@@ -11,20 +12,23 @@ use pyo3::prelude::*;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-/// How many errors of one place are sent before it has to wait.
+/// How many errors of one kind are sent before the next has to wait.
 const BURST: u64 = 5;
 
-/// One more error of a place is sent after this many nanoseconds.
+/// One more error of a kind is sent after this many nanoseconds.
 const REFILL: u64 = 1_000_000_000;
 
-/// How many places are remembered.
-const PLACES: usize = 1024;
+/// How many kinds are remembered.
+const KINDS: usize = 1024;
 
 /// What is known of errors so far.
 pub struct Errors {
-    places: Mutex<HashMap<String, Allowance>>,
+    kinds: Mutex<HashMap<Kind, Allowance>>,
     outgoing: Outgoing,
 }
+
+/// A place, and what was raised there.
+type Kind = (String, String);
 
 struct Allowance {
     left: u64,
@@ -35,34 +39,34 @@ struct Allowance {
 impl Errors {
     /// Nothing has gone wrong yet.
     pub fn new(outgoing: Outgoing) -> Errors {
-        Errors { places: Mutex::default(), outgoing }
+        Errors { kinds: Mutex::default(), outgoing }
     }
 
-    /// Counts an error, and sends it if its place may send one.
+    /// Counts an error, and sends it if its kind may send one.
     pub fn report(&self, py: Python<'_>, place: String, error: &PyErr) {
         doing::error();
-        let Some(suppressed) = self.admit(&place, monotonic_ns()) else { return };
-        let message =
-            FromWorker::Error { place: place.clone(), traceback: traceback::format(py, error), suppressed };
-        if !self.outgoing.offer(message) {
-            self.suppress(&place, suppressed + 1);
+        let kind = (place, traceback::origin(py, error));
+        let Some(suppressed) = self.admit(&kind, monotonic_ns()) else { return };
+        let (place, traceback) = (kind.0.clone(), traceback::format(py, error));
+        if !self.outgoing.offer(FromWorker::Error { place, traceback, suppressed }) {
+            self.suppress(&kind, suppressed + 1);
         }
     }
 
-    /// Whether an error of this place is sent now, and how many before it were not.
-    fn admit(&self, place: &str, now: u64) -> Option<u64> {
-        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        if places.len() >= PLACES && !places.contains_key(place) {
-            places.clear();
+    /// Whether an error of this kind is sent now, and how many before it were not.
+    fn admit(&self, kind: &Kind, now: u64) -> Option<u64> {
+        let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        if kinds.len() >= KINDS && !kinds.contains_key(kind) {
+            kinds.clear();
         }
         let allowance =
-            places.entry(place.to_owned()).or_insert(Allowance { left: BURST, refilled: now, suppressed: 0 });
+            kinds.entry(kind.clone()).or_insert(Allowance { left: BURST, refilled: now, suppressed: 0 });
         allowance.take(now)
     }
 
-    fn suppress(&self, place: &str, count: u64) {
-        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(allowance) = places.get_mut(place) {
+    fn suppress(&self, kind: &Kind, count: u64) {
+        let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(allowance) = kinds.get_mut(kind) {
             allowance.suppressed += count;
         }
     }

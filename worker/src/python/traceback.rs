@@ -22,6 +22,16 @@ pub fn summary(py: Python<'_>, error: &PyErr) -> String {
     }
 }
 
+/// What tells an exception from another one of the same place, without its message, which may differ each time: its type,
+/// and where it was raised.
+pub fn origin(py: Python<'_>, error: &PyErr) -> String {
+    let kind = error.get_type(py).qualname().map_or_else(|_| String::new(), |name| name.to_string());
+    match place(py, error) {
+        Some((file, line)) => format!("{kind} {file}:{line}"),
+        None => kind,
+    }
+}
+
 /// Python's own formatting knows chains, groups, notes and syntax errors. Its module is imported when the first
 /// exception needs it.
 fn with_python(py: Python<'_>, error: &PyErr) -> PyResult<String> {

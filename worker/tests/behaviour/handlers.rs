@@ -129,6 +129,26 @@ def g(v): raise KeyError('rare')
 }
 
 #[test]
+fn a_flood_of_errors_does_not_hide_another_error_of_the_same_handler() {
+    let code = "
+def f(v):
+    if v < 0.5:
+        raise ValueError(f'again {v}')
+    raise KeyError('rare')
+";
+    let mut worker = Script::new(code, &["h.f"]).serve();
+    for number in 0..2000 {
+        worker.send("h.f", f64::from(number) / 5000.0);
+    }
+    worker.send("h.f", 1.0);
+    let mut count = 0;
+    while !worker.error().1.ends_with("KeyError: 'rare'") {
+        count += 1;
+    }
+    assert!(count < 100, "{count} errors were sent");
+}
+
+#[test]
 fn events_are_handled_in_order_and_counted() {
     let code = "
 last = 0
