@@ -77,7 +77,8 @@ impl Options {
             root: root.map_or_else(String::new, |root| read_root(root, diagnostics)),
             rules: patterns.filter_map(|setting| read_rule(setting, diagnostics)).collect(),
         };
-        if last(settings, "bind").is_none() {
+        // what is missing may stand in a line with an error, and is not worth a word of its own then
+        if last(settings, "bind").is_none() && !diagnostics.has_errors() {
             warn_of_silence(instance, destination, diagnostics);
         }
         options
