@@ -40,14 +40,15 @@ pub fn burst() -> Show {
     (show, vec![("sends".into(), from.into()), ("takes".into(), to.into())])
 }
 
-/// Two instances that compute for about 50 µs for each event, with every other one of these channels each.
+/// Two instances that compute for about 50 µs for each event, with every other one of these channels each. What that
+/// takes on this machine is found out while the script is imported.
 pub fn computing(channels: usize) -> Show {
-    let handler =
-        |n| format!("def h{n}(v):\n    for i in range(1500): pass\n    midimonster.output('out{n}', v)\n");
-    let script = |first| {
-        let handlers = (first..channels).step_by(2).map(handler);
-        format!("import midimonster\n{}", handlers.collect::<String>())
-    };
+    let head = "import midimonster, time\ndef compute(steps):\n    for i in range(steps): pass\n\
+                def measure():\n    begun = time.thread_time()\n    compute(20000)\n    \
+                return time.thread_time() - begun\n\
+                STEPS = int(20000 * 50e-6 / min(measure() for i in range(20)))\n";
+    let handler = |n| format!("def h{n}(v):\n    compute(STEPS)\n    midimonster.output('out{n}', v)\n");
+    let script = |first| format!("{head}{}", (first..channels).step_by(2).map(handler).collect::<String>());
     let names = ["even", "odd"];
     let mapping = |n| {
         let name = names[n % 2];

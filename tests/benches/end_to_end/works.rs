@@ -12,6 +12,9 @@ const TIME: Duration = Duration::from_millis(1500);
 const WARM: Duration = Duration::from_millis(300);
 /// Messages under way when a router is to be saturated.
 const WINDOW: usize = 64;
+/// Messages under way when computing instances are to be kept busy. Each of two has so many channels, so that all of
+/// these may wait for one of them without two being for one channel: a router may send only the latest value of that.
+const COMPUTING: usize = 16;
 /// Bursts in one round.
 const BURSTS: usize = 5;
 
@@ -40,7 +43,7 @@ pub const WORKS: &[Work] = &[
     Work { name: "saturated, 512 channels", size: 512, measure: saturated },
     Work { name: "saturated, 4096 channels", size: 4096, measure: saturated },
     Work { name: "burst of 100,001", size: 0, measure: burst },
-    Work { name: "two that compute", size: 16, measure: computing },
+    Work { name: "two that compute", size: 2 * COMPUTING, measure: computing },
     Work { name: "beside one that sleeps", size: 1, measure: stall },
     Work { name: "idle, 8 instances", size: 8, measure: idle },
     Work { name: "start, 32 instances", size: 32, measure: start },
@@ -134,7 +137,7 @@ fn burst(router: &Router, _: usize) -> Vec<(Figure, f64)> {
 
 fn computing(router: &Router, channels: usize) -> Vec<(Figure, f64)> {
     let running = start_show(router, shows::computing(channels), 2);
-    vec![figure("events/s", ">= 1.8", flood(&running, channels, 16).0)]
+    vec![figure("events/s", ">= 1.8", flood(&running, channels, COMPUTING).0)]
 }
 
 fn stall(router: &Router, _: usize) -> Vec<(Figure, f64)> {
