@@ -130,11 +130,12 @@ impl Running {
     #[must_use]
     pub fn worker(&self, instance: &str) -> Process {
         let mark = format!("[{instance}] ready");
-        self.wait_for(&[&mark, "pid="]);
-        let lines = self.log.lines();
-        let latest = lines.iter().rfind(|line| line.contains(&mark));
-        let pid = latest.and_then(|line| line.split_once("pid=")?.1.split(' ').next()?.parse().ok());
-        pid.and_then(Process::of).expect("a worker that is ready is alive")
+        // A client may be told of a worker before its line is in the log: the line before that names one which is gone.
+        wait_for("the process of a worker that is ready", || {
+            let lines = self.log.lines();
+            let latest = lines.iter().rfind(|line| line.contains(&mark))?;
+            Process::of(latest.split_once("pid=")?.1.split(' ').next()?.parse().ok()?)
+        })
     }
 
     /// The process that is the parent of all workers.

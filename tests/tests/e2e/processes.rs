@@ -40,11 +40,12 @@ fn handed(worker: Process) -> Vec<i32> {
 }
 
 /// Sockets and pipes by their inodes, without the standard streams, which are pipes to the supervisor, and without
-/// `apart`.
+/// those that `apart` lead to.
 fn private(process: Process, apart: &[i32]) -> BTreeSet<String> {
-    let descriptors = process.descriptors().into_iter();
-    let descriptors = descriptors.filter(|(number, _)| *number > 2 && !apart.contains(number));
-    let targets = descriptors.map(|(_, target)| target.to_string_lossy().into_owned());
+    let (apart, own): (Vec<_>, Vec<_>) =
+        process.descriptors().into_iter().partition(|(number, _)| *number <= 2 || apart.contains(number));
+    let own = own.into_iter().filter(|(_, target)| apart.iter().all(|(_, other)| other != target));
+    let targets = own.map(|(_, target)| target.to_string_lossy().into_owned());
     targets.filter(|target| target.starts_with("socket:") || target.starts_with("pipe:")).collect()
 }
 
