@@ -184,6 +184,9 @@ impl PythonInstance {
         if let Some(worker) = self.worker(role) {
             worker.closed = true;
         }
+        if let (Role::Current, Some(patrol)) = (role, &mut self.patrol) {
+            patrol.expect_end(surroundings.now);
+        }
         if let Some(fault) = fault {
             self.faulty(role, &fault, surroundings);
         }

@@ -1,4 +1,5 @@
-//! Looks after the worker that serves: whether it hangs, and whether it has grown too large.
+//! Looks after the worker that serves: whether it hangs, whether it has grown too large, and whether it can still be spoken
+//! to.
 
 use super::ending::Ending;
 use super::instance::PythonInstance;
@@ -13,6 +14,10 @@ use std::time::{Duration, Instant};
 /// How often memory is looked at.
 const MEMORY_PERIOD: Duration = Duration::from_secs(1);
 
+/// How long a worker may take to end after its control channel did, which happens first when it ends: a large one gives
+/// back its memory in between.
+const MUTE: Duration = Duration::from_secs(5);
+
 /// What a worker is not to exceed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -26,6 +31,8 @@ pub struct Limits {
 pub struct Patrol {
     watchdog: Option<Watchdog>,
     memory: Option<(u64, Instant)>,
+    /// Its control channel has ended: until when the rest of it has to.
+    mute_until: Option<Instant>,
 }
 
 impl Patrol {
@@ -35,7 +42,13 @@ impl Patrol {
         Self {
             watchdog: limits.watchdog.map(|limit| Watchdog::new(limit, now)),
             memory: limits.memory.map(|limit| (limit, now + MEMORY_PERIOD)),
+            mute_until: None,
         }
+    }
+
+    /// The worker's control channel has ended.
+    pub fn expect_end(&mut self, now: Instant) {
+        self.mute_until = Some(now + MUTE);
     }
 
     /// When to look next.
@@ -43,7 +56,7 @@ impl Patrol {
     pub fn deadline(&self) -> Option<Instant> {
         let watchdog = self.watchdog.as_ref().map(Watchdog::deadline);
         let memory = self.memory.map(|(_, next)| next);
-        watchdog.into_iter().chain(memory).min()
+        watchdog.into_iter().chain(memory).chain(self.mute_until).min()
     }
 
     /// Says by how much a process is over its memory limit, if it is time to look and it is.
@@ -85,6 +98,10 @@ impl PythonInstance {
             tracing::error!(instance = %self.name, "the worker is {ending}");
             worker.ending = Some(ending);
             self.step(lifecycle::Event::Fault, surroundings);
+            return;
+        }
+        if patrol.mute_until.is_some_and(|until| until <= now) {
+            self.violated("it has closed its control channel and goes on", surroundings);
             return;
         }
         let Some(watchdog) = patrol.watchdog.as_mut().filter(|watchdog| watchdog.deadline() <= now) else {

@@ -5,6 +5,7 @@
 
 mod clock;
 mod compiled;
+mod control_channel;
 mod disk;
 mod exits;
 mod fairness;

@@ -1,0 +1,60 @@
+//! What a script can do to the channel over which its worker speaks with the supervisor. Not a row of its own: it is
+//! memory that is written at random (row 25), for sockets.
+
+use crate::{assert_serves, finish, run};
+use mm_tests::osc::F;
+
+/// Writes `bytes` into all sockets of the worker.
+fn script(bytes: &str) -> String {
+    format!(
+        "import midimonster, os, stat, struct
+def sockets():
+    for fd in map(int, os.listdir('/proc/self/fd')):
+        try:
+            if stat.S_ISSOCK(os.fstat(fd).st_mode):
+                yield fd
+        except OSError:
+            pass
+def spoil(value):
+    for fd in sockets():
+        os.set_blocking(fd, False)
+        try:
+            os.write(fd, {bytes})
+        except OSError:
+            pass
+def ask(value):
+    midimonster.output('answer', value)
+"
+    )
+}
+
+fn assert_survived(bytes: &str) {
+    let (show, others) =
+        run(&script(bytes), "", "net./spoil > py.h.spoil\nnet./ask > py.h.ask\npy.answer > net./answer");
+    show.send("/spoil", &[F(0.5)]);
+    show.wait_for(&["[py]", "worker exited"]);
+    show.log().wait_for_nth(2, &["[py] ready"]);
+    assert_serves(&show);
+    assert_eq!(show.log().count(&["[steady] ready"]), 1);
+    finish(show, others);
+}
+
+#[test]
+fn garbage_ends_that_worker_alone() {
+    assert_survived("os.urandom(4096)");
+}
+
+#[test]
+fn a_message_that_claims_to_be_gigabytes_long_ends_that_worker_alone() {
+    assert_survived("b'MMfw' + struct.pack('<III', 1, 0xFFFFFFFF, 0) + b'x' * 100");
+}
+
+#[test]
+fn the_header_of_another_library_that_claims_an_absurd_length_ends_that_worker_alone() {
+    assert_survived("struct.pack('<QQ', 116, 1 << 46) + b'x' * 100");
+}
+
+#[test]
+fn a_channel_that_is_closed_ends_that_worker_alone() {
+    assert_survived("b'' if os.close(fd) else b''");
+}
