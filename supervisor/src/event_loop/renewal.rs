@@ -51,11 +51,7 @@ impl EventLoop {
         self.hosts.apply(plans, &show, &diff, &self.poller);
         self.with_fleet(now, |fleet, surroundings| fleet.apply(&show, &diff, surroundings));
         self.router.replace(RouteTable::new(&show), |no| diff.now(no));
-        let same = diff.same.iter().filter(|same| **same).count();
-        let (all, removed) = (diff.same.len(), diff.removed.len());
-        tracing::info!(
-            "the show file was read again: {same} of {all} instances are the same, {removed} removed"
-        );
+        tracing::info!("the show file was read again: {diff}");
         startup::warn_of_cycles(&show);
         let removed = diff.removed.iter().filter_map(|no| self.origin.show.instances.get(*no));
         let removed: Vec<String> = removed.map(|instance| instance.name.clone()).collect();

@@ -3,6 +3,7 @@
 use crate::backends::InstanceNo;
 use mm_config::{Channel, Instance, Show};
 use std::collections::HashMap;
+use std::fmt::{self, Display, Formatter};
 
 /// Which instances of the new show are in the old one too.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -20,6 +21,19 @@ impl Diff {
     #[must_use]
     pub fn now(&self, old: InstanceNo) -> Option<InstanceNo> {
         self.before.iter().position(|before| *before == Some(old.0)).map(InstanceNo)
+    }
+}
+
+impl Display for Diff {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        let count = |is_one: fn((&Option<usize>, &bool)) -> bool| {
+            self.before.iter().zip(&self.same).filter(|instance| is_one(*instance)).count()
+        };
+        let added = count(|(before, _)| before.is_none());
+        let changed = count(|(before, same)| before.is_some() && !same);
+        let (same, removed) = (count(|(_, same)| *same), self.removed.len());
+        let all = if same == 1 { "1 instance is".into() } else { format!("{same} instances are") };
+        write!(formatter, "{added} added, {changed} changed, {removed} removed; {all} as before")
     }
 }
 
@@ -127,6 +141,7 @@ mod tests {
         let diff = align(&show(OLD), &mut new);
         assert_eq!(diff.before, [None, None, Some(1), Some(0)]);
         assert_eq!(diff.removed, [2]);
+        assert_eq!(diff.to_string(), "2 added, 0 changed, 1 removed; 2 instances are as before");
     }
 
     #[test]
