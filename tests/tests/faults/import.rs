@@ -11,6 +11,13 @@ fn assert_survived(script: &str, said: &[&str]) {
     for text in said {
         show.wait_for(&[text]);
     }
+    let mut control = show.control();
+    let status = control.wait_for("a failed import", "py", |status| status["last_exit"].is_object());
+    let exit = status["last_exit"].to_string();
+    assert!(
+        exit.contains("import failed") && said.iter().all(|text| exit.contains(&text.replace('"', "\\\""))),
+        "{exit}"
+    );
     wait_until("a second attempt", || show.log().count(&["[py]", "restarting"]) >= 2);
 
     let mended = "import midimonster\ndef ask(value):\n    midimonster.output('answer', value)\n";

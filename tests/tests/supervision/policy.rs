@@ -1,8 +1,11 @@
 //! The restart policy, as `status` shows it.
 
 use crate::{assert_answers, stage};
+use mm_tests::Running;
 use mm_tests::osc::F;
+use mm_tests::wait::last;
 use serde_json::json;
+use std::time::Duration;
 
 #[test]
 fn an_instance_that_is_never_to_be_restarted_stays_down_and_says_why() {
@@ -68,6 +71,46 @@ fn the_delay_doubles_up_to_the_longest_and_status_counts_it_down() {
         "{exit}"
     );
     assert!(exit["traceback"].as_str().is_some_and(|traceback| traceback.contains("h.py")), "{exit}");
+    show.stop();
+}
+
+/// The delays in milliseconds, as the log tells them; those that are none are 0.
+fn delays(show: &Running, count: usize) -> Vec<u64> {
+    let delay = |number| {
+        let line = show.log().wait_for_nth(number, &["[py]", "worker exited", "restarting"]);
+        let wait = line.split_once("restarting in ").and_then(|(_, rest)| rest.split(' ').next());
+        wait.map_or(0, |wait| wait.parse().expect("a number of milliseconds"))
+    };
+    (1..=count).map(delay).collect()
+}
+
+/// Lets the worker die as often, each time when `is_time`.
+fn die(show: &Running, count: usize, is_time: impl Fn()) {
+    for number in 1..=count {
+        show.log().wait_for_nth(number, &["[py] ready"]);
+        is_time();
+        show.send("/die", &[F(0.5)]);
+    }
+}
+
+#[test]
+fn an_instance_that_dies_before_it_is_stable_waits_ever_longer_up_to_the_longest() {
+    let show = stage("backoff = 20ms\nbackoff-max = 100ms\nstable = 1h").run();
+    die(&show, 6, || {});
+    let waits = delays(&show, 6);
+    for (wait, longest) in waits.iter().zip([0_u64, 20, 40, 80, 100, 100]) {
+        assert!((longest * 4 / 5).saturating_sub(1) <= *wait && *wait <= longest, "{waits:?}");
+    }
+    show.log().wait_for_nth(7, &["[py] ready"]);
+    show.stop();
+}
+
+#[test]
+fn an_instance_that_dies_when_it_is_stable_is_restarted_at_once_each_time() {
+    let show = stage("backoff = 1h\nbackoff-max = 1h\nstable = 20ms").run();
+    die(&show, 4, || last(Duration::from_millis(40)));
+    assert_eq!(delays(&show, 4), [0; 4]);
+    show.log().wait_for_nth(5, &["[py] ready"]);
     show.stop();
 }
 
