@@ -168,9 +168,11 @@ impl Keeper {
     }
 
     fn found(&self) -> io::Result<Nursery> {
-        let wards = Wards::new()?;
-        let (child, socket) = start_process()?;
-        let wire = Arc::new(Wire::new(socket));
+        let (ours, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        let wards = Wards::new(&ours)?;
+        let child = start_process(theirs)?;
+        let wire = Arc::new(Wire::new(ours));
         let hearing = Hearing { wire: Arc::clone(&wire), wards: wards.clone(), post: self.post.clone() };
         let keep = self.keep.clone();
         let listener = thread::Builder::new().name("nursery-answers".into());
@@ -179,16 +181,15 @@ impl Keeper {
     }
 }
 
-fn start_process() -> io::Result<(Child, OwnedFd)> {
-    let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+fn start_process(socket: OwnedFd) -> io::Result<Child> {
     let mut command = Command::new(THIS_PROGRAM);
-    command.arg0("mm-supervisor").arg("nursery").current_dir("/").stdin(theirs).stdout(Stdio::null());
+    command.arg0("mm-supervisor").arg("nursery").current_dir("/").stdin(socket).stdout(Stdio::null());
     inherit::pass_only(&mut command, Vec::new());
     // the service manager's word is for the supervisor, and neither the nursery nor its workers pass for it
     for name in ENVIRONMENT {
         command.env_remove(name);
     }
-    Ok((command.spawn()?, ours))
+    command.spawn()
 }
 
 fn packed(order: Order) -> (Start, [OwnedFd; 5]) {

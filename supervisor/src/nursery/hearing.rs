@@ -11,10 +11,9 @@ use super::sweep;
 use super::wards::Wards;
 use crate::instances::watchdog::is_traced;
 use crate::notices::{News, Notice, Post};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::Pid;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::process::Child;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long one that is to end may take for it. It limits itself to a second.
 const LAST_PATIENCE: Duration = Duration::from_millis(1500);
 
-/// How often a nursery that owes an answer is looked at.
+/// How often a nursery that owes an answer is looked at, in milliseconds.
 const LOOK: u16 = 250;
 
 /// Hears what a nursery answers.
@@ -72,7 +71,7 @@ impl Hearing {
         let mut silent = Duration::ZERO;
         loop {
             let (waiting, start) = (self.wards.are_waiting(), Instant::now());
-            if self.is_answered(waiting)? {
+            if self.wards.wait(LOOK)? {
                 silent = Duration::ZERO;
                 let Some(answer) = self.wire.receive()? else { return Ok(()) };
                 self.take(answer);
@@ -86,28 +85,6 @@ impl Hearing {
                 return Err(io::Error::other(format!("it has not answered for {patience:?}")));
             }
         }
-    }
-
-    /// Waits for an answer, for a moment only if one is due; false: there is none yet. Notes who has ended meanwhile.
-    fn is_answered(&self, waiting: bool) -> io::Result<bool> {
-        let processes = self.wards.processes();
-        let descriptors = [self.wire.socket().as_fd(), self.wards.bell()];
-        let descriptors = descriptors.into_iter().chain(processes.iter().map(|(_, pidfd)| pidfd.as_fd()));
-        let mut looks: Vec<_> = descriptors.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
-        let timeout = if waiting { PollTimeout::from(LOOK) } else { PollTimeout::NONE };
-        match poll(&mut looks, timeout) {
-            Err(nix::errno::Errno::EINTR) => return Ok(false),
-            outcome => outcome?,
-        };
-        let mut ready = looks.iter().map(|look| look.any().unwrap_or(true));
-        let (answered, rung) = (ready.next() == Some(true), ready.next() == Some(true));
-        if rung {
-            self.wards.clear_bell();
-        }
-        for ((incarnation, _), _) in processes.iter().zip(ready).filter(|(_, ended)| *ended) {
-            self.wards.ended(*incarnation);
-        }
-        Ok(answered)
     }
 
     fn take(&self, Received { message, descriptors }: Received<Answer>) {

@@ -1,15 +1,28 @@
 //! The incarnations that a nursery answers for, and what it still owes an answer about.
 
 use mm_shared::Doorbell;
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// What a wait takes in at once.
+const BATCH: usize = 32;
+
+/// The key of the socket among the numbers of incarnations, which count from 1.
+const ANSWER: u64 = 0;
+/// The key of the bell.
+const BELL: u64 = u64::MAX;
 
 /// Shared by the thread for orders and the one that hears answers. Closed once the nursery was lost or is to end.
 #[derive(Clone)]
 pub struct Wards {
     wards: Arc<Mutex<Option<HashMap<u64, Ward>>>>,
+    /// Watches the nursery's socket, the processes and the bell.
+    epoll: Arc<Epoll>,
+    /// Rung when more answers are due than before.
     bell: Arc<Doorbell>,
 }
 
@@ -24,24 +37,43 @@ enum Ward {
 }
 
 impl Wards {
-    /// None yet.
+    /// None yet; answers come over `socket`.
     ///
     /// # Errors
     ///
     /// The process has no descriptor left.
-    pub fn new() -> io::Result<Self> {
-        let wards = Arc::new(Mutex::new(Some(HashMap::new())));
-        Ok(Self { wards, bell: Arc::new(Doorbell::new()?) })
+    pub fn new(socket: impl AsFd) -> io::Result<Self> {
+        let (epoll, bell) = (Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?, Doorbell::new()?);
+        epoll.add(socket, EpollEvent::new(EpollFlags::EPOLLIN, ANSWER))?;
+        epoll.add(&bell, EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, BELL))?;
+        Ok(Self {
+            wards: Arc::new(Mutex::new(Some(HashMap::new()))),
+            epoll: Arc::new(epoll),
+            bell: Arc::new(bell),
+        })
     }
 
-    /// Becomes readable when more answers are due than before.
-    pub fn bell(&self) -> BorrowedFd<'_> {
-        self.bell.as_fd()
-    }
-
-    /// Makes the bell unreadable until it is rung again.
-    pub fn clear_bell(&self) {
-        self.bell.clear();
+    /// Waits for an answer, for a moment only if one is due; false: there is none yet. Notes who has ended meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// The system refuses to wait.
+    pub fn wait(&self, moment: u16) -> io::Result<bool> {
+        let timeout = if self.are_waiting() { moment.into() } else { EpollTimeout::NONE };
+        let mut events = [EpollEvent::empty(); BATCH];
+        let count = match self.epoll.wait(&mut events, timeout) {
+            Err(Errno::EINTR) => 0,
+            outcome => outcome?,
+        };
+        let mut answered = false;
+        for key in events[..count].iter().map(EpollEvent::data) {
+            match key {
+                ANSWER => answered = true,
+                BELL => {}
+                incarnation => self.ended(incarnation),
+            }
+        }
+        Ok(answered)
     }
 
     /// Adds one without a process; false: the nursery was lost.
@@ -54,18 +86,33 @@ impl Wards {
     /// One has a process. Gives back its descriptor, to be shared.
     pub fn arrived(&self, incarnation: u64, pidfd: OwnedFd) -> Arc<OwnedFd> {
         let pidfd = Arc::new(pidfd);
+        let once = EpollFlags::EPOLLIN | EpollFlags::EPOLLONESHOT;
+        // without it, its end is still told by the nursery
+        let _ = self.epoll.add(&pidfd, EpollEvent::new(once, incarnation));
         self.with(|wards| wards.insert(incarnation, Ward::Alive(Arc::clone(&pidfd))));
         pidfd
     }
 
     /// The process of one has ended.
-    pub fn ended(&self, incarnation: u64) {
-        self.with(|wards| wards.get_mut(&incarnation).map(|ward| *ward = Ward::Ended));
+    fn ended(&self, incarnation: u64) {
+        let before =
+            self.with(|wards| wards.get_mut(&incarnation).map(|ward| std::mem::replace(ward, Ward::Ended)));
+        self.forget(before.flatten());
     }
 
     /// Removes one; false: it was not there.
     pub fn dismiss(&self, incarnation: u64) -> bool {
-        self.with(|wards| wards.remove(&incarnation)).flatten().is_some()
+        let ward = self.with(|wards| wards.remove(&incarnation)).flatten();
+        let was_there = ward.is_some();
+        self.forget(ward);
+        was_there
+    }
+
+    /// The nursery has the same descriptor, so closing this one does not end the watch.
+    fn forget(&self, ward: Option<Ward>) {
+        if let Some(Ward::Alive(pidfd)) = ward {
+            let _ = self.epoll.delete(pidfd);
+        }
     }
 
     /// The nursery was lost, or is to end: those that it answered for, and whether they have a process.
@@ -87,15 +134,6 @@ impl Wards {
         self.with(|wards| wards.values().any(is_due)).unwrap_or(true)
     }
 
-    /// The processes that run, as far as is known.
-    pub fn processes(&self) -> Vec<(u64, Arc<OwnedFd>)> {
-        let process = |(incarnation, ward): (&u64, &Ward)| match ward {
-            Ward::Alive(pidfd) => Some((*incarnation, Arc::clone(pidfd))),
-            Ward::Ordered | Ward::Ended => None,
-        };
-        self.with(|wards| wards.iter().filter_map(process).collect()).unwrap_or_default()
-    }
-
     fn with<T>(&self, act: impl FnOnce(&mut HashMap<u64, Ward>) -> T) -> Option<T> {
         self.wards.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(act)
     }
@@ -104,29 +142,51 @@ impl Wards {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+    use std::thread;
 
-    fn descriptor() -> OwnedFd {
-        Doorbell::new().expect("a descriptor").into()
+    /// Two ends of a socket: what is written to one can be read from the other.
+    fn pair() -> (UnixStream, UnixStream) {
+        UnixStream::pair().expect("descriptors")
     }
 
     #[test]
     fn an_answer_is_due_after_an_order_and_after_an_end() {
-        let wards = Wards::new().expect("a descriptor");
+        let (ours, _nursery) = pair();
+        let wards = Wards::new(ours).expect("descriptors");
         assert!(!wards.are_waiting());
         assert!(wards.admit(1) && wards.are_waiting());
-        wards.arrived(1, descriptor());
+        let (pidfd, process) = pair();
+        wards.arrived(1, pidfd.into());
         assert!(!wards.are_waiting());
-        wards.ended(1);
-        assert!(wards.are_waiting() && wards.processes().is_empty());
+        drop(process);
+        assert!(!wards.wait(0).expect("it may wait"));
+        assert!(wards.are_waiting());
         assert!(wards.dismiss(1) && !wards.are_waiting());
     }
 
     #[test]
+    fn waiting_ends_with_an_answer_and_with_an_order() {
+        let (ours, mut nursery) = pair();
+        let wards = Wards::new(&ours).expect("descriptors");
+        let other = wards.clone();
+        let order = thread::spawn(move || other.admit(1));
+        while !wards.are_waiting() {
+            assert!(!wards.wait(1).expect("it may wait"));
+        }
+        assert!(order.join().expect("it only orders"));
+        nursery.write_all(b"spawned").expect("connected");
+        assert!(wards.wait(0).expect("it may wait"));
+    }
+
+    #[test]
     fn who_is_lost_is_told_once() {
-        let wards = Wards::new().expect("a descriptor");
+        let (ours, _nursery) = pair();
+        let wards = Wards::new(ours).expect("descriptors");
         wards.admit(1);
         wards.admit(2);
-        wards.arrived(2, descriptor());
+        wards.arrived(2, pair().0.into());
         assert_eq!(wards.close(), HashMap::from([(1, false), (2, true)]));
         assert!(wards.are_closed() && wards.are_waiting() && !wards.admit(3));
         assert!(!wards.dismiss(1) && wards.close().is_empty());
