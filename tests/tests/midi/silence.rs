@@ -16,7 +16,8 @@ fn assert_quiet(show: Running, warning: &str) {
     let ended = show.stop();
     assert_eq!(ended.text.matches(warning).count(), 1, "said once for all instances:\n{}", ended.text);
     for line in ended.text.lines() {
-        assert!([" INFO ", " WARN "].iter().any(|level| line.contains(level)), "not of ours: {line}");
+        let ours = [" INFO ", " WARN "].iter().any(|level| line.contains(level));
+        assert!(ours, "`{line}` is not of ours:\n{}", ended.text);
     }
 }
 
