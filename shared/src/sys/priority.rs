@@ -13,6 +13,8 @@ const THIS_THREAD: libc::pid_t = 0;
 pub enum Class {
     /// Shares the CPUs with everybody, by nice value.
     Normal,
+    /// The same, but whoever runs is not interrupted when this thread wakes up.
+    Batch,
     /// Goes before every normal thread, and before real-time threads of a lower level; 1 to 99.
     Fifo(u8),
 }
@@ -26,6 +28,7 @@ pub enum Class {
 pub fn schedule_this_thread(class: Class) -> io::Result<()> {
     let (policy, level) = match class {
         Class::Normal => (libc::SCHED_OTHER, 0),
+        Class::Batch => (libc::SCHED_BATCH, 0),
         Class::Fifo(level) => (libc::SCHED_FIFO, c_int::from(level)),
     };
     let parameters = libc::sched_param { sched_priority: level };
@@ -49,10 +52,10 @@ pub fn class_of_this_thread() -> io::Result<(Class, bool)> {
     Errno::result(unsafe { libc::sched_getparam(THIS_THREAD, &raw mut parameters) })?;
     let resets = policy & libc::SCHED_RESET_ON_FORK != 0;
     let level = u8::try_from(parameters.sched_priority).unwrap_or(0);
-    let class = if policy & !libc::SCHED_RESET_ON_FORK == libc::SCHED_FIFO {
-        Class::Fifo(level)
-    } else {
-        Class::Normal
+    let class = match policy & !libc::SCHED_RESET_ON_FORK {
+        libc::SCHED_FIFO => Class::Fifo(level),
+        libc::SCHED_BATCH => Class::Batch,
+        _ => Class::Normal,
     };
     Ok((class, resets))
 }

@@ -6,7 +6,11 @@
 //! wait ─► dispatch (backends receive, workers ring, exit and speak) ─► timers ─► collect ─► route ─► deliver, flush
 //! ```
 //!
-//! [`desk`] is what it does for clients, `chores` for the state file and the service manager, `renewal` on HUP.
+//! `outside` decides whether it looks a little longer before it waits, `flood` how it is scheduled. [`desk`] is what it
+//! does for clients, `chores` for the state file and the service manager, `renewal` on HUP.
+
+mod flood;
+mod outside;
 
 mod chores;
 mod desk;
@@ -31,7 +35,9 @@ use crate::stdio::Drain;
 use crate::systemd::Systemd;
 use chores::SharedNames;
 use desk::Desk;
+use flood::Flood;
 use mm_shared::Event;
+use outside::Outside;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -69,6 +75,12 @@ pub struct EventLoop {
     desk: Desk,
     rounds: Rounds,
     inlet: Inlet,
+    outside: Outside,
+    flood: Flood,
+    /// Events routed in this turn.
+    routed: usize,
+    /// The last thing that this turn did was to give a worker something to do.
+    handed_over: bool,
     phase: Phase,
 }
 
@@ -147,6 +159,10 @@ impl EventLoop {
             desk,
             rounds,
             inlet: Inlet::default(),
+            outside: Outside::default(),
+            flood: Flood::new(Instant::now()),
+            routed: 0,
+            handed_over: false,
             phase: Phase::Starting,
         };
         this.restore(&saved);
@@ -170,14 +186,14 @@ impl EventLoop {
                 self.keep_last_state();
                 return Ok(());
             }
-            let timeout = self.timeout(busy);
-            self.poller.wait(timeout, &mut wakes)?;
+            self.wait(busy, &mut wakes)?;
             let now = Instant::now();
             for wake in wakes.drain(..) {
                 self.dispatch(wake, now);
             }
             self.tick(now);
             busy = self.pass_on(now);
+            self.flood.count(self.routed, now);
             self.keep_promises();
             self.desk.watchers.wake();
             self.keep_state(now);
@@ -190,10 +206,11 @@ impl EventLoop {
     /// Takes what workers have sent, routes what waits and hands it on; says whether there is more to do. Where an
     /// answer of a worker is likely to come at once, it is waited for and passed on as well.
     fn pass_on(&mut self, now: Instant) -> bool {
+        self.routed = 0;
         for _ in 0..SPINS {
             let more = self.with_fleet(now, Fleet::collect);
             self.route();
-            self.with_fleet(now, Fleet::deliver);
+            self.handed_over = self.with_fleet(now, Fleet::deliver);
             self.hosts.flush();
             if more || !self.router.is_idle() {
                 return true;
@@ -240,11 +257,22 @@ impl EventLoop {
         }
     }
 
-    /// How long nothing needs to be done; `None` is for ever.
-    fn timeout(&self, busy: bool) -> Option<Duration> {
+    /// Waits until something happens, or, with more to do, only looks whether anything has.
+    fn wait(&mut self, busy: bool, wakes: &mut Vec<Wake>) -> io::Result<()> {
         if busy {
-            return Some(Duration::ZERO);
+            return self.poller.wait(Some(Duration::ZERO), wakes);
         }
+        // a worker that has something to do may need this CPU for it, and so may the sender of a flood
+        let calm = !self.handed_over && !self.flood.is_on();
+        if calm && self.outside.look(self.routed, &mut self.poller, wakes)? {
+            return Ok(());
+        }
+        let timeout = self.timeout();
+        self.poller.wait(timeout, wakes)
+    }
+
+    /// How long nothing needs to be done; `None` is for ever.
+    fn timeout(&self) -> Option<Duration> {
         let store = self.store.as_ref().and_then(Store::deadline);
         let (fleet, hosts) = (self.fleet.deadline(), self.hosts.deadline());
         let deadlines = [fleet, hosts, self.spare.deadline(), self.systemd.deadline(), store];
@@ -319,7 +347,7 @@ impl EventLoop {
 
     /// Routes what waits, a bounded amount of it.
     fn route(&mut self) {
-        let Self { router, hosts, fleet, inlet, desk, store, .. } = self;
+        let Self { router, hosts, fleet, inlet, desk, store, routed, .. } = self;
         if let Some(store) = store.as_mut().filter(|_| !router.is_idle()) {
             store.touch();
         }
@@ -330,6 +358,7 @@ impl EventLoop {
                 break;
             }
             let Some(Routed { channel, value, targets }) = router.next_event() else { break };
+            *routed += 1;
             for target in targets {
                 if watched {
                     desk.watchers.pass(&desk.names, target.instance, target.channel, Way::In, value);
