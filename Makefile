@@ -18,7 +18,7 @@ unit := $(PREFIX)/lib/systemd/system/mm-supervisor@.service
 sysusers := $(PREFIX)/lib/sysusers.d/mm-supervisor.conf
 udev := $(PREFIX)/lib/udev/rules.d/70-mm-supervisor.rules
 
-.PHONY: help run build test bench lint prepare install uninstall prepare-tests
+.PHONY: help run build test bench bench-faults lint prepare install uninstall prepare-tests
 .DEFAULT_GOAL := help
 
 help:
@@ -26,6 +26,7 @@ help:
 	@echo 'make build   build the release only: target/release/mm-supervisor and mm-worker'
 	@echo 'make test    formatting, lints and all tests'
 	@echo 'make bench   what a show costs; with MM_REFERENCE=path/to/midimonster beside that, in turns'
+	@echo 'make bench-faults  what the faults of one instance cost the others'
 	@echo 'make lint    formatting and lints only'
 	@echo 'make install put what make build made into PREFIX=/usr/local, with a systemd unit; DESTDIR=... goes in front'
 	@echo 'run, build and test first install what is missing from Debian or Ubuntu packages, and say so.'
@@ -47,6 +48,10 @@ test: lint
 # The release programs from outside; takes a few minutes. `cargo bench -p mm-shared` and so on are for the parts.
 bench: build
 	cargo bench $(CARGO_FLAGS) -p mm-tests --bench end_to_end -- $(BENCH)
+
+# Takes about eight minutes; words in BENCH pick faults.
+bench-faults: build
+	cargo bench $(CARGO_FLAGS) -p mm-tests --bench isolation -- $(BENCH)
 
 lint: prepare-tests
 	cargo fmt --all --check

@@ -1,10 +1,13 @@
 //! The faults, each as something that can be done to a show over and over.
 
 use mm_tests::Running;
+use mm_tests::control::socket;
 use mm_tests::osc::F;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::io::Write;
 use std::net::UdpSocket;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 /// One of them.
@@ -106,6 +109,28 @@ pub const FAULTS: &[Fault] = &[
         "a hundred thousand events at once",
         "import midimonster\ndef go(value):\n    for number in range(100000): midimonster.output('x', number / 100000)",
     ),
+    Fault {
+        options: "watchdog = 60s\n[python slow]\nmodule = h\nqueue = 1000",
+        mappings: "net./go > py.h.go\npy.x > slow.h.crawl\n",
+        ..fault(
+            "the same for one that takes 1,000 a second",
+            "import midimonster, time\ndef crawl(value): time.sleep(0.001)\n\
+             def go(value):\n    for number in range(100000): midimonster.output('x', number / 100000)",
+        )
+    },
+    fault(
+        "programs left behind, in sessions of their own",
+        "import os, subprocess\ndef go(value):\n    subprocess.Popen(['sleep', '60'], start_new_session=True)\n    os._exit(3)",
+    ),
+    Fault {
+        cause: |show, _| {
+            if let Ok(mut stream) = UnixStream::connect(socket(show)) {
+                // it is closed on the way
+                let _ = stream.write_all(&vec![b'x'; 10 << 20]);
+            }
+        },
+        ..fault("10 MB without an end of line on the control socket", "def go(value): pass")
+    },
     Fault {
         cause: |show, _| {
             let socket = UdpSocket::bind((show.stage().bind().ip(), 0)).expect("a port");

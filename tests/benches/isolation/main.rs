@@ -1,8 +1,8 @@
 //! What the faults of one instance cost the others: events lost, delay added. And what a crash costs the instance itself,
 //! and a thousand of them the supervisor.
 //!
-//! `cargo bench -p mm-tests --bench isolation` prints a table; a word behind `--` picks the faults whose names have it in
-//! them.
+//! `cargo bench -p mm-tests --bench isolation` prints a table; words behind `--` pick the faults whose names have one of
+//! them, and `crashes` what comes after the table.
 
 mod crashes;
 mod faults;
@@ -52,7 +52,7 @@ fn print(name: &str, figures: &Figures, calm: Option<&Figures>) {
     let micros = |time: Duration| time.as_secs_f64() * 1e6;
     let added = calm.map_or(String::new(), |calm| format!("{:+.0}", micros(figures.p99) - micros(calm.p99)));
     println!(
-        "{name:<44} {:>6} {:>5} {:>8.0} {:>8.0} {added:>9} {:>9.0}",
+        "{name:<52} {:>6} {:>5} {:>8.0} {:>8.0} {added:>9} {:>9.0}",
         figures.sent,
         figures.sent - figures.received,
         micros(figures.p50),
@@ -62,21 +62,22 @@ fn print(name: &str, figures: &Figures, calm: Option<&Figures>) {
 }
 
 fn main() {
-    let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
+    let words: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let is_wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word));
     println!(
         "200 events a second through another instance and back, {} s for each fault; µs",
         WINDOW.as_secs()
     );
     println!(
-        "{:<44} {:>6} {:>5} {:>8} {:>8} {:>9} {:>9}",
+        "{:<52} {:>6} {:>5} {:>8} {:>8} {:>9} {:>9}",
         "fault, over and over", "sent", "lost", "p50", "p99", "p99 added", "longest"
     );
     let calm = measure(&faults::NONE);
     print(faults::NONE.name, &calm, None);
-    for fault in FAULTS.iter().filter(|fault| fault.name.contains(&wanted)) {
+    for fault in FAULTS.iter().filter(|fault| is_wanted(fault.name)) {
         print(fault.name, &measure(fault), Some(&calm));
     }
-    if wanted.is_empty() || "crashes".contains(&wanted) {
+    if is_wanted("crashes") {
         crashes::print_recovery();
         crashes::print_losses();
         crashes::print_leavings();

@@ -44,7 +44,10 @@ type Times = Arc<Mutex<Vec<(Instant, Option<Duration>)>>>;
 
 /// Events on their way, and their echoes.
 pub struct Probe {
+    /// Nothing more is to be sent.
     stop: Arc<AtomicBool>,
+    /// Nothing more is on its way out.
+    stopped: Arc<AtomicBool>,
     times: Times,
     sender: JoinHandle<()>,
     receiver: JoinHandle<()>,
@@ -53,10 +56,11 @@ pub struct Probe {
 impl Probe {
     /// Starts to send.
     pub fn start(stage: &Stage) -> Self {
-        let (stop, times) = (Arc::new(AtomicBool::new(false)), Times::default());
+        let (stop, stopped, times) = (Arc::default(), Arc::default(), Times::default());
         let peer = Arc::new(Peer::new(address(stage), stage.calm()));
         let sender = {
-            let (stop, times, peer) = (Arc::clone(&stop), Arc::clone(&times), Arc::clone(&peer));
+            let (times, peer) = (Arc::clone(&times), Arc::clone(&peer));
+            let stop: Arc<AtomicBool> = Arc::clone(&stop);
             thread::spawn(move || {
                 every(PERIOD, || {
                     let number = {
@@ -70,16 +74,17 @@ impl Probe {
             })
         };
         let receiver = {
-            let (stop, times) = (Arc::clone(&stop), Arc::clone(&times));
-            thread::spawn(move || receive(&peer, &stop, &times))
+            let (stopped, times) = (Arc::clone(&stopped), Arc::clone(&times));
+            thread::spawn(move || receive(&peer, &stopped, &times))
         };
-        Self { stop, times, sender, receiver }
+        Self { stop, stopped, times, sender, receiver }
     }
 
     /// Stops, and waits for the last echoes.
     pub fn finish(self) -> Figures {
         self.stop.store(true, Ordering::Relaxed);
         self.sender.join().expect("the sender only sends");
+        self.stopped.store(true, Ordering::Relaxed);
         self.receiver.join().expect("the receiver only receives");
         let times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
         // The first second warms up.
@@ -96,7 +101,7 @@ impl Probe {
     }
 }
 
-fn receive(peer: &Peer, stop: &AtomicBool, times: &Times) {
+fn receive(peer: &Peer, stopped: &AtomicBool, times: &Times) {
     let mut quiet_since = Instant::now();
     loop {
         if let Some(message) = peer.receive_within(Duration::from_millis(100)) {
@@ -114,7 +119,7 @@ fn receive(peer: &Peer, stop: &AtomicBool, times: &Times) {
             let times = times.lock().unwrap_or_else(PoisonError::into_inner);
             times.iter().all(|(_, echo)| echo.is_some())
         };
-        if stop.load(Ordering::Relaxed) && (all() || quiet_since.elapsed() > LOST_AFTER) {
+        if stopped.load(Ordering::Relaxed) && (all() || quiet_since.elapsed() > LOST_AFTER) {
             return;
         }
     }
