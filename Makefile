@@ -18,13 +18,14 @@ unit := $(PREFIX)/lib/systemd/system/mm-supervisor@.service
 sysusers := $(PREFIX)/lib/sysusers.d/mm-supervisor.conf
 udev := $(PREFIX)/lib/udev/rules.d/70-mm-supervisor.rules
 
-.PHONY: help run build test bench bench-faults lint prepare install uninstall prepare-tests
+.PHONY: help run build test test-alsa bench bench-faults lint prepare install uninstall prepare-tests prepare-alsa
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make run     build the release and run the demo show (SHOW=path/to/show.cfg for another one)'
 	@echo 'make build   build the release only: target/release/mm-supervisor and mm-worker'
 	@echo 'make test    formatting, lints and all tests'
+	@echo 'make test-alsa tests MIDI through ALSA in a small virtual machine (on Debian, amd64)'
 	@echo 'make bench   what a show costs; with MM_REFERENCE=path/to/midimonster beside that, in turns'
 	@echo 'make bench-faults  what the faults of one instance cost the others'
 	@echo 'make lint    formatting and lints only'
@@ -45,6 +46,10 @@ test: lint
 	cargo test $(CARGO_FLAGS) --workspace --no-fail-fast
 	RUSTFLAGS='--cfg loom' cargo test $(CARGO_FLAGS) --target-dir $(TARGET)/loom --release -p mm-shared --test loom
 
+# Against the real sequencer of a kernel of its own, which most machines that build have not loaded.
+test-alsa: build prepare-alsa
+	@tests/alsa/run $(TARGET)/release $(TARGET)/alsa
+
 # The release programs from outside; takes a few minutes. `cargo bench -p mm-shared` and so on are for the parts.
 bench: build
 	cargo bench $(CARGO_FLAGS) -p mm-tests --bench end_to_end -- $(BENCH)
@@ -63,6 +68,9 @@ prepare:
 
 prepare-tests:
 	@.ci/prepare jack
+
+prepare-alsa:
+	@.ci/prepare alsa
 
 # Builds nothing, so that root needs no Rust. `install` makes new files: programs that run keep theirs.
 install:

@@ -127,6 +127,7 @@ impl Hosts {
             Some(backend) => InstanceStatus {
                 state: State::Running,
                 errors: backend.errors(),
+                conflated: Some(backend.conflated()).filter(|count| *count > 0),
                 note: backend.note(instance),
                 ..InstanceStatus::default()
             },

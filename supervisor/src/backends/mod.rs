@@ -140,11 +140,6 @@ pub trait Backend {
         0
     }
 
-    /// How the devices of an instance are, in one line for people; `None` where there is nothing to say.
-    fn state(&self, _instance: InstanceNo) -> Option<String> {
-        None
-    }
-
     /// The time of [`Backend::deadline`] has come.
     fn tick(&mut self, now: Instant, inlet: &mut Inlet);
 }

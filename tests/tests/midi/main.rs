@@ -1,5 +1,6 @@
 //! The `midi` backend: against JACK with real peers, and without any MIDI system.
 
+mod example;
 mod jack;
 mod names;
 mod rig;

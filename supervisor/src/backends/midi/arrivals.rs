@@ -37,7 +37,7 @@ struct Shared {
 /// What could not be delivered, or has no meaning; all since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Messages that found the queue full.
+    /// Messages that found no space, here or before.
     pub lost: u64,
     /// System-exclusive messages.
     pub exclusive: u64,
@@ -147,6 +147,12 @@ impl Post {
         if any {
             shared.ring();
         }
+    }
+
+    /// Messages were lost before they came here.
+    #[cfg_attr(feature = "jack", allow(dead_code, reason = "JACK does not tell"))]
+    pub fn lose(&mut self, count: u64) {
+        self.shared.lost.fetch_add(count, Ordering::Relaxed);
     }
 }
 

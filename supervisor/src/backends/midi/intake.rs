@@ -85,7 +85,7 @@ impl Intake {
         let counts = self.arrivals.counts();
         let more = |now: u64, before: u64| Some(now - before).filter(|count| *count > 0);
         if let Some(lost) = more(counts.lost, self.said.lost) {
-            tracing::warn!(instance = %name, "{lost} messages came in faster than they could be taken in, and are lost");
+            tracing::warn!(instance = %name, "at least {lost} messages came in faster than they could be taken in, and are lost");
         }
         if let Some(stray) = more(counts.stray, self.said.stray) {
             tracing::warn!(instance = %name, "{stray} bytes came in that belong to no message");

@@ -202,7 +202,7 @@ impl Backend for Midi {
         self.outbox.conflated()
     }
 
-    fn state(&self, _instance: InstanceNo) -> Option<String> {
+    fn note(&self, _instance: InstanceNo) -> Option<String> {
         let ports = self.keeping.state.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let parts: Vec<_> =
             Some(ports).filter(|text| !text.is_empty()).into_iter().chain(self.intake.state()).collect();

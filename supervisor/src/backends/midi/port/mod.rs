@@ -1,6 +1,6 @@
 //! The MIDI system, as much of it as an instance needs: two ports of its own, the devices, and what is connected.
 //!
-//! midir makes the ports and carries the messages. It connects a port once, when it makes it, and does not tell when
+//! midir makes the ports and carries the messages, but for those that ALSA receives. It connects a port once, when it makes it, and does not tell when
 //! that connection is gone; so connecting is done beside it, the way `aconnect` and `jack_connect` do it: the ports
 //! stay, devices come and go. One of two systems is built in: ALSA, or JACK with the feature `jack`.
 

@@ -3,6 +3,8 @@
 //! It announces clients and ports that come and go, so nothing has to be looked for; a look once a second is for what
 //! no announcement tells, somebody who cuts our connection for instance.
 
+mod input;
+
 use super::super::arrivals::Post;
 use super::{Device, Direction, Names, Opened, Outlet, Sending, System};
 use alsa::poll::{Descriptors, poll, pollfd};
@@ -11,13 +13,12 @@ use alsa::seq::{
     Seq,
 };
 use alsa::{Direction as Flow, Output};
-use midir::os::unix::{VirtualInput, VirtualOutput};
-use midir::{MidiInput, MidiInputConnection, MidiOutput, MidiOutputConnection};
+use input::Input;
+use midir::os::unix::VirtualOutput;
+use midir::{MidiOutput, MidiOutputConnection};
 use mm_shared::Doorbell;
 use std::ffi::CString;
 use std::os::fd::AsRawFd;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Opens the ports of an instance.
@@ -33,19 +34,13 @@ pub fn open(names: &Names, post: Post) -> Result<Opened, String> {
         true => format!("the ALSA sequencer cannot be opened: {error}"),
         false => "there is no ALSA sequencer, `/dev/snd/seq` is missing".to_owned(),
     })?;
-    let (running, input) = Running::new();
-    let (receiver, sender) = (names.client("in"), names.client("out"));
-    let before = own_ports(&watch, &[&receiver, &sender]);
-    let connection = open_input(&receiver, &names.port(), post, running)?;
+    let sender = names.client("out");
+    let before = ports_of(&watch, &sender);
     let outlet = open_output(&sender, &names.port())?;
-    let find = |client: &str| {
-        let mut ports = own_ports(&watch, &[client]).into_iter();
-        ports
-            .find(|port| !before.contains(port))
-            .ok_or_else(|| format!("the port of `{client}` is not there"))
-    };
-    let ports = [find(&receiver)?, find(&sender)?];
-    let system = Alsa { watch, ports, input, _connection: connection };
+    let outgoing = ports_of(&watch, &sender).into_iter().find(|port| !before.contains(port));
+    let outgoing = outgoing.ok_or_else(|| format!("the port of `{sender}` is not there"))?;
+    let input = Input::open(&text(&names.client("in")), &text(&names.port()), post)?;
+    let system = Alsa { watch, outgoing, input };
     Ok(Opened { system: Box::new(system), outlet: Box::new(AlsaOutlet(outlet)) })
 }
 
@@ -67,83 +62,31 @@ fn text(name: &str) -> CString {
     CString::new(name).unwrap_or_default()
 }
 
-fn open_input(
-    client: &str,
-    port: &str,
-    mut post: Post,
-    running: Running,
-) -> Result<MidiInputConnection<()>, String> {
-    let input = MidiInput::new(client).map_err(|error| error.to_string())?;
-    let receive = move |_time: u64, bytes: &[u8], (): &mut ()| {
-        let _held_while_the_thread_runs = &running;
-        unmerged(bytes, |bytes| post.receive(bytes));
-    };
-    input.create_virtual(port, receive, ()).map_err(|error| error.to_string())
-}
-
 fn open_output(client: &str, port: &str) -> Result<MidiOutputConnection, String> {
     let output = MidiOutput::new(client).map_err(|error| error.to_string())?;
     output.create_virtual(port).map_err(|error| error.to_string())
 }
 
-/// Falls when the thread that receives ends.
-struct Running(Arc<AtomicBool>);
-
-impl Running {
-    fn new() -> (Self, Arc<AtomicBool>) {
-        let flag = Arc::new(AtomicBool::new(true));
-        (Self(Arc::clone(&flag)), flag)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Relaxed);
-    }
-}
-
-/// midir gathers a system-exclusive message that comes in parts, and with it what others sent in between. Hands on
-/// that the message was there, and what stands between its parts, whole messages each.
-fn unmerged(bytes: &[u8], mut each: impl FnMut(&[u8])) {
-    if bytes.first() != Some(&0xf0) {
-        return each(bytes);
-    }
-    each(&[0xf0, 0xf7]);
-    for (at, byte) in bytes.iter().enumerate() {
-        let length = match byte {
-            0xc0..=0xdf => 2,
-            0x80..=0xef => 3,
-            _ => continue,
-        };
-        if let Some(message) =
-            bytes.get(at..at + length).filter(|message| message[1..].iter().all(|data| *data < 0x80))
-        {
-            each(message);
-            // what follows belongs to the long message again
-            each(&[0xf7]);
-        }
-    }
-}
-
-/// Ports of clients with these names.
-fn own_ports(seq: &Seq, clients: &[&str]) -> Vec<Addr> {
-    let own =
-        ClientIter::new(seq).filter(|client| client.get_name().is_ok_and(|name| clients.contains(&name)));
-    own.flat_map(|client| PortIter::new(seq, client.get_client())).map(|port| port.addr()).collect()
+/// The ports of all clients of this name.
+fn ports_of(seq: &Seq, name: &str) -> Vec<Addr> {
+    let clients =
+        ClientIter::new(seq).filter(|client| client.get_name().is_ok_and(|its_name| its_name == name));
+    clients.flat_map(|client| PortIter::new(seq, client.get_client())).map(|port| port.addr()).collect()
 }
 
 struct Alsa {
     watch: Seq,
-    /// The one that receives and the one that sends.
-    ports: [Addr; 2],
-    /// Whether the thread that receives runs.
-    input: Arc<AtomicBool>,
-    _connection: MidiInputConnection<()>,
+    /// The port that sends.
+    outgoing: Addr,
+    input: Input,
 }
 
 impl Alsa {
     fn port(&self, direction: Direction) -> Addr {
-        self.ports[direction as usize]
+        match direction {
+            Direction::In => self.input.address,
+            Direction::Out => self.outgoing,
+        }
     }
 
     fn device(&self, port: &PortInfo) -> Option<Device> {
@@ -167,7 +110,7 @@ impl System for Alsa {
             Direction::Out => PortCap::WRITE | PortCap::SUBS_WRITE,
         };
         let kinds = PortType::MIDI_GENERIC | PortType::SYNTH | PortType::APPLICATION;
-        let own = self.ports.map(|port| port.client);
+        let own = Direction::BOTH.map(|direction| self.port(direction).client);
         let clients = ClientIter::new(&self.watch).map(|client| client.get_client());
         let others = clients.filter(|client| *client != 0 && !own.contains(client));
         let ports = others.flat_map(|client| PortIter::new(&self.watch, client));
@@ -206,7 +149,7 @@ impl System for Alsa {
     }
 
     fn is_alive(&mut self) -> bool {
-        self.input.load(Ordering::Relaxed)
+        self.input.is_alive()
     }
 
     fn wait(&mut self, bell: &Doorbell, timeout: Duration) {
@@ -239,34 +182,5 @@ impl Outlet for AlsaOutlet {
     /// The kernel has it.
     fn is_drained(&mut self) -> bool {
         true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::unmerged;
-
-    fn parts(bytes: &[u8]) -> Vec<Vec<u8>> {
-        let mut parts = Vec::new();
-        unmerged(bytes, |part| parts.push(part.to_vec()));
-        parts
-    }
-
-    #[test]
-    fn an_ordinary_message_is_handed_on_as_it_is() {
-        assert_eq!(parts(&[0x90, 60, 100]), [[0x90, 60, 100]]);
-    }
-
-    #[test]
-    fn what_stands_between_the_parts_of_a_long_message_is_found() {
-        let merged = [0xf0, 1, 2, 0x90, 60, 100, 0xf8, 3, 4, 0xc1, 5, 6, 0xf7];
-        let found = [vec![0xf0, 0xf7], vec![0x90, 60, 100], vec![0xf7], vec![0xc1, 5], vec![0xf7]];
-        assert_eq!(parts(&merged), found);
-    }
-
-    #[test]
-    fn a_message_that_is_cut_off_is_not_taken_for_one() {
-        assert_eq!(parts(&[0xf0, 1, 0x90, 60, 0xf7]), [[0xf0, 0xf7]]);
-        assert_eq!(parts(&[0xf0, 1, 0x90, 60]), [[0xf0, 0xf7]]);
     }
 }

@@ -1,0 +1,120 @@
+//! The port that receives, with a thread of its own.
+//!
+//! It is not midir's: the kernel keeps 200 events for a client of midir's, forgets all of them when there is one more,
+//! and midir does not tell. This one asks for as many as the kernel gives, and counts what is lost all the same.
+
+use crate::backends::midi::arrivals::Post;
+use alsa::poll::{Descriptors, Flags, poll, pollfd};
+use alsa::seq::{Addr, Event, EventType, MidiEvent, PortCap, PortType, Seq};
+use alsa::{Direction, Output};
+use mm_shared::Doorbell;
+use nix::errno::Errno;
+use std::ffi::CStr;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+
+/// Events that the kernel keeps for us: the most that it has for anybody.
+const POOL: u32 = 2000;
+
+/// The longest message of an event but a system-exclusive one: a parameter, as four controllers.
+const LONGEST: usize = 12;
+
+/// The port. It is closed with this.
+pub struct Input {
+    pub address: Addr,
+    /// Rung for the thread to end.
+    ending: Arc<Doorbell>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Input {
+    /// Opens a port with these names, whose messages go to `post`.
+    ///
+    /// # Errors
+    ///
+    /// The system's reason.
+    pub fn open(client: &CStr, port: &CStr, post: Post) -> Result<Self, String> {
+        let (seq, address) = open_port(client, port).map_err(|error| error.to_string())?;
+        let ending = Arc::new(Doorbell::new().map_err(|error| error.to_string())?);
+        let bell = Arc::clone(&ending);
+        let thread = Builder::new().name("midi-in".into()).spawn(move || {
+            // the library has a setting of its own for each thread
+            let _ = Output::local_error_handler();
+            receive(&seq, &bell, post);
+        });
+        Ok(Self { address, ending, thread: Some(thread.map_err(|error| error.to_string())?) })
+    }
+
+    /// Whether the thread runs.
+    pub fn is_alive(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+}
+
+impl Drop for Input {
+    fn drop(&mut self) {
+        self.ending.ring();
+        if let Some(thread) = self.thread.take() {
+            // whoever fails has ended
+            let _ = thread.join();
+        }
+    }
+}
+
+fn open_port(client: &CStr, port: &CStr) -> alsa::Result<(Seq, Addr)> {
+    let seq = Seq::open(None, Some(Direction::Capture), true)?;
+    seq.set_client_name(client)?;
+    seq.set_client_pool_input(POOL)?;
+    let kind = PortType::MIDI_GENERIC | PortType::APPLICATION;
+    let port = seq.create_simple_port(port, PortCap::WRITE | PortCap::SUBS_WRITE, kind)?;
+    let address = Addr { client: seq.client_id()?, port };
+    Ok((seq, address))
+}
+
+/// Receives until the bell rings, or the sequencer fails.
+fn receive(seq: &Seq, bell: &Doorbell, mut post: Post) {
+    let (Ok(coder), Ok(own)) = (MidiEvent::new(LONGEST as u32), (seq, Some(Direction::Capture)).get()) else {
+        return;
+    };
+    coder.enable_running_status(false);
+    let bell = pollfd { fd: bell.as_raw_fd(), events: Flags::IN.bits(), revents: 0 };
+    let mut descriptors: Vec<_> = [bell].into_iter().chain(own).collect();
+    while poll(&mut descriptors, -1).is_ok() {
+        if descriptors.first().is_some_and(|bell| bell.revents != 0) || !drain(seq, &coder, &mut post) {
+            return;
+        }
+    }
+}
+
+/// Hands on all that is there. False: the sequencer does not work any more.
+fn drain(seq: &Seq, coder: &MidiEvent, post: &mut Post) -> bool {
+    let mut input = seq.input();
+    loop {
+        match input.event_input() {
+            Ok(event) => hand_on(event, coder, post),
+            Err(error) => match Errno::from_raw(error.errno()) {
+                Errno::EAGAIN => return true,
+                Errno::EINTR => {}
+                // the kernel had no space left, and has dropped what was there
+                Errno::ENOSPC => post.lose(u64::from(POOL)),
+                _ => return false,
+            },
+        }
+    }
+}
+
+fn hand_on(mut event: Event<'_>, coder: &MidiEvent, post: &mut Post) {
+    if event.get_type() == EventType::Sysex {
+        // A long message comes in parts, and messages of others may stand between them. Its content does not matter.
+        if event.get_ext().is_some_and(|bytes| bytes.first() == Some(&0xf0)) {
+            post.receive(&[0xf0, 0xf7]);
+        }
+        return;
+    }
+    let mut bytes = [0; LONGEST];
+    // what is no message of MIDI, such as the news of a connection, has no bytes
+    if let Some(bytes) = coder.decode(&mut bytes, &mut event).ok().and_then(|length| bytes.get(..length)) {
+        post.receive(bytes);
+    }
+}
