@@ -21,13 +21,9 @@ fn show(script: &str, options: &str, mappings: &str) -> Running {
     let stage = Stage::new();
     stage.python("h.py", script);
     stage.python("calm.py", probe::SCRIPT);
-    let peer = probe::address(&stage);
+    let others = probe::show(&stage);
     stage.osc_show(&format!(
-        "[osc calm]\nbind = $CALM\ndest = {} {}\n/* = f 0 1\n[python calmly]\nmodule = calm\n\
-         [python py]\nmodule = h\n{options}\n[loopback loop]\n\
-         [map]\ncalm./event > calmly.calm.event\ncalmly.echo > calm./echo\n{mappings}",
-        peer.ip(),
-        peer.port()
+        "[python py]\nmodule = h\n{options}\n[loopback loop]\n[map]\n{mappings}\n{others}"
     ));
     stage.run()
 }

@@ -13,8 +13,12 @@ use std::time::{Duration, Instant};
 pub const SCRIPT: &str = "
     import midimonster
     def event(value):
-        midimonster.output('echo', value)
+        midimonster.output('echo' + midimonster.current(), value)
 ";
+
+/// Of so many events in a row, each has a channel of its own: what comes out of one channel at the same moment is one
+/// message, and a sender that was late for once would count as a loss.
+const CHANNELS: usize = 64;
 
 /// 200 events a second.
 const PERIOD: Duration = Duration::from_millis(5);
@@ -28,6 +32,18 @@ const PORT: u16 = 9_999;
 /// Where echoes come to.
 pub fn address(stage: &Stage) -> SocketAddr {
     SocketAddr::new(stage.calm().ip(), PORT)
+}
+
+/// What of the show is theirs.
+pub fn show(stage: &Stage) -> String {
+    let (peer, last) = (address(stage), CHANNELS);
+    format!(
+        "[osc calm]\nbind = $CALM\ndest = {} {}\n/*/* = f 0 1\n\
+         [python calmly]\nmodule = calm\ndefault-handler = calm.event\n\
+         [map]\ncalm./event/{{1..{last}}} > calmly.{{1..{last}}}\ncalmly.echo{{1..{last}}} > calm./echo/{{1..{last}}}\n",
+        peer.ip(),
+        peer.port()
+    )
 }
 
 /// What a probe has found out.
@@ -68,7 +84,8 @@ impl Probe {
                         times.push((Instant::now(), None));
                         u16::try_from(times.len()).unwrap_or(u16::MAX)
                     };
-                    peer.send("/event", &[F(f32::from(number) / 65_536.0)]);
+                    let path = format!("/event/{}", usize::from(number) % CHANNELS + 1);
+                    peer.send(&path, &[F(f32::from(number) / 65_536.0)]);
                     !stop.load(Ordering::Relaxed)
                 });
             })
