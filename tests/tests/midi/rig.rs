@@ -2,16 +2,17 @@
 
 use mm_tests::binaries::{worker, workspace};
 use mm_tests::log::Log;
+use mm_tests::processes::Process;
 use mm_tests::{Running, Stage, wait_for};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getuid};
 use std::env;
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio, id};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError};
 
 /// JACK knows the server to use by this.
 const SERVER: &str = "JACK_DEFAULT_SERVER";
@@ -42,6 +43,18 @@ pub fn jack_programs() -> &'static Path {
     })
 }
 
+/// Removes what JACK's clients share through memory, unless somebody may be using it. Each client that is killed leaves
+/// a little there, and when there is no room any more the library says so on the terminal, at every start of a client.
+fn tidy() {
+    let uses_jack = |pid: i32| Process::of(pid).is_some_and(|process| process.name().starts_with("jack"));
+    let entries = fs::read_dir("/proc").expect("processes").flatten();
+    let mut pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    if !pids.any(uses_jack) {
+        // it is not there before the first client
+        let _ = fs::remove_dir_all(format!("/dev/shm/jack_db-{}", getuid()));
+    }
+}
+
 /// A JACK server of its own, one at a time: each is known machine-wide, and there are only eight places. One that was
 /// killed keeps its place until there is another of its name, so all of one build share a name.
 pub struct Server {
@@ -63,7 +76,9 @@ impl Server {
     /// A name that no server has.
     pub fn stopped() -> Self {
         static TURN: Mutex<()> = Mutex::new(());
+        static TIDY: Once = Once::new();
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        TIDY.call_once(tidy);
         Self { name: format!("mm-{}-none", id()), child: None, _turn: turn }
     }
 
