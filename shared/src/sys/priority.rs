@@ -60,6 +60,27 @@ pub fn class_of_this_thread() -> io::Result<(Class, bool)> {
     Ok((class, resets))
 }
 
+/// The nice value of the calling thread, if the system tells.
+pub fn nice_of_this_thread() -> Option<i32> {
+    Errno::clear();
+    // SAFETY: asks for a number, and touches no memory
+    let nice = unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
+    // -1 is a nice value as well
+    (nice != -1 || Errno::last_raw() == 0).then_some(nice)
+}
+
+/// Gives the calling thread, and what it starts, a nice value.
+///
+/// # Errors
+///
+/// `PermissionDenied` for a value below what `RLIMIT_NICE` allows.
+pub fn set_nice_of_this_thread(nice: i32) -> io::Result<()> {
+    // SAFETY: passes numbers, and touches no memory
+    let outcome = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) };
+    Errno::result(outcome)?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
