@@ -182,7 +182,11 @@ class Usb:
         (root / "idVendor").write_text("0x1d6b")
         (root / "idProduct").write_text("0x0104")
         (root / "strings/0x409/manufacturer").write_text("Nobody")
-        (root / "functions/midi.0/index").write_text(str(self.CARD))
+        function = root / "functions/midi.0"
+        (function / "index").write_text(str(self.CARD))
+        # packets of 16 messages and no long queue of them, as real devices have
+        (function / "buflen").write_text("64")
+        (function / "qlen").write_text("2")
         (root / "configs/c.1/midi.0").symlink_to(root / "functions/midi.0")
 
     def plug(self):

@@ -1,11 +1,17 @@
 //! Devices, and whole MIDI systems, that come and go.
 
 use crate::rig::Server;
-use mm_tests::Steady;
-use mm_tests::wait_until;
+use mm_tests::{Running, Steady, wait_until};
+use serde_json::Value;
 
 const SHOW: &str = "[midi box]\nread = pad\nwrite = pad\n[map]
 box.ch0.cc{1..3} > box.ch1.cc{1..3}\nnet./fader > box.ch2.pitch\n";
+
+/// Waits until `status` says this of the instance.
+fn wait_for_note(show: &Running, words: &str) {
+    let says = |status: &Value| status["note"].as_str().is_some_and(|note| note.contains(words));
+    show.control().wait_for("`status` to say it", "box", says);
+}
 
 #[test]
 fn a_device_that_comes_back_is_connected_again_and_gets_its_values_back() {
@@ -21,6 +27,7 @@ fn a_device_that_comes_back_is_connected_again_and_gets_its_values_back() {
     drop(pad);
     show.wait_for(&["`pad:in` is gone"]);
     show.wait_for(&["`pad:out` is gone"]);
+    wait_for_note(&show, "read: `pad:out` is gone, write: `pad:in` is gone");
 
     let mut pad = server.peer("pad");
     wait_until("both values", || pad.log.count(&["got "]) >= 2);
@@ -29,6 +36,7 @@ fn a_device_that_comes_back_is_connected_again_and_gets_its_values_back() {
     show.wait_for(&["`pad:out` is back: receives from it again"]);
     pad.send("b0 02 22");
     pad.expect(&["b1 02 22"]);
+    wait_for_note(&show, "read: `pad:out`, write: `pad:in`");
     assert_eq!(show.log().count(&["is gone"]), 2, "once for each direction");
     steady.finish(&show);
     show.stop();
