@@ -47,8 +47,9 @@ fn run(py: Python<'_>, process: Process) -> Result<(), WorkerError> {
     let (instance, source) = set_up(py, &boot, end, &outgoing)?;
     import(py, &boot, &outgoing);
     let handlers = find_handlers(py, instance, &boot);
-    outgoing.send(FromWorker::Ready);
+    // in this order: the next change of what it does shows that it serves
     doing::enter(Activity::Idle, 0);
+    outgoing.send(FromWorker::Ready);
     // while this waits, TERM still ends the process: there is nothing to clean up before the show starts
     match inbox.wait(py) {
         ToWorker::Serve(values) => {

@@ -86,6 +86,13 @@ impl Failsafe {
         };
     }
 
+    /// The script has not begun to serve yet: its time to send values of its own begins anew.
+    pub fn postpone(&mut self, now: Instant) {
+        if let State::GivingBack(at, _) = &mut self.state {
+            *at = now + GRACE;
+        }
+    }
+
     /// Whether [`Failsafe::sent`] wants to be told.
     #[must_use]
     pub fn is_giving_back(&self) -> bool {
@@ -162,6 +169,18 @@ mod tests {
         failsafe.resumed(start + Duration::from_secs(2));
         failsafe.sent(0);
         assert_eq!(failsafe.due(start + Duration::from_secs(3), |_| 0.9), [(3, 0.9)]);
+    }
+
+    #[test]
+    fn a_script_that_takes_its_time_to_begin_is_waited_for() {
+        let start = Instant::now();
+        let mut failsafe = failsafe();
+        failsafe.ceased(start);
+        assert_eq!(failsafe.due(start + Duration::from_secs(1), |_| 0.9).len(), 2);
+        failsafe.resumed(start + Duration::from_secs(2));
+        failsafe.postpone(start + Duration::from_secs(3));
+        assert_eq!(failsafe.due(start + Duration::from_secs(3), |_| 0.9), []);
+        assert_eq!(failsafe.due(start + Duration::from_secs(4), |_| 0.9), [(0, 0.9), (3, 0.9)]);
     }
 
     #[test]

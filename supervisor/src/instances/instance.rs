@@ -42,6 +42,8 @@ pub struct PythonInstance {
     pub(super) starts: u64,
     pub(super) started_at: Option<Instant>,
     pub(super) serving_since: Option<Instant>,
+    /// How often the worker had changed what it does when it was told to serve.
+    pub(super) told_to_serve_at: Option<u64>,
     /// Errors of the script that were counted by workers that have ended.
     pub(super) past_errors: u64,
     pub(super) last_exit: Option<Exit>,
@@ -78,6 +80,7 @@ impl PythonInstance {
             starts: 0,
             started_at: None,
             serving_since: None,
+            told_to_serve_at: None,
             past_errors: 0,
             last_exit: None,
             failure: None,
@@ -263,6 +266,7 @@ impl PythonInstance {
             self.violated(&format!("its doorbell cannot be watched: {error}"), surroundings);
             return;
         }
+        self.told_to_serve_at = Some(worker.end.progress.doing().generation);
         worker.send(ToWorker::Serve(changed));
         worker.attached = true;
         self.serving = true;

@@ -124,6 +124,16 @@ impl PythonInstance {
 
     /// Sets the channels of an instance that does not run, or gives them back.
     pub(super) fn apply_failsafe(&mut self, surroundings: &mut Surroundings<'_>) {
+        if self.failsafe.is_giving_back() && self.failsafe.deadline().is_some_and(|at| at <= surroundings.now)
+        {
+            let doing = self.current.as_ref().map(|worker| worker.end.progress.doing().generation);
+            if doing == self.told_to_serve_at {
+                self.failsafe.postpone(surroundings.now);
+            } else {
+                // what the script sent at its import is in the ring by now
+                self.collect(usize::MAX, surroundings);
+            }
+        }
         let values = &self.flow.values;
         for (channel, value) in self.failsafe.due(surroundings.now, |channel| values.output(channel)) {
             surroundings.router.accept(Incoming { instance: self.no, channel, value });
