@@ -26,7 +26,6 @@ pub mod ring;
 pub mod segments;
 
 pub mod doorbell;
-pub mod flood;
 pub mod histogram;
 pub mod progress;
 pub mod spin;
@@ -39,7 +38,6 @@ pub mod sys;
 
 pub use doorbell::Doorbell;
 pub use event::Event;
-pub use flood::Flood;
 pub use histogram::Histogram;
 pub use progress::{Activity, ProgressReader, ProgressWriter};
 pub use ring::{Consumer, Full, Mapped, Producer};

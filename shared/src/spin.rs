@@ -26,7 +26,7 @@ const PROBE: u64 = 60_000;
 const SPIN: u64 = 60_000;
 /// So many spins in vain in a row, and it is over.
 const MISSES: u32 = 4;
-/// How often the clock is looked at: once in so many looks at a ring.
+/// How often the clock is looked at: once in so many looks at the ring.
 const LOOKS: u32 = 32;
 /// So long between two looks at the clock, in nanoseconds, and this thread was not running.
 const GAP: u64 = 10_000;
@@ -56,33 +56,19 @@ impl Spinner {
     /// ran on; nobody spins where either is not known.
     #[inline]
     pub fn plan(&mut self, own: Option<u32>, peer: Option<u32>) -> Option<u64> {
-        let apart = own.zip(peer).is_some_and(|(own, peer)| own != peer);
-        let plan = self.plan_anywhere();
-        plan.filter(|_| apart)
-    }
-
-    /// The same where nobody knows on which CPU the other side runs: should it be this one, the spin is interrupted.
-    #[inline]
-    pub fn plan_anywhere(&mut self) -> Option<u64> {
         self.waits = self.waits.saturating_add(1);
-        match self.credit {
-            0 => (self.waits >= self.every).then_some(PROBE),
-            _ => Some(SPIN),
+        let apart = own.zip(peer).is_some_and(|(own, peer)| own != peer);
+        match (apart, self.credit) {
+            (false, _) => None,
+            (true, 0) => (self.waits >= self.every).then_some(PROBE),
+            (true, _) => Some(SPIN),
         }
     }
 
     /// Looks until `found` says that there is work, for as long as was planned.
     #[inline]
     pub fn look(&mut self, plan: u64, found: impl FnMut() -> bool) -> bool {
-        self.judge(look(found, plan, LOOKS, monotonic_ns))
-    }
-
-    /// The same for a look that takes a system call.
-    pub fn look_with_effort(&mut self, plan: u64, found: impl FnMut() -> bool) -> bool {
-        self.judge(look(found, plan, 1, monotonic_ns))
-    }
-
-    fn judge(&mut self, seen: Seen) -> bool {
+        let seen = look(found, plan, monotonic_ns);
         self.waits = 0;
         self.credit = match seen {
             Seen::Work => MISSES,
@@ -113,8 +99,7 @@ enum Seen {
     },
 }
 
-/// Looks at the clock after so many looks at the work.
-fn look(mut found: impl FnMut() -> bool, time: u64, most: u32, clock: impl Fn() -> u64) -> Seen {
+fn look(mut found: impl FnMut() -> bool, time: u64, clock: impl Fn() -> u64) -> Seen {
     let mut now = clock();
     let end = now + time;
     loop {
@@ -124,7 +109,7 @@ fn look(mut found: impl FnMut() -> bool, time: u64, most: u32, clock: impl Fn() 
                 break true;
             }
             looks += 1;
-            if looks == most {
+            if looks == LOOKS {
                 break false;
             }
             std::hint::spin_loop();
@@ -178,8 +163,8 @@ mod tests {
     fn a_spin_that_was_interrupted_is_the_last() {
         let time = std::cell::Cell::new(0);
         let clock = || time.replace(time.get() + 2 * GAP);
-        assert_eq!(look(|| false, SPIN, LOOKS, clock), Seen::Interruption { work: false });
-        assert_eq!(look(|| true, SPIN, LOOKS, clock), Seen::Interruption { work: true });
+        assert_eq!(look(|| false, SPIN, clock), Seen::Interruption { work: false });
+        assert_eq!(look(|| true, SPIN, clock), Seen::Interruption { work: true });
     }
 
     #[test]

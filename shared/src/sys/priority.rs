@@ -13,8 +13,6 @@ const THIS_THREAD: libc::pid_t = 0;
 pub enum Class {
     /// Shares the CPUs with everybody, by nice value.
     Normal,
-    /// The same, but whoever runs is not interrupted when this thread wakes up.
-    Batch,
     /// Goes before every normal thread, and before real-time threads of a lower level; 1 to 99.
     Fifo(u8),
 }
@@ -28,7 +26,6 @@ pub enum Class {
 pub fn schedule_this_thread(class: Class) -> io::Result<()> {
     let (policy, level) = match class {
         Class::Normal => (libc::SCHED_OTHER, 0),
-        Class::Batch => (libc::SCHED_BATCH, 0),
         Class::Fifo(level) => (libc::SCHED_FIFO, c_int::from(level)),
     };
     let parameters = libc::sched_param { sched_priority: level };
@@ -52,33 +49,12 @@ pub fn class_of_this_thread() -> io::Result<(Class, bool)> {
     Errno::result(unsafe { libc::sched_getparam(THIS_THREAD, &raw mut parameters) })?;
     let resets = policy & libc::SCHED_RESET_ON_FORK != 0;
     let level = u8::try_from(parameters.sched_priority).unwrap_or(0);
-    let class = match policy & !libc::SCHED_RESET_ON_FORK {
-        libc::SCHED_FIFO => Class::Fifo(level),
-        libc::SCHED_BATCH => Class::Batch,
-        _ => Class::Normal,
+    let class = if policy & !libc::SCHED_RESET_ON_FORK == libc::SCHED_FIFO {
+        Class::Fifo(level)
+    } else {
+        Class::Normal
     };
     Ok((class, resets))
-}
-
-/// The nice value of the calling thread, if the system tells.
-pub fn nice_of_this_thread() -> Option<i32> {
-    Errno::clear();
-    // SAFETY: asks for a number, and touches no memory
-    let nice = unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
-    // -1 is a nice value as well
-    (nice != -1 || Errno::last_raw() == 0).then_some(nice)
-}
-
-/// Gives the calling thread, and what it starts, a nice value.
-///
-/// # Errors
-///
-/// `PermissionDenied` for a value below what `RLIMIT_NICE` allows.
-pub fn set_nice_of_this_thread(nice: i32) -> io::Result<()> {
-    // SAFETY: passes numbers, and touches no memory
-    let outcome = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) };
-    Errno::result(outcome)?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -6,10 +6,7 @@
 //! wait ─► dispatch (backends receive, workers ring, exit and speak) ─► timers ─► collect ─► route ─► deliver, flush
 //! ```
 //!
-//! `outside` decides whether it looks a little longer before it waits, [`Flood`] how it is scheduled. [`desk`] is what it
-//! does for clients, `chores` for the state file and the service manager, `renewal` on HUP.
-
-mod outside;
+//! [`desk`] is what it does for clients, `chores` for the state file and the service manager, `renewal` on HUP.
 
 mod chores;
 mod desk;
@@ -34,9 +31,7 @@ use crate::stdio::Drain;
 use crate::systemd::Systemd;
 use chores::SharedNames;
 use desk::Desk;
-use mm_shared::sys::clock::monotonic_ns;
-use mm_shared::{Event, Flood};
-use outside::Outside;
+use mm_shared::Event;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -75,12 +70,6 @@ pub struct EventLoop {
     desk: Desk,
     rounds: Rounds,
     inlet: Inlet,
-    outside: Outside,
-    flood: Flood,
-    /// Events routed in this turn.
-    routed: usize,
-    /// The last thing that this turn did was to give a worker something to do.
-    handed_over: bool,
     phase: Phase,
 }
 
@@ -159,10 +148,6 @@ impl EventLoop {
             desk,
             rounds,
             inlet: Inlet::default(),
-            outside: Outside::default(),
-            flood: Flood::default(),
-            routed: 0,
-            handed_over: false,
             phase: Phase::Starting,
         };
         this.restore(&saved);
@@ -186,15 +171,14 @@ impl EventLoop {
                 self.keep_last_state();
                 return Ok(());
             }
-            self.wait(busy, &mut wakes)?;
+            let timeout = self.timeout(busy);
+            self.poller.wait(timeout, &mut wakes)?;
             let now = Instant::now();
             for wake in wakes.drain(..) {
                 self.dispatch(wake, now);
             }
             self.tick(now);
             busy = self.pass_on(now);
-            // most events pass twice: on their way to a script, and its answer
-            self.flood.count(self.routed / 2, monotonic_ns());
             self.keep_promises();
             self.desk.watchers.wake();
             self.keep_state(now);
@@ -207,11 +191,10 @@ impl EventLoop {
     /// Takes what workers have sent, routes what waits and hands it on; says whether there is more to do. Where an
     /// answer of a worker is likely to come at once, it is waited for and passed on as well.
     fn pass_on(&mut self, now: Instant) -> bool {
-        self.routed = 0;
         for _ in 0..SPINS {
             let more = self.with_fleet(now, Fleet::collect);
             self.route();
-            self.handed_over = self.with_fleet(now, Fleet::deliver);
+            self.with_fleet(now, Fleet::deliver);
             self.hosts.flush();
             if more || !self.router.is_idle() {
                 return true;
@@ -258,22 +241,11 @@ impl EventLoop {
         }
     }
 
-    /// Waits until something happens, or, with more to do, only looks whether anything has.
-    fn wait(&mut self, busy: bool, wakes: &mut Vec<Wake>) -> io::Result<()> {
-        if busy {
-            return self.poller.wait(Some(Duration::ZERO), wakes);
-        }
-        // a worker that has something to do may need this CPU for it, and so may the sender of a flood
-        let calm = !self.handed_over && !self.flood.is_on();
-        if calm && self.outside.look(self.routed, &mut self.poller, wakes)? {
-            return Ok(());
-        }
-        let timeout = self.timeout();
-        self.poller.wait(timeout, wakes)
-    }
-
     /// How long nothing needs to be done; `None` is for ever.
-    fn timeout(&self) -> Option<Duration> {
+    fn timeout(&self, busy: bool) -> Option<Duration> {
+        if busy {
+            return Some(Duration::ZERO);
+        }
         let store = self.store.as_ref().and_then(Store::deadline);
         let (fleet, hosts) = (self.fleet.deadline(), self.hosts.deadline());
         let deadlines = [fleet, hosts, self.spare.deadline(), self.systemd.deadline(), store];
@@ -348,7 +320,7 @@ impl EventLoop {
 
     /// Routes what waits, a bounded amount of it.
     fn route(&mut self) {
-        let Self { router, hosts, fleet, inlet, desk, store, routed, .. } = self;
+        let Self { router, hosts, fleet, inlet, desk, store, .. } = self;
         if let Some(store) = store.as_mut().filter(|_| !router.is_idle()) {
             store.touch();
         }
@@ -359,7 +331,6 @@ impl EventLoop {
                 break;
             }
             let Some(Routed { channel, value, targets }) = router.next_event() else { break };
-            *routed += 1;
             for target in targets {
                 if watched {
                     desk.watchers.pass(&desk.names, target.instance, target.channel, Way::In, value);

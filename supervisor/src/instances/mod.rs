@@ -134,14 +134,11 @@ impl Fleet {
         }
     }
 
-    /// Hands over to the workers what waits for them, and wakes each at most once; says whether there was anything.
-    pub fn deliver(&mut self, surroundings: &mut Surroundings<'_>) -> bool {
-        let mut any = false;
+    /// Hands over to the workers what waits for them, and wakes each at most once.
+    pub fn deliver(&mut self, surroundings: &mut Surroundings<'_>) {
         for instance in self.instances.iter_mut().filter(|instance| instance.has_work()) {
             instance.deliver(surroundings);
-            any = true;
         }
-        any
     }
 
     /// Looks a little longer for what a worker sends, if one was just handed a few events and its answer is likely

@@ -15,7 +15,7 @@ use mm_shared::control::{FromWorker, ToWorker};
 use mm_shared::spin::{FEW, Spinner};
 use mm_shared::sys::clock::monotonic_ns;
 use mm_shared::sys::cpu;
-use mm_shared::{Activity, Consumer, Doorbell, Event, Flood, Mapped, Violation};
+use mm_shared::{Activity, Consumer, Doorbell, Event, Mapped, Violation};
 use pace::Pace;
 use pyo3::prelude::*;
 use waiting::{Waiting, Woken};
@@ -42,7 +42,6 @@ pub struct Dispatch<'a> {
     waiting: Waiting,
     pace: Pace,
     spinner: Spinner,
-    flood: Flood,
     /// Spins in a row that were worth it: nothing else was looked at meanwhile.
     spun: u32,
 }
@@ -62,8 +61,8 @@ impl<'a> Dispatch<'a> {
         waiting.watch_signals(term)?;
         waiting.watch(&instance.timers)?;
         waiting.watch_sockets(&instance.sockets)?;
-        let (pace, spinner, flood) = (Pace::default(), Spinner::default(), Flood::default());
-        Ok(Dispatch { instance, handlers, source, inbox, term, waiting, pace, spinner, flood, spun: 0 })
+        let (pace, spinner) = (Pace::default(), Spinner::default());
+        Ok(Dispatch { instance, handlers, source, inbox, term, waiting, pace, spinner, spun: 0 })
     }
 
     /// Serves until the supervisor, or a TERM, says stop. An error here means that the script has damaged what is
@@ -123,7 +122,6 @@ impl<'a> Dispatch<'a> {
         if self.source.down.wants_space() {
             self.source.bell_from_worker.ring();
         }
-        self.flood.count(self.pace.events(), monotonic_ns());
         Ok(more)
     }
 
