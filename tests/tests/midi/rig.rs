@@ -5,7 +5,7 @@ use mm_tests::log::Log;
 use mm_tests::processes::Process;
 use mm_tests::{Running, Stage, wait_for};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, getuid};
+use nix::unistd::Pid;
 use std::env;
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -43,15 +43,21 @@ pub fn jack_programs() -> &'static Path {
     })
 }
 
-/// Removes what JACK's clients share through memory, unless somebody may be using it. Each client that is killed leaves
-/// a little there, and when there is no room any more the library says so on the terminal, at every start of a client.
+/// Removes what JACK's servers and clients share through memory, unless somebody may be using it. Each that is killed
+/// leaves a little there. When there is no room any more, no server of another name starts, and a library of JACK's says
+/// so on the terminal at every start of a client.
 fn tidy() {
     let uses_jack = |pid: i32| Process::of(pid).is_some_and(|process| process.name().starts_with("jack"));
-    let entries = fs::read_dir("/proc").expect("processes").flatten();
-    let mut pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    if !pids.any(uses_jack) {
-        // it is not there before the first client
-        let _ = fs::remove_dir_all(format!("/dev/shm/jack_db-{}", getuid()));
+    let entries = |path| fs::read_dir(path).into_iter().flatten().flatten();
+    let mut pids = entries("/proc").filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    if pids.any(uses_jack) {
+        return;
+    }
+    for entry in entries("/dev/shm") {
+        if entry.file_name().to_string_lossy().starts_with("jack") {
+            // those of other users stay
+            let _ = fs::remove_file(entry.path()).or_else(|_| fs::remove_dir_all(entry.path()));
+        }
     }
 }
 
