@@ -141,6 +141,15 @@ mod tests {
         Failsafe { settings: vec![(0, 0.0), (3, 0.5)], after, state: State::Its }
     }
 
+    /// One that was set after a second, and whose instance runs again after two.
+    fn giving_back(start: Instant) -> Failsafe {
+        let mut failsafe = failsafe();
+        failsafe.ceased(start);
+        assert_eq!(failsafe.due(start + Duration::from_secs(1), |_| 0.9).len(), 2);
+        failsafe.resumed(start + Duration::from_secs(2));
+        failsafe
+    }
+
     #[test]
     fn channels_are_set_when_the_instance_has_not_run_for_that_long() {
         let start = Instant::now();
@@ -163,10 +172,7 @@ mod tests {
     #[test]
     fn last_values_come_back_where_the_script_has_sent_no_others() {
         let start = Instant::now();
-        let mut failsafe = failsafe();
-        failsafe.ceased(start);
-        assert_eq!(failsafe.due(start + Duration::from_secs(1), |_| 0.9).len(), 2);
-        failsafe.resumed(start + Duration::from_secs(2));
+        let mut failsafe = giving_back(start);
         failsafe.sent(0);
         assert_eq!(failsafe.due(start + Duration::from_secs(3), |_| 0.9), [(3, 0.9)]);
     }
@@ -174,10 +180,7 @@ mod tests {
     #[test]
     fn a_script_that_takes_its_time_to_begin_is_waited_for() {
         let start = Instant::now();
-        let mut failsafe = failsafe();
-        failsafe.ceased(start);
-        assert_eq!(failsafe.due(start + Duration::from_secs(1), |_| 0.9).len(), 2);
-        failsafe.resumed(start + Duration::from_secs(2));
+        let mut failsafe = giving_back(start);
         failsafe.postpone(start + Duration::from_secs(3));
         assert_eq!(failsafe.due(start + Duration::from_secs(3), |_| 0.9), []);
         assert_eq!(failsafe.due(start + Duration::from_secs(4), |_| 0.9), [(0, 0.9), (3, 0.9)]);
@@ -186,20 +189,15 @@ mod tests {
     #[test]
     fn an_instance_that_dies_again_at_once_leaves_the_channels_set() {
         let start = Instant::now();
-        let mut failsafe = failsafe();
-        failsafe.ceased(start);
-        assert_eq!(failsafe.due(start + Duration::from_secs(1), |_| 0.9).len(), 2);
-        failsafe.resumed(start + Duration::from_secs(2));
+        let mut failsafe = giving_back(start);
         failsafe.ceased(start + Duration::from_secs(2));
         assert_eq!(failsafe.state, State::Set);
     }
+
     #[test]
     fn an_instance_that_sends_and_dies_again_at_once_has_its_channels_set_again() {
         let start = Instant::now();
-        let mut failsafe = failsafe();
-        failsafe.ceased(start);
-        assert_eq!(failsafe.due(start + Duration::from_secs(1), |_| 0.9).len(), 2);
-        failsafe.resumed(start + Duration::from_secs(2));
+        let mut failsafe = giving_back(start);
         failsafe.sent(0);
         failsafe.ceased(start + Duration::from_secs(2));
         assert_eq!(failsafe.due(start + Duration::from_secs(3), |_| 0.9), [(0, 0.0), (3, 0.5)]);

@@ -39,12 +39,7 @@ impl Leaving {
     /// When [`Leaving::tick`] has to be called.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        match self.pressure {
-            Pressure::Asked(at) | Pressure::Overdue(at) | Pressure::Stacks(at) | Pressure::Terminated(at) => {
-                Some(at)
-            }
-            Pressure::Killed => None,
-        }
+        self.pressure.deadline()
     }
 
     /// Presses harder when its time is over.

@@ -96,6 +96,19 @@ pub enum Pressure {
     Killed,
 }
 
+impl Pressure {
+    /// When to press harder.
+    #[must_use]
+    pub fn deadline(self) -> Option<Instant> {
+        match self {
+            Pressure::Asked(at) | Pressure::Overdue(at) | Pressure::Stacks(at) | Pressure::Terminated(at) => {
+                Some(at)
+            }
+            Pressure::Killed => None,
+        }
+    }
+}
+
 /// What follows the end of a worker that was told to end.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Then {
@@ -211,12 +224,7 @@ impl Lifecycle {
         match self.state {
             State::Starting { deadline } | State::Reloading { deadline, .. } => Some(deadline),
             State::Backoff { until } => Some(until),
-            State::Stopping {
-                pressure:
-                    Pressure::Asked(at) | Pressure::Overdue(at) | Pressure::Stacks(at) | Pressure::Terminated(at),
-                ..
-            } => Some(at),
-            State::Stopping { pressure: Pressure::Killed, .. } => None,
+            State::Stopping { pressure, .. } => pressure.deadline(),
             State::Stopped | State::Running { .. } | State::Failed => None,
         }
     }
