@@ -5,6 +5,7 @@
 
 use super::values::Values;
 use crate::router::queue::EventQueue;
+use mm_shared::sys::cpu;
 use mm_shared::{Event, SupervisorEnd, Violation};
 
 /// The most events that are taken from one worker in one step; a worker that sends more waits its turn.
@@ -68,6 +69,10 @@ impl Flow {
         loop {
             self.fill(end)?;
             if end.down.publish() {
+                // so that the worker may come near
+                if let Some(cpu) = cpu::current() {
+                    end.down.note_cpu(cpu);
+                }
                 end.bell_to_worker.ring();
             }
             self.staged = false;

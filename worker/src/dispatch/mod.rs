@@ -4,6 +4,7 @@
 //! each tick and each socket runs once in a turn. The interpreter lock is given up only while the loop waits, and once
 //! in every turn.
 
+mod nearness;
 mod pace;
 mod waiting;
 
@@ -16,6 +17,7 @@ use mm_shared::spin::{FEW, Spinner};
 use mm_shared::sys::clock::monotonic_ns;
 use mm_shared::sys::cpu;
 use mm_shared::{Activity, Consumer, Doorbell, Event, Mapped, Violation};
+use nearness::Nearness;
 use pace::Pace;
 use pyo3::prelude::*;
 use waiting::{Waiting, Woken};
@@ -42,6 +44,7 @@ pub struct Dispatch<'a> {
     waiting: Waiting,
     pace: Pace,
     spinner: Spinner,
+    nearness: Nearness,
     /// Spins in a row that were worth it: nothing else was looked at meanwhile.
     spun: u32,
 }
@@ -61,8 +64,8 @@ impl<'a> Dispatch<'a> {
         waiting.watch_signals(term)?;
         waiting.watch(&instance.timers)?;
         waiting.watch_sockets(&instance.sockets)?;
-        let (pace, spinner) = (Pace::default(), Spinner::default());
-        Ok(Dispatch { instance, handlers, source, inbox, term, waiting, pace, spinner, spun: 0 })
+        let (pace, spinner, nearness) = (Pace::default(), Spinner::default(), Nearness::default());
+        Ok(Dispatch { instance, handlers, source, inbox, term, waiting, pace, spinner, nearness, spun: 0 })
     }
 
     /// Serves until the supervisor, or a TERM, says stop. An error here means that the script has damaged what is
@@ -158,9 +161,13 @@ impl<'a> Dispatch<'a> {
         self.spun = 0;
         let down = &mut self.source.down;
         let sleep = !more && down.prepare_sleep();
+        if sleep {
+            self.nearness.sleeps(down.peer_cpu());
+        }
         let woken = self.waiting.wait(py, sleep);
         self.source.down.wake();
         if sleep {
+            self.nearness.wakes();
             self.source.bell.clear();
         }
         woken
