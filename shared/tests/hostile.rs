@@ -70,7 +70,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_consumer_gives_out_events_only(whims in vec(whim(), 1..200), steps in vec(0..6u8, 1..100)) {
+    fn a_consumer_gives_out_events_only(whims in vec(whim(), 1..200), steps in vec(0..7u8, 1..100)) {
         let peer = Whims::new(BLOCK_WORDS, &whims);
         let slots = Whims { words: slot_words(SLOTS), ..peer.clone() };
         let mut consumer: Consumer<Whimsical> = Consumer::new(Words::new(BLOCK_WORDS), slots, peer);
@@ -88,13 +88,14 @@ proptest! {
                 2 => drop(consumer.prepare_sleep()),
                 3 => consumer.wake(),
                 4 => drop(consumer.wants_space()),
+                5 => drop(consumer.prepare_nap()),
                 _ => drop((consumer.peer_cpu(), consumer.has_work())),
             }
         }
     }
 
     #[test]
-    fn a_producer_accounts_for_every_event(whims in vec(whim(), 1..200), steps in vec(0..6u8, 1..200)) {
+    fn a_producer_accounts_for_every_event(whims in vec(whim(), 1..200), steps in vec(0..7u8, 1..200)) {
         let slots = Words::new(slot_words(SLOTS));
         let peer = Whims::new(BLOCK_WORDS, &whims);
         let mut producer: Producer<Whimsical> = Producer::new(Words::new(BLOCK_WORDS), slots, peer);
@@ -108,6 +109,7 @@ proptest! {
                 2 => drop(producer.publish()),
                 3 => drop(producer.reclaim_with(|event| taken.push(event.channel))),
                 4 => drop(producer.prepare_wait()),
+                5 => drop(producer.pauses()),
                 _ => drop(producer.peer_cpu()),
             }
             let last = taken.last().copied();

@@ -183,6 +183,35 @@ fn a_consumer_that_sleeps_is_woken_for_every_event() {
 }
 
 #[test]
+fn a_consumer_that_naps_is_woken_when_the_producer_pauses() {
+    check(None, || {
+        let (mut producer, mut consumer) = ring(4);
+        let bell = Arc::new(Notify::new());
+        let door = Arc::clone(&bell);
+        let sender = thread::spawn(move || {
+            for n in 0..2 {
+                producer.push(event(n)).expect("space");
+                assert!(!producer.publish(), "nobody sleeps");
+            }
+            if producer.pauses() {
+                bell.notify();
+            }
+        });
+        let mut next = 0;
+        while next < 2 {
+            if let Some(seen) = consumer.pop().expect("no violation") {
+                assert_eq!(seen, event(next));
+                next += 1;
+            } else if consumer.prepare_nap() {
+                door.wait();
+                consumer.wake();
+            }
+        }
+        sender.join().expect("the sender ends");
+    });
+}
+
+#[test]
 fn a_producer_that_waits_for_space_is_woken_when_there_is_some() {
     check(None, || {
         let (mut producer, mut consumer) = ring(2);

@@ -180,6 +180,40 @@ fn the_doorbell_is_rung_once_for_each_sleep() {
 }
 
 #[test]
+fn the_doorbell_of_a_consumer_that_naps_is_rung_once_when_the_producer_pauses() {
+    let (mut producer, mut consumer) = ring(16);
+    let publish = |producer: &mut Producer<Heap>| {
+        producer.push(event(0)).expect("space");
+        producer.publish()
+    };
+    assert!(!producer.pauses(), "the consumer is awake");
+    for _ in 0..3 {
+        assert!(consumer.prepare_nap());
+        assert!(!producer.pauses(), "nothing was published meanwhile");
+        assert!(!publish(&mut producer) && !publish(&mut producer), "the consumer naps");
+        assert!(producer.pauses());
+        assert!(!producer.pauses(), "it was rung already");
+        consumer.wake();
+        assert!(!producer.pauses(), "the consumer is awake");
+        consumer.drain(16, |_| {}).expect("no violation");
+        producer.reclaim().expect("no violation");
+    }
+}
+
+#[test]
+fn a_nap_can_become_a_sleep_and_a_sleep_a_nap() {
+    let (mut producer, mut consumer) = ring(16);
+    assert!(consumer.prepare_nap() && consumer.prepare_sleep());
+    send(&mut producer, [0]);
+    assert!(!producer.pauses(), "it was rung for the sleep");
+    assert!(!consumer.prepare_nap(), "there is work");
+    take(&mut consumer);
+    assert!(consumer.prepare_sleep() && consumer.prepare_nap());
+    producer.push(event(1)).expect("space");
+    assert!(!producer.publish() && producer.pauses());
+}
+
+#[test]
 fn publishing_nothing_wakes_nobody() {
     let (mut producer, mut consumer) = ring(4);
     assert!(consumer.prepare_sleep());

@@ -1,9 +1,13 @@
 //! The supervisor's one blocking call, and the closed list of what can end it.
 
+use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::time::TimeSpec;
 use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
+
+const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// How many wake-ups one wait takes in; more wait for the next.
 const BATCH: usize = 128;
@@ -112,7 +116,13 @@ impl Poller {
     ///
     /// The system refuses to wait; an interruption by a signal is none.
     pub fn wait(&mut self, timeout: Option<Duration>, wakes: &mut Vec<Wake>) -> io::Result<()> {
-        let timeout = timeout.map_or(EpollTimeout::NONE, milliseconds);
+        let timeout = match timeout {
+            Some(short) if !short.is_zero() && short < MILLISECOND => {
+                self.nap(short);
+                EpollTimeout::ZERO
+            }
+            other => other.map_or(EpollTimeout::NONE, milliseconds),
+        };
         match self.epoll.wait(&mut self.events, timeout) {
             Ok(count) => {
                 wakes.extend(self.events[..count].iter().filter_map(|event| Wake::from_key(event.data())));
@@ -121,6 +131,13 @@ impl Poller {
             Err(nix::errno::Errno::EINTR) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Waits for less than a millisecond, of which epoll's own wait knows nothing on older kernels.
+    fn nap(&self, time: Duration) {
+        let mut set = [PollFd::new(self.epoll.0.as_fd(), PollFlags::POLLIN)];
+        // whatever comes of it, the look that follows says what there is
+        let _ = ppoll(&mut set, Some(TimeSpec::from_duration(time)), None);
     }
 }
 

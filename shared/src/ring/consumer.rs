@@ -7,6 +7,7 @@
 use super::layout::{CONSUMER_CPU, DONE, PRODUCER_CPU, PUBLISHED, SLEEPING, TAKEN, WAITING};
 use super::memory::{Load, Memory, Store, load_acquire};
 use super::producer::{cpu_of, is_odd, read};
+use super::rest::{self, ASLEEP, AWAKE, NAPPING};
 use crate::record;
 use crate::{Cursor, Event, Violation};
 use std::sync::atomic::Ordering;
@@ -22,8 +23,8 @@ pub struct Consumer<M: Memory> {
     taken: u64,
     /// The producer's cursor, as last seen and found right.
     published: u64,
-    /// Epoch of our sleeps, odd while we sleep.
-    sleeping: u64,
+    /// Epoch of our sleeps and naps, see [`super::rest`].
+    rest: u64,
     /// The producer's wait for which its doorbell was rung last.
     rung: u64,
     /// Channels in a record must be below this.
@@ -35,8 +36,8 @@ impl<M: Memory> Consumer<M> {
     /// A consumer at the start of a fresh ring: `own` is written here, `slots` and `peer` are the producer's.
     pub fn new(own: M::Own, slots: M::Peer, peer: M::Peer) -> Consumer<M> {
         let room = (slots.words() / record::WORDS).saturating_sub(1) as u64;
-        let (taken, published, sleeping, rung) = (0, 0, 0, 0);
-        Consumer { own, slots, peer, room, taken, published, sleeping, rung, channels: u32::MAX, cpu: 0 }
+        let (taken, published, rest, rung) = (0, 0, 0, 0);
+        Consumer { own, slots, peer, room, taken, published, rest, rung, channels: u32::MAX, cpu: 0 }
     }
 
     /// From now on a record for channel `channels` or a higher one is a violation.
@@ -93,11 +94,22 @@ impl<M: Memory> Consumer<M> {
     /// Announces that this side will sleep. False says that there is work (or a violation): do not sleep, take it.
     #[must_use = "sleeping is right only if this returns true"]
     pub fn prepare_sleep(&mut self) -> bool {
-        if !is_odd(self.sleeping) {
-            self.sleeping += 1;
-            self.own.store(SLEEPING, self.sleeping);
+        self.prepare(ASLEEP)
+    }
+
+    /// Announces that this side will look again soon by itself: the producer rings only when it runs out of work. False
+    /// says that there is work (or a violation) already.
+    #[must_use = "a nap is right only if this returns true"]
+    pub fn prepare_nap(&mut self) -> bool {
+        self.prepare(NAPPING)
+    }
+
+    fn prepare(&mut self, rest: u64) -> bool {
+        if rest::of(self.rest) != rest {
+            self.rest = rest::next(self.rest, rest);
+            self.own.store(SLEEPING, self.rest);
         }
-        // pairs with the fence in `Producer::publish`
+        // pairs with the fences in `Producer::publish` and `Producer::pauses`
         M::fence(Ordering::SeqCst);
         if self.peer.load(PUBLISHED) != self.taken {
             self.wake();
@@ -108,9 +120,9 @@ impl<M: Memory> Consumer<M> {
 
     /// Says that this side no longer sleeps.
     pub fn wake(&mut self) {
-        if is_odd(self.sleeping) {
-            self.sleeping += 1;
-            self.own.store(SLEEPING, self.sleeping);
+        if rest::of(self.rest) != AWAKE {
+            self.rest = rest::next(self.rest, AWAKE);
+            self.own.store(SLEEPING, self.rest);
         }
     }
 

@@ -8,7 +8,7 @@
 //! | `waiting` | producer | epoch; odd while it waits for space |
 //! | `taken` | consumer | events taken since the start |
 //! | `done` | consumer | events it has finished with |
-//! | `sleeping` | consumer | epoch; odd while it sleeps |
+//! | `sleeping` | consumer | how it rests, and how often it did, see `rest` |
 //! | `cpu` | each | the CPU it last ran on, plus one |
 //!
 //! Cursors count events, in 64 bits, and never wrap; a slot is found by masking. At a billion events a second they
@@ -25,11 +25,11 @@
 //!
 //! # Going to sleep
 //!
-//! The consumer makes `sleeping` odd, fences *SeqCst*, then looks at `published` once more. The producer stores
+//! The consumer says in `sleeping` that it rests, fences *SeqCst*, then looks at `published` once more. The producer stores
 //! `published`, fences *SeqCst*, then looks at `sleeping`. Whichever fence comes first, the other side sees the store
-//! before it: either the consumer finds the event, or the producer finds it asleep and rings. Each sleep has an epoch
+//! before it: either the consumer finds the event, or the producer finds it at rest and rings. Each rest has a count
 //! of its own, for which the producer rings once. Waiting for space is the same with the roles turned:
-//! `waiting` and `taken`.
+//! `waiting`, an epoch, and `taken`.
 //!
 //! # In hand
 //!
@@ -38,6 +38,8 @@
 
 pub mod layout;
 pub mod memory;
+
+mod rest;
 
 mod producer;
 

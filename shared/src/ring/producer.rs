@@ -6,6 +6,7 @@
 
 use super::layout::{CONSUMER_CPU, DONE, PRODUCER_CPU, PUBLISHED, SLEEPING, TAKEN, WAITING};
 use super::memory::{Load, Memory, Store, load_acquire};
+use super::rest::{self, ASLEEP, NAPPING};
 use crate::record::{self, Record};
 use crate::{Cursor, Event, Violation};
 use std::sync::atomic::Ordering;
@@ -29,7 +30,7 @@ pub struct Producer<M: Memory> {
     published: u64,
     /// Events that the consumer took, as last seen and found right.
     taken: u64,
-    /// The consumer's sleep for which the doorbell was rung last.
+    /// The consumer's rest for which the doorbell was rung last.
     rung: u64,
     /// Epoch of our waits for space, odd while we wait.
     waiting: u64,
@@ -73,12 +74,26 @@ impl<M: Memory> Producer<M> {
         self.published = self.staged;
         // pairs with the acquire fence in `Consumer::refresh`
         self.own.store_release(PUBLISHED, self.published);
-        // pairs with the fence in `Consumer::prepare_sleep`
+        self.must_ring(ASLEEP)
+    }
+
+    /// This side has nothing to do for now. True says that the consumer naps over events that are published, and that
+    /// its doorbell has to be rung; it is said once for each nap.
+    #[inline]
+    #[must_use = "a consumer that naps has to be woken"]
+    pub fn pauses(&mut self) -> bool {
+        self.peer.load(TAKEN) != self.published && self.must_ring(NAPPING)
+    }
+
+    /// Whether the consumer rests in this way, once for each rest.
+    #[inline]
+    fn must_ring(&mut self, wanted: u64) -> bool {
+        // pairs with the fence in `Consumer::prepare`
         M::fence(Ordering::SeqCst);
-        let epoch = self.peer.load(SLEEPING);
-        let ring = is_odd(epoch) && epoch != self.rung;
+        let word = self.peer.load(SLEEPING);
+        let ring = rest::of(word) == wanted && word != self.rung;
         if ring {
-            self.rung = epoch;
+            self.rung = word;
         }
         ring
     }

@@ -16,6 +16,7 @@ use crate::backends::Inlet;
 use crate::control::protocol::Way;
 use crate::hosts::Hosts;
 use crate::instances::Fleet;
+use crate::instances::rest::Rest;
 use crate::instances::script_watch::ScriptWatch;
 use crate::instances::spare::Spare;
 use crate::instances::surroundings::{Registry, Surroundings};
@@ -32,6 +33,7 @@ use crate::systemd::Systemd;
 use chores::SharedNames;
 use desk::Desk;
 use mm_shared::Event;
+use std::cmp::Reverse;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -163,7 +165,7 @@ impl EventLoop {
         let started = Instant::now();
         self.with_fleet(started, Fleet::start);
         let mut wakes = Vec::new();
-        let mut busy = false;
+        let mut rest = Rest::Sleep;
         loop {
             self.note_start(started);
             if self.phase == Phase::Ending && self.fleet.is_gone() && self.spare.is_gone() {
@@ -171,20 +173,20 @@ impl EventLoop {
                 self.keep_last_state();
                 return Ok(());
             }
-            let timeout = self.timeout(busy);
+            let timeout = self.timeout(rest);
             self.poller.wait(timeout, &mut wakes)?;
             let now = Instant::now();
             for wake in wakes.drain(..) {
                 self.dispatch(wake, now);
             }
             self.tick(now);
-            busy = self.pass_on(now);
+            let busy = self.pass_on(now);
             self.keep_promises();
             self.desk.watchers.wake();
             self.keep_state(now);
             self.rounds.look(&self.router, now);
             self.tell_systemd(now);
-            busy |= !busy && !self.with_fleet(now, Fleet::prepare_sleep);
+            rest = if busy { Rest::No } else { self.with_fleet(now, Fleet::rest) };
         }
     }
 
@@ -242,13 +244,15 @@ impl EventLoop {
     }
 
     /// How long nothing needs to be done; `None` is for ever.
-    fn timeout(&self, busy: bool) -> Option<Duration> {
-        if busy {
-            return Some(Duration::ZERO);
-        }
+    fn timeout(&self, rest: Rest) -> Option<Duration> {
+        let nap = match rest {
+            Rest::No => return Some(Duration::ZERO),
+            Rest::Nap(Reverse(until)) => Some(until),
+            Rest::Sleep => None,
+        };
         let store = self.store.as_ref().and_then(Store::deadline);
         let (fleet, hosts) = (self.fleet.deadline(), self.hosts.deadline());
-        let deadlines = [fleet, hosts, self.spare.deadline(), self.systemd.deadline(), store];
+        let deadlines = [nap, fleet, hosts, self.spare.deadline(), self.systemd.deadline(), store];
         let deadline = deadlines.into_iter().flatten().min()?;
         Some(deadline.saturating_duration_since(Instant::now()))
     }

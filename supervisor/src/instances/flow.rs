@@ -3,10 +3,13 @@
 //! Towards the worker an event goes straight into the ring, unless earlier ones still wait: then it joins the queue,
 //! as it does while no worker serves. Each step ends with one `deliver`, which publishes all at once and rings at most once.
 
+use super::rest::{BACKLOG, Naps, Rest};
 use super::values::Values;
 use crate::router::queue::EventQueue;
 use mm_shared::sys::cpu;
 use mm_shared::{Event, SupervisorEnd, Violation};
+use std::cmp::Reverse;
+use std::time::Instant;
 
 /// The most events that are taken from one worker in one step; a worker that sends more waits its turn.
 pub const SHARE: usize = 4_096;
@@ -24,14 +27,15 @@ pub struct Flow {
     fresh: usize,
     /// The ring was full, and the worker has been told to ring when it no longer is.
     waits_for_space: bool,
+    naps: Naps,
 }
 
 impl Flow {
     /// Nothing under way; the queue keeps `limit` events in order.
     #[must_use]
     pub fn new(values: Values, limit: usize) -> Self {
-        let (staged, waits_for_space) = (false, false);
-        Self { values, queue: EventQueue::new(limit), limit, staged, fresh: 0, waits_for_space }
+        let (staged, waits_for_space, naps) = (false, false, Naps::default());
+        Self { values, queue: EventQueue::new(limit), limit, staged, fresh: 0, waits_for_space, naps }
     }
 
     /// Events that wait outside the ring.
@@ -161,10 +165,27 @@ impl Flow {
                 route(event);
             }
         });
+        if !matches!(taken, Ok(0)) {
+            self.naps.heard();
+        }
         if end.up.wants_space() {
             end.space.ring();
         }
         taken
+    }
+
+    /// Asks the worker to ring from now on: when it sends something, or, if it is busy, when it no longer is.
+    ///
+    /// # Errors
+    ///
+    /// The worker's cursor is not where it can be.
+    pub fn rest(&mut self, end: &mut SupervisorEnd, now: Instant) -> Result<Rest, Violation> {
+        if let Some(until) = self.naps.next(now)
+            && self.waiting(end)? >= BACKLOG
+        {
+            return Ok(if end.up.prepare_nap() { Rest::Nap(Reverse(until)) } else { Rest::No });
+        }
+        Ok(if end.up.prepare_sleep() { Rest::Sleep } else { Rest::No })
     }
 
     /// The worker takes no more events: what it has not taken goes back in front of the queue. Returns the event

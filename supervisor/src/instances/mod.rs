@@ -18,6 +18,7 @@ pub mod watchdog;
 pub mod transit;
 
 pub mod flow;
+pub mod rest;
 pub mod values;
 
 pub mod incarnation;
@@ -40,6 +41,7 @@ use flow::SHARE;
 use instance::PythonInstance;
 use mm_config::{Kind, Show};
 use mm_shared::Event;
+use rest::Rest;
 use std::time::Instant;
 use surroundings::{Registry, Surroundings};
 
@@ -182,12 +184,18 @@ impl Fleet {
         more
     }
 
-    /// Asks all workers to ring when they send something. False: something has been sent meanwhile.
-    pub fn prepare_sleep(&mut self, surroundings: &mut Surroundings<'_>) -> bool {
+    /// Asks all workers to ring when they send something, and says how this side may rest.
+    pub fn rest(&mut self, surroundings: &mut Surroundings<'_>) -> Rest {
+        let mut rest = Rest::Sleep;
         let mut hot = std::mem::take(&mut surroundings.registry.hot);
-        hot.retain(|no| self.find(*no).is_some_and(|instance| !instance.prepare_sleep()));
-        surroundings.registry.hot = hot;
-        surroundings.registry.hot.is_empty()
+        hot.retain(|no| {
+            let own = self.find(*no).map_or(Rest::Sleep, |instance| instance.rest(surroundings));
+            rest = rest.max(own);
+            own != Rest::Sleep
+        });
+        // what came about meanwhile has its place too
+        surroundings.registry.hot.extend(hot);
+        rest
     }
 
     /// A script has changed on disk: the instance of that name gets a new worker.

@@ -5,6 +5,7 @@ use super::incarnation::Incarnation;
 use super::instance::PythonInstance;
 use super::leaving::Leaving;
 use super::lifecycle;
+use super::rest::Rest;
 use super::surroundings::Surroundings;
 use crate::backends::Incoming;
 use mm_shared::Event;
@@ -76,6 +77,7 @@ impl PythonInstance {
     /// Takes in what the worker has sent; says whether there may be more.
     pub fn collect(&mut self, most: usize, surroundings: &mut Surroundings<'_>) -> bool {
         let Some(worker) = source(&mut self.current, &mut self.leaving) else { return false };
+        worker.end.up.wake();
         let id = worker.id;
         let (instance, router) = (self.no, &mut *surroundings.router);
         // what there is no room for stays with the worker, whose next output waits if need be
@@ -106,9 +108,16 @@ impl PythonInstance {
         }
     }
 
-    /// Asks the worker to ring from now on; says whether that makes sure that nothing is overlooked.
-    pub fn prepare_sleep(&mut self) -> bool {
-        source(&mut self.current, &mut self.leaving).is_none_or(|worker| worker.end.up.prepare_sleep())
+    /// Asks the worker to ring from now on; says how this side may rest so that nothing is overlooked.
+    pub fn rest(&mut self, surroundings: &mut Surroundings<'_>) -> Rest {
+        if let Some(worker) = self.current.as_mut().filter(|_| self.serving) {
+            return self.flow.rest(&mut worker.end, surroundings.now).unwrap_or_else(|violation| {
+                self.violated(&violation.to_string(), surroundings);
+                Rest::No
+            });
+        }
+        let worker = source(&mut self.current, &mut self.leaving);
+        if worker.is_none_or(|worker| worker.end.up.prepare_sleep()) { Rest::Sleep } else { Rest::No }
     }
 
     /// The worker broke a rule of the shared memory or of the control channel.

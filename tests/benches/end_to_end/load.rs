@@ -2,16 +2,10 @@
 
 use crate::routers::Running;
 use mm_tests::osc::{F, encode};
-use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg};
-use std::io::{IoSlice, IoSliceMut};
-use std::net::UdpSocket;
-use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 /// How long a router may take to start, and to answer at all.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How many datagrams a call moves, so that this side is not the slower one.
-const BATCH: usize = 64;
 
 /// A message for `/in` or another path, with this value.
 pub fn message(path: &str, value: f32) -> Vec<u8> {
@@ -76,67 +70,4 @@ pub fn round_trips(running: &Running, channels: usize, time: Duration, pause: Du
 /// The value that a part of the sorted ones does not exceed.
 pub fn percentile(sorted: &[f64], part: f64) -> f64 {
     sorted.get(((sorted.len().max(1) - 1) as f64 * part) as usize).copied().unwrap_or(f64::NAN)
-}
-
-/// Many messages under way.
-pub struct Flood<'a> {
-    socket: &'a UdpSocket,
-    packets: Vec<Vec<u8>>,
-    window: usize,
-    under_way: usize,
-    sent: usize,
-    sending: MultiHeaders<SockaddrStorage>,
-    receiving: MultiHeaders<SockaddrStorage>,
-}
-
-impl<'a> Flood<'a> {
-    /// Up to `window` messages at once, to these channels in turns.
-    pub fn new(running: &'a Running, channels: usize, window: usize) -> Flood<'a> {
-        running.socket.set_read_timeout(Some(Duration::from_millis(100))).expect("a time");
-        let packets = (0..channels).map(|n| message(&format!("/in{n}"), 0.0)).collect();
-        let headers = || MultiHeaders::preallocate(BATCH, None);
-        let (sending, receiving) = (headers(), headers());
-        Flood { socket: &running.socket, packets, window, under_way: 0, sent: channels, sending, receiving }
-    }
-
-    /// Keeps the window full for so long; returns how many answers came, and in how many seconds.
-    pub fn run(&mut self, time: Duration) -> (usize, f64) {
-        let (begun, mut answers) = (Instant::now(), 0);
-        while begun.elapsed() < time {
-            while self.under_way < self.window {
-                self.send((self.window - self.under_way).min(BATCH));
-            }
-            let count = self.receive();
-            answers += count;
-            // what does not come in time is lost
-            self.under_way = if count == 0 { 0 } else { self.under_way.saturating_sub(count) };
-        }
-        (answers, begun.elapsed().as_secs_f64())
-    }
-
-    fn send(&mut self, count: usize) {
-        let channels = self.packets.len();
-        for k in self.sent..self.sent + count {
-            // a router may drop what does not change
-            let packet = &mut self.packets[k % channels];
-            let at = packet.len() - 4;
-            packet[at..].copy_from_slice(&((k / channels % 9973) as f32 / 9973.0).to_be_bytes());
-        }
-        let copies: Vec<_> = (self.sent..self.sent + count).map(|k| &self.packets[k % channels]).collect();
-        let slices: Vec<_> = copies.iter().map(|packet| [IoSlice::new(packet)]).collect();
-        let (none, no_control): (Vec<Option<SockaddrStorage>>, [ControlMessage<'_>; 0]) =
-            (vec![None; count], []);
-        let descriptor = self.socket.as_raw_fd();
-        let sent = sendmmsg(descriptor, &mut self.sending, &slices, &none, no_control, MsgFlags::empty());
-        let sent = sent.map_or(0, |sent| sent.count()).max(1);
-        self.sent += sent;
-        self.under_way += sent;
-    }
-
-    fn receive(&mut self) -> usize {
-        let mut places = [[0; 64]; BATCH];
-        let mut slices: Vec<_> = places.iter_mut().map(|place| [IoSliceMut::new(place)]).collect();
-        let (descriptor, flags) = (self.socket.as_raw_fd(), MsgFlags::MSG_WAITFORONE);
-        recvmmsg(descriptor, &mut self.receiving, &mut slices, flags, None).map_or(0, |came| came.count())
-    }
 }

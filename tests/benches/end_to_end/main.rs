@@ -7,6 +7,7 @@
 //!
 //! It needs the loopback interface and nothing else, and takes about a minute a round.
 
+mod flood;
 mod load;
 mod processes;
 mod routers;

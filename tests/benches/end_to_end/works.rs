@@ -1,6 +1,7 @@
 //! The works and their figures.
 
-use crate::load::{self, Flood, percentile, round_trips, settle, wait_for};
+use crate::flood::Flood;
+use crate::load::{self, percentile, round_trips, settle, wait_for};
 use crate::processes::{cpu_micros, memory, sleeps};
 use crate::routers::{Router, Running};
 use crate::shows::{self, Show};
@@ -12,8 +13,8 @@ const TIME: Duration = Duration::from_millis(1500);
 const WARM: Duration = Duration::from_millis(300);
 /// Messages under way when a router is to be saturated.
 const WINDOW: usize = 64;
-/// Messages under way when computing instances are to be kept busy. Each of two has so many channels, so that all of
-/// these may wait for one of them without two being for one channel: a router may send only the latest value of that.
+/// Messages under way to each instance that computes. It has as many channels, so that no two are for one channel: a
+/// router may send only the latest value of that.
 const COMPUTING: usize = 16;
 /// Bursts in one round.
 const BURSTS: usize = 5;
@@ -104,8 +105,8 @@ fn awake(router: &Router, channels: usize, pause: Duration) -> Vec<(Figure, f64)
     vec![figure("p50, µs", "<= 0.5", p50), figure("p99, µs", "<= 0.5", p99)]
 }
 
-fn flood(running: &Running, channels: usize, window: usize) -> (f64, f64) {
-    let mut flood = Flood::new(running, channels, window);
+fn flood(running: &Running, channels: usize, instances: usize, window: usize) -> (f64, f64) {
+    let mut flood = Flood::new(running, channels, instances, window);
     flood.run(WARM);
     let pids = running.processes();
     let before = cpu_micros(&pids);
@@ -115,7 +116,7 @@ fn flood(running: &Running, channels: usize, window: usize) -> (f64, f64) {
 
 fn saturated(router: &Router, channels: usize) -> Vec<(Figure, f64)> {
     let running = start_show(router, shows::echo(channels), 1);
-    let (rate, cpu) = flood(&running, channels, WINDOW);
+    let (rate, cpu) = flood(&running, channels, 1, WINDOW);
     let (rate_goal, cpu_goal) = match channels {
         64 => (">= 1.5", "<= 0.7"),
         512 => (">= 3", "<= 0.35"),
@@ -149,7 +150,7 @@ fn burst(router: &Router, _: usize) -> Vec<(Figure, f64)> {
 
 fn computing(router: &Router, channels: usize) -> Vec<(Figure, f64)> {
     let running = start_show(router, shows::computing(channels), 2);
-    vec![figure("events/s", ">= 1.8", flood(&running, channels, COMPUTING).0)]
+    vec![figure("events/s", ">= 1.8", flood(&running, channels, 2, COMPUTING).0)]
 }
 
 fn stall(router: &Router, _: usize) -> Vec<(Figure, f64)> {

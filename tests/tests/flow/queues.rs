@@ -135,3 +135,33 @@ fn a_stopped_instance_is_given_the_last_value_of_each_channel_when_it_starts() {
     others.finish(&show);
     show.stop();
 }
+
+#[test]
+fn what_a_busy_worker_sends_goes_out_while_it_still_works() {
+    let stage = Stage::new();
+    let script = "
+        import midimonster, os, time
+        rounds = 0
+        def work(value):
+            global rounds
+            # a path for each, since one that is sent twice in a step is sent once
+            midimonster.output(f'out{round(value * 16)}', rounds % 2)
+            if value == 0.5:
+                rounds += 1
+                while not os.path.exists(f'go{rounds}'):
+                    time.sleep(0.001)
+    ";
+    stage.python("h.py", script);
+    let text = "[python py]\nmodule = h\nwatchdog = off\n[map]\n\
+                net./in > py.h.work\npy.out{1..15} > net./out{1..15}\n";
+    stage.osc_show(text);
+    let show = stage.run();
+    let expect = |n, round: u8| show.expect(&format!("/out{n}"), &[F(f32::from(round % 2))]);
+    for round in 0..20 {
+        (1..16).for_each(|n: u8| show.send("/in", &[F(f32::from(n) / 16.0)]));
+        (1..=8).for_each(|n| expect(n, round));
+        show.stage().write(&format!("go{}", round + 1), "");
+        (9..16).for_each(|n| expect(n, round + 1));
+    }
+    show.stop();
+}

@@ -155,6 +155,9 @@ impl<'a> Dispatch<'a> {
     fn wait(&mut self, py: Python<'_>, more: bool) -> nix::Result<Woken> {
         // also when it does not sleep: each turn shows that the loop goes on
         doing::enter(Activity::Idle, 0);
+        if !more {
+            self.instance.output.pauses(py);
+        }
         if !more && self.spin(py) {
             return Ok(Woken::default());
         }

@@ -97,6 +97,14 @@ impl Output {
         }
     }
 
+    /// There is nothing more to do for now: the supervisor may rely on hearing so.
+    #[inline]
+    pub fn pauses(&self, py: Python<'_>) {
+        if self.ring.with(py, |ring| ring.producer.pauses()) {
+            self.bell.ring();
+        }
+    }
+
     /// Tells the supervisor on which CPU this process runs.
     pub fn note_cpu(&self, py: Python<'_>, cpu: u32) {
         self.ring.with(py, |ring| ring.producer.note_cpu(cpu));

@@ -140,3 +140,16 @@ def f(v):
         assert_eq!(worker.event().value, f64::from(i) / 10_000.0);
     }
 }
+
+#[test]
+fn a_supervisor_that_naps_is_rung_when_the_worker_runs_out_of_work() {
+    let code = "
+import midimonster as m
+def f(v):
+    m.output('out', v)
+";
+    let mut worker = Script::new(code, &["h.f", "out"]).serve();
+    for _ in 0..3 {
+        assert_eq!(worker.outputs_when_rung("h.f", &[0.1, 0.2, 0.3, 0.4]), 4);
+    }
+}

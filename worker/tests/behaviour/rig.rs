@@ -249,6 +249,24 @@ impl Worker {
         }
     }
 
+    /// Naps, hands over these values at once, and returns how many events are there when the worker rings.
+    pub fn outputs_when_rung(&mut self, name: &str, values: &[f64]) -> usize {
+        assert!(self.end.up.prepare_nap(), "nothing is under way");
+        let channel = self.names.iter().position(|known| known == name).expect("a channel") as u32;
+        for value in values {
+            self.end.down.push(Event { channel, value: *value }).expect("space");
+        }
+        if self.end.down.publish() {
+            self.end.bell_to_worker.ring();
+        }
+        let mut fds = [PollFd::new(self.end.bell_from_worker.as_fd(), PollFlags::POLLIN)];
+        let patience = PollTimeout::try_from(PATIENCE).expect("a time");
+        assert_eq!(poll(&mut fds, patience), Ok(1), "the worker does not ring; {}", self.post_mortem());
+        self.end.bell_from_worker.clear();
+        self.end.up.wake();
+        std::iter::from_fn(|| self.try_event()).count()
+    }
+
     pub fn try_event(&mut self) -> Option<Event> {
         let event = self.end.up.pop().expect("a correct worker");
         if self.end.up.wants_space() {
