@@ -3,7 +3,7 @@
 //! Towards the worker an event goes straight into the ring, unless earlier ones still wait: then it joins the queue,
 //! as it does while no worker serves. Each step ends with one `deliver`, which publishes all at once and rings at most once.
 
-use super::rest::{BACKLOG, Naps, Rest};
+use super::rest::{BACKLOG, Nap, Naps, Rest};
 use super::values::Values;
 use crate::router::queue::EventQueue;
 use mm_shared::sys::cpu;
@@ -165,9 +165,7 @@ impl Flow {
                 route(event);
             }
         });
-        if !matches!(taken, Ok(0)) {
-            self.naps.heard();
-        }
+        self.naps.heard(*taken.as_ref().unwrap_or(&0));
         if end.up.wants_space() {
             end.space.ring();
         }
@@ -180,8 +178,8 @@ impl Flow {
     ///
     /// The worker's cursor is not where it can be.
     pub fn rest(&mut self, end: &mut SupervisorEnd, now: Instant) -> Result<Rest, Violation> {
-        if let Some(until) = self.naps.next(now)
-            && self.waiting(end)? >= BACKLOG
+        if let Some(Nap { until, streams }) = self.naps.next(now)
+            && (self.waiting(end)? >= BACKLOG || streams && end.down.in_hand().is_some())
         {
             return Ok(if end.up.prepare_nap() { Rest::Nap(Reverse(until)) } else { Rest::No });
         }
