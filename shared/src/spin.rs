@@ -10,6 +10,9 @@
 //! - One that was interrupted ends it at once: somebody else has work for this CPU, perhaps the other side itself.
 //! - Whoever has just done much at a time does not spin: then there is a queue, and the wake-up is one for many events.
 //!
+//! Looking for what comes from outside is the same ([`Spinner::look_outside`]), but that each look is a system call, and that
+//! nobody knows on which CPU the next packet comes in.
+//!
 //! An idle show therefore costs nothing, and one whose events come close together is served without wake-ups.
 
 use crate::sys::clock::monotonic_ns;
@@ -30,6 +33,8 @@ const MISSES: u32 = 4;
 const LOOKS: u32 = 32;
 /// So long between two looks at the clock, in nanoseconds, and this thread was not running.
 const GAP: u64 = 10_000;
+/// An interruption of this length, in nanoseconds, was for somebody who has much to do on this CPU.
+const LONG: u64 = 500_000;
 /// After at most so many events the next ones, or the answer to these, are looked for.
 pub const FEW: usize = 8;
 
@@ -56,35 +61,55 @@ impl Spinner {
     /// ran on; nobody spins where either is not known.
     #[inline]
     pub fn plan(&mut self, own: Option<u32>, peer: Option<u32>) -> Option<u64> {
-        self.waits = self.waits.saturating_add(1);
         let apart = own.zip(peer).is_some_and(|(own, peer)| own != peer);
-        match (apart, self.credit) {
-            (false, _) => None,
-            (true, 0) => (self.waits >= self.every).then_some(PROBE),
-            (true, _) => Some(SPIN),
+        self.due().filter(|_| apart)
+    }
+
+    fn due(&mut self) -> Option<u64> {
+        self.waits = self.waits.saturating_add(1);
+        match self.credit {
+            0 => (self.waits >= self.every).then_some(PROBE),
+            _ => Some(SPIN),
         }
     }
 
     /// Looks until `found` says that there is work, for as long as was planned.
     #[inline]
     pub fn look(&mut self, plan: u64, found: impl FnMut() -> bool) -> bool {
-        let seen = look(found, plan, monotonic_ns);
+        let seen = look(found, plan, LOOKS, monotonic_ns);
+        self.judge(&seen, 0);
+        matches!(seen, Seen::Work | Seen::Interruption { work: true, .. })
+    }
+
+    /// Looks for what comes from outside, if that is due, and says whether the next waits are to do so as well; `None`: it
+    /// did not look. A short interruption is no more than a spin in vain here, since nobody who shares this CPU has to
+    /// wait for more than that.
+    #[inline]
+    pub fn look_outside(&mut self, found: impl FnMut() -> bool) -> Option<bool> {
+        let plan = self.due()?;
+        let seen = look(found, plan, 1, monotonic_ns);
+        let long = matches!(seen, Seen::Interruption { time, .. } if time >= LONG);
+        self.judge(&seen, if long { 0 } else { self.credit.saturating_sub(1) });
+        Some(self.credit > 0)
+    }
+
+    /// Learns from a spin; `interrupted` is the credit that an interruption leaves.
+    fn judge(&mut self, seen: &Seen, interrupted: u32) {
         self.waits = 0;
         self.credit = match seen {
             Seen::Work => MISSES,
             Seen::Nothing => self.credit.saturating_sub(1),
-            Seen::Interruption { .. } => 0,
+            Seen::Interruption { .. } => interrupted,
         };
         if self.credit == 0 {
             self.hits = 0;
             self.every = (self.every * 2).min(PROBE_SELDOM);
-        } else if seen == Seen::Work {
+        } else if *seen == Seen::Work {
             self.hits = self.hits.saturating_add(1);
             if self.hits >= STEADY {
                 self.every = PROBE_EVERY;
             }
         }
-        matches!(seen, Seen::Work | Seen::Interruption { work: true })
     }
 }
 
@@ -93,30 +118,32 @@ impl Spinner {
 enum Seen {
     Work,
     Nothing,
-    /// This thread was kept from running for a while.
+    /// This thread was kept from running for so many nanoseconds.
     Interruption {
         work: bool,
+        time: u64,
     },
 }
 
-fn look(mut found: impl FnMut() -> bool, time: u64, clock: impl Fn() -> u64) -> Seen {
+/// Looks for so long; the clock is looked at once in `looks` looks.
+fn look(mut found: impl FnMut() -> bool, time: u64, looks: u32, clock: impl Fn() -> u64) -> Seen {
     let mut now = clock();
     let end = now + time;
     loop {
-        let mut looks = 0;
+        let mut looked = 0;
         let work = loop {
             if found() {
                 break true;
             }
-            looks += 1;
-            if looks == LOOKS {
+            looked += 1;
+            if looked == looks {
                 break false;
             }
             std::hint::spin_loop();
         };
         let before = std::mem::replace(&mut now, clock());
         if now - before > GAP {
-            return Seen::Interruption { work };
+            return Seen::Interruption { work, time: now - before };
         }
         if work {
             return Seen::Work;
@@ -163,8 +190,38 @@ mod tests {
     fn a_spin_that_was_interrupted_is_the_last() {
         let time = std::cell::Cell::new(0);
         let clock = || time.replace(time.get() + 2 * GAP);
-        assert_eq!(look(|| false, SPIN, clock), Seen::Interruption { work: false });
-        assert_eq!(look(|| true, SPIN, clock), Seen::Interruption { work: true });
+        let time = 2 * GAP;
+        assert_eq!(look(|| false, SPIN, LOOKS, clock), Seen::Interruption { work: false, time });
+        assert_eq!(look(|| true, SPIN, LOOKS, clock), Seen::Interruption { work: true, time });
+    }
+
+    #[test]
+    fn outside_is_looked_at_after_a_hit_until_some_looks_were_in_vain() {
+        let mut spinner = Spinner::default();
+        let mut looked =
+            |count: u32, hit| (0..count).filter(|_| spinner.look_outside(|| hit).is_some()).count();
+        assert_eq!(looked(PROBE_EVERY, true), 1);
+        assert_eq!(looked(100, true), 100);
+        assert_eq!(looked(PROBE_EVERY - 1, false), MISSES as usize);
+    }
+
+    #[test]
+    fn outside_a_short_interruption_is_a_miss_and_a_long_one_the_end() {
+        let mut spinner = Spinner { credit: MISSES, ..Spinner::default() };
+        let (short, long) = ([2 * GAP, LONG - 1], LONG);
+        for time in short {
+            let left = spinner.credit - 1;
+            spinner.judge(&Seen::Interruption { work: true, time }, left);
+            assert_eq!(spinner.credit, left);
+        }
+        let outlast = || {
+            let begun = monotonic_ns();
+            while monotonic_ns() - begun <= long {
+                std::hint::spin_loop();
+            }
+            true
+        };
+        assert_eq!(spinner.look_outside(outlast), Some(false));
     }
 
     #[test]

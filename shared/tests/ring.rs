@@ -257,6 +257,15 @@ fn each_side_learns_the_others_cpu() {
 }
 
 #[test]
+fn a_consumer_learns_whether_its_producer_stays_where_it_is() {
+    let (mut producer, consumer) = ring(2);
+    for (cpu, stays) in [(1, true), (1, false), (u32::MAX - 1, true), (0, false)] {
+        producer.note_place(cpu, stays);
+        assert_eq!((consumer.peer_cpu(), consumer.peer_stays()), (Some(cpu), stays));
+    }
+}
+
+#[test]
 fn two_threads_pass_everything_through_a_small_ring_in_order() {
     let count = if cfg!(miri) { 200 } else { 200_000 };
     let (mut producer, mut consumer) = ring(8);

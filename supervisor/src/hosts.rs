@@ -105,14 +105,17 @@ impl Hosts {
         true
     }
 
-    /// The step is over: lets the backends that took events send them.
-    pub fn flush(&mut self) {
+    /// The step is over: lets the backends that took events send them, and says whether there was one.
+    pub fn flush(&mut self) -> bool {
+        let mut any = false;
         for place in 0..self.places.len() {
             let touched = self.places[place].as_mut().is_some_and(|host| std::mem::take(&mut host.touched));
             if touched {
                 self.guarded(place, |backend| backend.flush());
+                any = true;
             }
         }
+        any
     }
 
     fn backend(&self, instance: InstanceNo) -> Option<&dyn Backend> {

@@ -78,6 +78,15 @@ impl Process {
         stats.filter(|(_, stat)| stat.parent == self.pid).map(|(pid, stat)| (pid, stat.state)).collect()
     }
 
+    /// Its threads, the main thread first; each has a status like a process.
+    #[must_use]
+    pub fn threads(self) -> Vec<Self> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid)).into_iter().flatten().flatten();
+        let mut pids: Vec<i32> = tasks.filter_map(|task| task.file_name().to_str()?.parse().ok()).collect();
+        pids.sort_unstable();
+        pids.into_iter().filter_map(Self::of).collect()
+    }
+
     /// A line of `/proc/PID/status`, without its name.
     #[must_use]
     pub fn status(self, name: &str) -> Option<String> {

@@ -4,7 +4,7 @@
 //! taken, and each record is checked after it was copied. It reads the producer's cursor only when it has taken all
 //! that it knows of, so that the cache line does not travel for every event.
 
-use super::layout::{CONSUMER_CPU, DONE, PRODUCER_CPU, PUBLISHED, SLEEPING, TAKEN, WAITING};
+use super::layout::{CONSUMER_CPU, DONE, PRODUCER_CPU, PUBLISHED, SLEEPING, STAYS, TAKEN, WAITING};
 use super::memory::{Load, Memory, Store, load_acquire};
 use super::producer::{cpu_of, is_odd, read};
 use super::rest::{self, ASLEEP, AWAKE, NAPPING};
@@ -159,7 +159,13 @@ impl<M: Memory> Consumer<M> {
     /// The CPU that the producer last said it runs on. A hint: it may be old, and it may be wrong.
     #[inline]
     pub fn peer_cpu(&self) -> Option<u32> {
-        cpu_of(self.peer.load(PRODUCER_CPU))
+        cpu_of(self.peer.load(PRODUCER_CPU) & !STAYS)
+    }
+
+    /// Whether the producer says that it stays on its CPU, and wants this side to sleep there.
+    #[inline]
+    pub fn peer_stays(&self) -> bool {
+        self.peer.load(PRODUCER_CPU) & STAYS != 0
     }
 
     /// Looks at the producer's cursor, and returns how many events there are to take.

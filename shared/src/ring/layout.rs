@@ -29,8 +29,11 @@ pub const BLOCK_WORDS: usize = 2 * LINE_PAIR;
 pub(crate) const PUBLISHED: usize = 0;
 /// Producer's block: epoch of its waits for space.
 pub(crate) const WAITING: usize = LINE_PAIR;
-/// Producer's block: CPU number plus one.
+/// Producer's block: CPU number plus one, and [`STAYS`].
 pub(crate) const PRODUCER_CPU: usize = LINE_PAIR + 1;
+
+/// Bit of a CPU word: whoever says so stays there, and wants the other side near.
+pub(crate) const STAYS: u64 = 1 << 32;
 
 /// Consumer's block: how many events are taken.
 pub(crate) const TAKEN: usize = 0;

@@ -4,7 +4,7 @@
 //! consumer took events: `reclaim` looks. The only word of the consumer's that matters is its cursor, and it must lie
 //! between what it was and what is published.
 
-use super::layout::{CONSUMER_CPU, DONE, PRODUCER_CPU, PUBLISHED, SLEEPING, TAKEN, WAITING};
+use super::layout::{CONSUMER_CPU, DONE, PRODUCER_CPU, PUBLISHED, SLEEPING, STAYS, TAKEN, WAITING};
 use super::memory::{Load, Memory, Store, load_acquire};
 use super::rest::{self, ASLEEP, NAPPING};
 use crate::record::{self, Record};
@@ -34,7 +34,8 @@ pub struct Producer<M: Memory> {
     rung: u64,
     /// Epoch of our waits for space, odd while we wait.
     waiting: u64,
-    cpu: u32,
+    /// What was last said of where this side runs.
+    place: u64,
 }
 
 impl<M: Memory> Producer<M> {
@@ -42,7 +43,7 @@ impl<M: Memory> Producer<M> {
     pub fn new(own: M::Own, slots: M::Own, peer: M::Peer) -> Producer<M> {
         let room = (slots.words() / record::WORDS).saturating_sub(1) as u64;
         let (staged, published, taken, rung, waiting) = (0, 0, 0, 0, 0);
-        Producer { own, slots, peer, room, staged, published, taken, rung, waiting, cpu: 0 }
+        Producer { own, slots, peer, room, staged, published, taken, rung, waiting, place: 0 }
     }
 
     /// Puts an event into a slot. The consumer sees it after [`publish`](Self::publish).
@@ -187,10 +188,16 @@ impl<M: Memory> Producer<M> {
     /// Tells the consumer on which CPU this side runs. Costs a store only when it changes.
     #[inline]
     pub fn note_cpu(&mut self, cpu: u32) {
-        let word = cpu.saturating_add(1);
-        if self.cpu != word {
-            self.cpu = word;
-            self.own.store(PRODUCER_CPU, u64::from(word));
+        self.note_place(cpu, false);
+    }
+
+    /// The same, and whether this side stays there and wants the consumer to sleep there too.
+    #[inline]
+    pub fn note_place(&mut self, cpu: u32, stays: bool) {
+        let place = u64::from(cpu.saturating_add(1)) | if stays { STAYS } else { 0 };
+        if self.place != place {
+            self.place = place;
+            self.own.store(PRODUCER_CPU, place);
         }
     }
 

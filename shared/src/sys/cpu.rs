@@ -12,12 +12,17 @@ pub fn current() -> Option<u32> {
     nix::sched::sched_getcpu().ok().and_then(|cpu| u32::try_from(cpu).ok())
 }
 
-/// Moves the calling thread to a CPU. Where it may run is the same afterwards as before: the system is free to move it on.
+/// A stay on one CPU. When it ends, the thread may run where it could before. To be dropped by the same thread.
+#[derive(Debug)]
+pub struct Stay(CpuSet);
+
+/// Moves the calling thread to a CPU and keeps it there until the stay is dropped. A thread that it starts meanwhile would
+/// stay for ever.
 ///
 /// # Errors
 ///
 /// It may not run there, or those of the system.
-pub fn move_to(cpu: u32) -> nix::Result<()> {
+pub fn stay(cpu: u32) -> nix::Result<Stay> {
     let allowed = sched_getaffinity(SELF)?;
     let cpu = usize::try_from(cpu).map_err(|_| Errno::EINVAL)?;
     if !allowed.is_set(cpu)? {
@@ -26,7 +31,14 @@ pub fn move_to(cpu: u32) -> nix::Result<()> {
     let mut only = CpuSet::new();
     only.set(cpu)?;
     sched_setaffinity(SELF, &only)?;
-    sched_setaffinity(SELF, &allowed)
+    Ok(Stay(allowed))
+}
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        // what was allowed is refused only if the system's administrator has just changed it, and then stands already
+        let _ = sched_setaffinity(SELF, &self.0);
+    }
 }
 
 #[cfg(test)]
@@ -34,19 +46,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thread_that_was_moved_may_run_where_it_could_before() {
-        let before = sched_getaffinity(SELF).expect("a mask");
-        let there: Vec<_> =
-            (0..CpuSet::count()).filter(|cpu| before.is_set(*cpu).unwrap_or_default()).collect();
-        for cpu in there {
-            assert_eq!(move_to(cpu as u32), Ok(()));
-            assert_eq!(sched_getaffinity(SELF).expect("a mask"), before);
+    fn a_thread_stays_where_it_is_told_to_until_that_ends() {
+        let cpus = |set: CpuSet| -> Vec<_> {
+            (0..CpuSet::count()).filter(|cpu| set.is_set(*cpu).unwrap_or_default()).collect()
+        };
+        let allowed = || cpus(sched_getaffinity(SELF).expect("a mask"));
+        let before = allowed();
+        for cpu in before.clone() {
+            let stay = stay(cpu as u32).expect("it may run there");
+            assert_eq!((allowed(), current()), (vec![cpu], Some(cpu as u32)));
+            drop(stay);
+            assert_eq!(allowed(), before);
         }
     }
 
     #[test]
     fn a_cpu_that_is_not_there_is_refused() {
-        assert_eq!(move_to(CpuSet::count() as u32), Err(Errno::EINVAL));
-        assert_eq!(move_to(u32::MAX), Err(Errno::EINVAL));
+        assert_eq!(stay(CpuSet::count() as u32).err(), Some(Errno::EINVAL));
+        assert_eq!(stay(u32::MAX).err(), Some(Errno::EINVAL));
     }
 }

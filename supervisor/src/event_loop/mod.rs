@@ -6,10 +6,12 @@
 //! wait ─► dispatch (backends receive, workers ring, exit and speak) ─► timers ─► collect ─► route ─► deliver, flush
 //! ```
 //!
-//! [`desk`] is what it does for clients, `chores` for the state file and the service manager, `renewal` on HUP.
+//! [`desk`] is what it does for clients, `chores` for the state file and the service manager, `renewal` on HUP; `lookout`
+//! may put the wait off for a moment.
 
 mod chores;
 mod desk;
+mod lookout;
 mod renewal;
 
 use crate::backends::Inlet;
@@ -32,6 +34,8 @@ use crate::stdio::Drain;
 use crate::systemd::Systemd;
 use chores::SharedNames;
 use desk::Desk;
+use lookout::Lookout;
+use mm_config::SupervisorOptions;
 use mm_shared::Event;
 use std::cmp::Reverse;
 use std::io;
@@ -59,6 +63,7 @@ pub struct EventLoop {
     signals: Signals,
     drain: Drain,
     poller: Poller,
+    lookout: Lookout,
     registry: Registry,
     spare: Spare,
     watch: ScriptWatch,
@@ -72,6 +77,8 @@ pub struct EventLoop {
     desk: Desk,
     rounds: Rounds,
     inlet: Inlet,
+    /// Something has gone out, and no worker was handed anything since.
+    answered: bool,
     phase: Phase,
 }
 
@@ -137,6 +144,7 @@ impl EventLoop {
             signals,
             drain,
             poller,
+            lookout: Lookout::new(SupervisorOptions::of(&origin.show).low_latency),
             registry: Registry::default(),
             spare,
             watch,
@@ -150,6 +158,7 @@ impl EventLoop {
             desk,
             rounds,
             inlet: Inlet::default(),
+            answered: false,
             phase: Phase::Starting,
         };
         this.restore(&saved);
@@ -173,8 +182,7 @@ impl EventLoop {
                 self.keep_last_state();
                 return Ok(());
             }
-            let timeout = self.timeout(rest);
-            self.poller.wait(timeout, &mut wakes)?;
+            self.wait(rest, &mut wakes)?;
             let now = Instant::now();
             for wake in wakes.drain(..) {
                 self.dispatch(wake, now);
@@ -190,14 +198,27 @@ impl EventLoop {
         }
     }
 
+    fn wait(&mut self, rest: Rest, wakes: &mut Vec<Wake>) -> io::Result<()> {
+        let looks = self.answered && rest == Rest::Sleep;
+        if !looks || !self.lookout.look(&mut self.poller, wakes)? {
+            let timeout = self.timeout(rest);
+            self.poller.wait(timeout, wakes)?;
+        }
+        let events_only = wakes.iter().all(|wake| matches!(wake, Wake::Backend { .. } | Wake::Bell(_)));
+        if self.lookout.stays() && (!events_only || self.deadline().is_some_and(|at| at <= Instant::now())) {
+            self.lookout.leave();
+        }
+        Ok(())
+    }
+
     /// Takes what workers have sent, routes what waits and hands it on; says whether there is more to do. Where an
     /// answer of a worker is likely to come at once, it is waited for and passed on as well.
     fn pass_on(&mut self, now: Instant) -> bool {
         for _ in 0..SPINS {
             let more = self.with_fleet(now, Fleet::collect);
             self.route();
-            self.with_fleet(now, Fleet::deliver);
-            self.hosts.flush();
+            let handed = self.with_fleet(now, Fleet::deliver);
+            self.answered = self.hosts.flush() && !handed;
             if more || !self.router.is_idle() {
                 return true;
             }
@@ -217,6 +238,7 @@ impl EventLoop {
             registry: &mut self.registry,
             spare: &mut self.spare,
             watch: &mut self.watch,
+            stays: self.lookout.stays(),
             now,
         };
         act(&mut self.fleet, &mut surroundings)
@@ -250,11 +272,15 @@ impl EventLoop {
             Rest::Nap(Reverse(until)) => Some(until),
             Rest::Sleep => None,
         };
+        let deadline = [nap, self.deadline()].into_iter().flatten().min()?;
+        Some(deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// When something is to be done whatever happens until then.
+    fn deadline(&self) -> Option<Instant> {
         let store = self.store.as_ref().and_then(Store::deadline);
         let (fleet, hosts) = (self.fleet.deadline(), self.hosts.deadline());
-        let deadlines = [nap, fleet, hosts, self.spare.deadline(), self.systemd.deadline(), store];
-        let deadline = deadlines.into_iter().flatten().min()?;
-        Some(deadline.saturating_duration_since(Instant::now()))
+        [fleet, hosts, self.spare.deadline(), self.systemd.deadline(), store].into_iter().flatten().min()
     }
 
     fn dispatch(&mut self, wake: Wake, now: Instant) {

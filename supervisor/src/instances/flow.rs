@@ -64,18 +64,19 @@ impl Flow {
         self.queue.push(event);
     }
 
-    /// Moves what waits into the ring, as much as there is room for, and wakes the worker if it sleeps.
+    /// Moves what waits into the ring, as much as there is room for, and wakes the worker if it sleeps. `stays`: the loop
+    /// stays on its core.
     ///
     /// # Errors
     ///
     /// The worker's cursor is not where it can be.
-    pub fn deliver(&mut self, end: &mut SupervisorEnd) -> Result<(), Violation> {
+    pub fn deliver(&mut self, end: &mut SupervisorEnd, stays: bool) -> Result<(), Violation> {
         loop {
             self.fill(end)?;
             if end.down.publish() {
                 // so that the worker may come near
                 if let Some(cpu) = cpu::current() {
-                    end.down.note_cpu(cpu);
+                    end.down.note_place(cpu, stays);
                 }
                 end.bell_to_worker.ring();
             }

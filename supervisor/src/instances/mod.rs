@@ -136,11 +136,14 @@ impl Fleet {
         }
     }
 
-    /// Hands over to the workers what waits for them, and wakes each at most once.
-    pub fn deliver(&mut self, surroundings: &mut Surroundings<'_>) {
+    /// Hands over to the workers what waits for them, and wakes each at most once; says whether anything waited.
+    pub fn deliver(&mut self, surroundings: &mut Surroundings<'_>) -> bool {
+        let mut any = false;
         for instance in self.instances.iter_mut().filter(|instance| instance.has_work()) {
             instance.deliver(surroundings);
+            any = true;
         }
+        any
     }
 
     /// Looks a little longer for what a worker sends, if one was just handed a few events and its answer is likely
@@ -153,7 +156,7 @@ impl Fleet {
             }
         }
         let Some(instance) = soon.and_then(|index| self.instances.get_mut(index)) else { return false };
-        let Some(plan) = instance.plan_spin() else { return false };
+        let Some(plan) = instance.plan_spin(surroundings) else { return false };
         // it is asked to ring again when this side sleeps
         if !surroundings.registry.hot.contains(&instance.no) {
             surroundings.registry.hot.push(instance.no);

@@ -59,6 +59,8 @@ pub struct Surroundings<'a> {
     pub spare: &'a mut Spare,
     /// Tells of scripts that have changed.
     pub watch: &'a mut ScriptWatch,
+    /// Whether the loop stays on its core, and wants workers that have little to do there.
+    pub stays: bool,
     /// The time.
     pub now: Instant,
 }

@@ -42,7 +42,7 @@ impl PythonInstance {
     /// Hands over to the worker what waits for it.
     pub fn deliver(&mut self, surroundings: &mut Surroundings<'_>) {
         if let Some(worker) = self.current.as_mut().filter(|_| self.serving)
-            && let Err(violation) = self.flow.deliver(&mut worker.end)
+            && let Err(violation) = self.flow.deliver(&mut worker.end, surroundings.stays)
         {
             self.violated(&violation.to_string(), surroundings);
         }
@@ -55,11 +55,11 @@ impl PythonInstance {
     }
 
     /// For how long to look for what the worker sends before this side sleeps.
-    pub fn plan_spin(&mut self) -> Option<u64> {
+    pub fn plan_spin(&mut self, surroundings: &Surroundings<'_>) -> Option<u64> {
         let worker = self.current.as_mut().filter(|_| self.serving)?;
         let own = cpu::current();
         if let Some(own) = own {
-            worker.end.down.note_cpu(own);
+            worker.end.down.note_place(own, surroundings.stays);
             worker.end.up.note_cpu(own);
         }
         self.spinner.plan(own, worker.end.up.peer_cpu())

@@ -104,3 +104,39 @@ fn a_script_can_start_programs_and_gets_their_status() {
     show.wait_for(&["[py] status 3"]);
     show.stop();
 }
+
+/// Where a thread may run.
+fn cpus(thread: Process) -> Option<String> {
+    thread.status("Cpus_allowed_list")
+}
+
+#[test]
+fn a_quick_exchange_ties_nothing_that_starts_meanwhile_to_a_cpu() {
+    let script = "
+        import midimonster, os, threading
+        everywhere = os.sched_getaffinity(0)
+        def go(value):
+            if value == 0.5:
+                threading.Thread(target=threading.Event().wait, daemon=True).start()
+            free = os.sched_getaffinity(0) == everywhere
+            midimonster.output('back', value if free else 1.0)
+    ";
+    let show = python(script, "net./go > py.h.go\npy.back > net./back").run();
+    let mut control = show.control();
+    for turn in 0..2048_u16 {
+        if turn % 1024 == 256 {
+            assert_eq!(control.act("reload", "py")["ok"], true);
+        }
+        let value = F(f32::from(turn % 1024) / 1024.0);
+        show.send("/go", &[value]);
+        show.expect("/back", &[value]);
+    }
+    let everywhere = cpus(Process::of(std::process::id().cast_signed()).expect("this process"));
+    let (supervisor, worker) = (show.process().threads(), show.worker("py").threads());
+    assert!(worker.len() > 3, "the main thread, two of ours, and the script's");
+    // where a main thread sleeps is its own affair
+    for thread in supervisor.into_iter().skip(1).chain(worker.into_iter().skip(1)) {
+        assert_eq!(cpus(thread), everywhere, "{}", thread.name());
+    }
+    show.stop();
+}

@@ -164,10 +164,9 @@ impl<'a> Dispatch<'a> {
         self.spun = 0;
         let down = &mut self.source.down;
         let sleep = !more && down.prepare_sleep();
-        if sleep {
-            self.nearness.sleeps(down.peer_cpu());
-        }
+        let stay = if sleep { self.nearness.sleeps(down.peer_cpu(), down.peer_stays()) } else { None };
         let woken = self.waiting.wait(py, sleep);
+        drop(stay);
         self.source.down.wake();
         if sleep {
             self.nearness.wakes();

@@ -7,10 +7,12 @@
 //! the pipes: it is free to be moved on at once.
 //!
 //! Where its work is long it stays away, since that is what a second core is for. Where the system moves it off again, for
-//! reasons of its own, it insists ever more rarely.
+//! reasons of its own, it insists ever more rarely; but where the supervisor says that it stays on its core, because events
+//! follow each other closely, the worker stays there too for as long as it sleeps. It never does while a handler runs: what
+//! that starts would inherit it.
 
 use mm_shared::sys::clock::monotonic_ns;
-use mm_shared::sys::cpu;
+use mm_shared::sys::cpu::{self, Stay};
 
 /// Work for one wake-up that is longer on the average, in nanoseconds, is worth a core of its own.
 const SHORT: u64 = 20_000;
@@ -43,14 +45,19 @@ impl Default for Nearness {
 }
 
 impl Nearness {
-    /// The thread is about to sleep; `peer` is the CPU that the supervisor last ran on.
+    /// The thread is about to sleep, and is to hold what this returns until it wakes. `peer` is the CPU that the supervisor
+    /// last ran on; `stays` says that it stays there.
     #[inline]
-    pub fn sleeps(&mut self, peer: Option<u32>) {
-        let Some((own, peer)) = cpu::current().zip(peer) else { return };
-        if self.wants_to_move(monotonic_ns() - self.woke, own, peer) {
-            // where that is refused it stays, and is no worse off
-            let _ = cpu::move_to(peer);
+    #[must_use = "where it sleeps is decided for as long as this lives"]
+    pub fn sleeps(&mut self, peer: Option<u32>, stays: bool) -> Option<Stay> {
+        let (own, peer) = cpu::current().zip(peer)?;
+        let moves = self.wants_to_move(monotonic_ns() - self.woke, own, peer);
+        let stays = stays && self.work < SHORT;
+        if !moves && !stays {
+            return None;
         }
+        // where it is refused, the thread is no worse off
+        cpu::stay(peer).ok().filter(|_| stays)
     }
 
     /// The thread has slept.
