@@ -3,6 +3,7 @@
 use nix::errno::Errno;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
+use std::marker::PhantomData;
 
 /// The calling thread.
 const SELF: Pid = Pid::from_raw(0);
@@ -12,9 +13,14 @@ pub fn current() -> Option<u32> {
     nix::sched::sched_getcpu().ok().and_then(|cpu| u32::try_from(cpu).ok())
 }
 
-/// A stay on one CPU. When it ends, the thread may run where it could before. To be dropped by the same thread.
+/// A stay on one CPU. When it ends, the thread may run where it could before.
 #[derive(Debug)]
-pub struct Stay(CpuSet);
+pub struct Stay {
+    allowed: CpuSet,
+    only: CpuSet,
+    /// It is of the thread that made it.
+    _not_send: PhantomData<*const ()>,
+}
 
 /// Moves the calling thread to a CPU and keeps it there until the stay is dropped. A thread that it starts meanwhile would
 /// stay for ever.
@@ -31,13 +37,15 @@ pub fn stay(cpu: u32) -> nix::Result<Stay> {
     let mut only = CpuSet::new();
     only.set(cpu)?;
     sched_setaffinity(SELF, &only)?;
-    Ok(Stay(allowed))
+    Ok(Stay { allowed, only, _not_send: PhantomData })
 }
 
 impl Drop for Stay {
     fn drop(&mut self) {
-        // what was allowed is refused only if the system's administrator has just changed it, and then stands already
-        let _ = sched_setaffinity(SELF, &self.0);
+        // somebody who has decided otherwise meanwhile, such as the system's administrator, has the last word
+        if sched_getaffinity(SELF) == Ok(self.only) {
+            let _ = sched_setaffinity(SELF, &self.allowed);
+        }
     }
 }
 
@@ -58,6 +66,22 @@ mod tests {
             drop(stay);
             assert_eq!(allowed(), before);
         }
+    }
+
+    #[test]
+    fn what_somebody_else_decides_during_a_stay_holds() {
+        let all = sched_getaffinity(SELF).expect("a mask");
+        let own = current().expect("a CPU");
+        let other =
+            (0..CpuSet::count()).rfind(|cpu| *cpu != own as usize && all.is_set(*cpu).unwrap_or_default());
+        // on a machine with one CPU there is nothing to decide
+        let Some(other) = other else { return };
+        let stay = stay(own).expect("it may run where it runs");
+        let mut decided = CpuSet::new();
+        decided.set(other).expect("a CPU of the mask");
+        sched_setaffinity(SELF, &decided).expect("allowed before");
+        drop(stay);
+        assert_eq!(sched_getaffinity(SELF), Ok(decided));
     }
 
     #[test]
