@@ -103,9 +103,11 @@ fn memory(show: &Running) -> u64 {
 fn kill(control: &mut Control, count: usize) {
     for round in 0..count.div_ceil(INSTANCES) {
         let running = workers(control);
-        for number in 0..INSTANCES.min(count - round * INSTANCES) {
-            running[&name(number)].signal(Signal::SIGKILL);
-        }
+        let killed: Vec<Process> =
+            (0..INSTANCES.min(count - round * INSTANCES)).map(|number| running[&name(number)]).collect();
+        killed.iter().for_each(|worker| worker.signal(Signal::SIGKILL));
+        // until then it may pass for one that runs
+        wait_until("the killed workers to end", || killed.iter().all(|worker| !worker.is_alive()));
     }
     workers(control);
 }
