@@ -2,7 +2,7 @@
 
 use crate::{assert_serves, finish, run};
 use mm_tests::osc::F;
-use mm_tests::processes::{Process, tagged};
+use mm_tests::processes::Process;
 use mm_tests::{Running, Stage, Steady};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Gid, Pid, Uid, chown};
@@ -34,12 +34,6 @@ fn limit(process: Process, what: &str, soft: &str) {
     let mut prlimit = Command::new("prlimit");
     prlimit.args(["--pid", &pid, &format!("--{what}={soft}:")]).uid(of.uid()).gid(of.gid());
     assert!(prlimit.status().is_ok_and(|status| status.success()), "no limit of {what} to {soft}");
-}
-
-/// The supervisor and what else it consists of.
-fn own(show: &Running) -> Vec<Process> {
-    let all = tagged(show.stage().tag());
-    all.into_iter().filter(|process| process.name() != "mm-worker").collect()
 }
 
 /// Kills the workers of `py` until one cannot be started, and sees that it is tried again and works in the end.
@@ -74,9 +68,7 @@ fn without_descriptors_a_worker_is_tried_again_and_the_rest_runs() {
 #[test]
 fn without_descriptors_in_the_process_that_starts_workers_the_rest_runs_too() {
     let (show, others) = run(SCRIPT, BACKOFF, MAPPINGS);
-    let nursery: Vec<_> = own(&show).into_iter().filter(|process| *process != show.process()).collect();
-    assert!(!nursery.is_empty());
-    assert_survived(&show, others, &nursery, "nofile");
+    assert_survived(&show, others, &[show.nursery()], "nofile");
     show.stop();
 }
 
@@ -106,7 +98,7 @@ fn without_processes_a_worker_is_tried_again_and_the_rest_runs() {
     let show = stage.start_command(command);
     show.wait_for(&["show is running"]);
     let others = Steady::start(&show);
-    assert_survived(&show, others, &own(&show), "nproc");
+    assert_survived(&show, others, &[show.process(), show.nursery()], "nproc");
     show.stop();
 }
 
