@@ -182,8 +182,7 @@ impl EventLoop {
                 self.keep_last_state();
                 return Ok(());
             }
-            self.wait(rest, &mut wakes)?;
-            let now = Instant::now();
+            let now = self.wait(rest, &mut wakes)?;
             for wake in wakes.drain(..) {
                 self.dispatch(wake, now);
             }
@@ -198,17 +197,19 @@ impl EventLoop {
         }
     }
 
-    fn wait(&mut self, rest: Rest, wakes: &mut Vec<Wake>) -> io::Result<()> {
+    /// Waits for something to do; returns when that came, which is the time of the turn.
+    fn wait(&mut self, rest: Rest, wakes: &mut Vec<Wake>) -> io::Result<Instant> {
         let looks = self.answered && rest == Rest::Sleep;
         if !looks || !self.lookout.look(&mut self.poller, wakes)? {
             let timeout = self.timeout(rest);
             self.poller.wait(timeout, wakes)?;
         }
+        let now = Instant::now();
         let events_only = wakes.iter().all(|wake| matches!(wake, Wake::Backend { .. } | Wake::Bell(_)));
-        if self.lookout.stays() && (!events_only || self.deadline().is_some_and(|at| at <= Instant::now())) {
+        if self.lookout.stays() && (!events_only || self.deadline().is_some_and(|at| at <= now)) {
             self.lookout.leave();
         }
-        Ok(())
+        Ok(now)
     }
 
     /// Takes what workers have sent, routes what waits and hands it on; says whether there is more to do. Where an
