@@ -87,10 +87,13 @@ impl Spinner {
     #[inline]
     pub fn look_outside(&mut self, found: impl FnMut() -> bool) -> Option<bool> {
         let plan = self.due()?;
-        let seen = look(found, plan, 1, monotonic_ns);
-        let long = matches!(seen, Seen::Interruption { time, .. } if time >= LONG);
-        self.judge(&seen, if long { 0 } else { self.credit.saturating_sub(1) });
-        Some(self.credit > 0)
+        Some(self.judge_outside(&look(found, plan, 1, monotonic_ns)))
+    }
+
+    fn judge_outside(&mut self, seen: &Seen) -> bool {
+        let long = matches!(seen, Seen::Interruption { time, .. } if *time >= LONG);
+        self.judge(seen, if long { 0 } else { self.credit.saturating_sub(1) });
+        self.credit > 0
     }
 
     /// Learns from a spin; `interrupted` is the credit that an interruption leaves.
@@ -208,19 +211,19 @@ mod tests {
     #[test]
     fn outside_a_short_interruption_is_a_miss_and_a_long_one_the_end() {
         let mut spinner = Spinner { credit: MISSES, ..Spinner::default() };
-        let (short, long) = ([2 * GAP, LONG - 1], LONG);
-        for time in short {
-            let left = spinner.credit - 1;
-            spinner.judge(&Seen::Interruption { work: true, time }, left);
-            assert_eq!(spinner.credit, left);
-        }
+        let mut after =
+            |time| (spinner.judge_outside(&Seen::Interruption { work: true, time }), spinner.credit);
+        assert_eq!(after(2 * GAP), (true, MISSES - 1));
+        assert_eq!(after(LONG - 1), (true, MISSES - 2));
+        assert_eq!(after(LONG), (false, 0));
         let outlast = || {
             let begun = monotonic_ns();
-            while monotonic_ns() - begun <= long {
+            while monotonic_ns() - begun <= LONG {
                 std::hint::spin_loop();
             }
             true
         };
+        let mut spinner = Spinner { credit: MISSES, ..Spinner::default() };
         assert_eq!(spinner.look_outside(outlast), Some(false));
     }
 

@@ -154,6 +154,20 @@ fn what_the_producer_sees_as_taken_is_what_was_taken() {
     });
 }
 
+/// Takes two events, and rests in this way whenever there is none.
+fn take_two(consumer: &mut Consumer<Loom>, door: &Notify, prepare: impl Fn(&mut Consumer<Loom>) -> bool) {
+    let mut next = 0;
+    while next < 2 {
+        if let Some(seen) = consumer.pop().expect("no violation") {
+            assert_eq!(seen, event(next));
+            next += 1;
+        } else if prepare(consumer) {
+            door.wait();
+            consumer.wake();
+        }
+    }
+}
+
 #[test]
 fn a_consumer_that_sleeps_is_woken_for_every_event() {
     check(None, || {
@@ -168,16 +182,7 @@ fn a_consumer_that_sleeps_is_woken_for_every_event() {
                 }
             }
         });
-        let mut next = 0;
-        while next < 2 {
-            if let Some(seen) = consumer.pop().expect("no violation") {
-                assert_eq!(seen, event(next));
-                next += 1;
-            } else if consumer.prepare_sleep() {
-                door.wait();
-                consumer.wake();
-            }
-        }
+        take_two(&mut consumer, &door, Consumer::prepare_sleep);
         sender.join().expect("the sender ends");
     });
 }
@@ -197,16 +202,7 @@ fn a_consumer_that_naps_is_woken_when_the_producer_pauses() {
                 bell.notify();
             }
         });
-        let mut next = 0;
-        while next < 2 {
-            if let Some(seen) = consumer.pop().expect("no violation") {
-                assert_eq!(seen, event(next));
-                next += 1;
-            } else if consumer.prepare_nap() {
-                door.wait();
-                consumer.wake();
-            }
-        }
+        take_two(&mut consumer, &door, Consumer::prepare_nap);
         sender.join().expect("the sender ends");
     });
 }

@@ -159,13 +159,15 @@ fn a_channel_beyond_the_limit_is_a_violation_and_is_not_taken() {
     assert_eq!(producer.reclaim(), Ok(1));
 }
 
+/// Publishes an event; says whether the consumer's doorbell has to be rung.
+fn publish(producer: &mut Producer<Heap>) -> bool {
+    producer.push(event(0)).expect("space");
+    producer.publish()
+}
+
 #[test]
 fn the_doorbell_is_rung_once_for_each_sleep() {
     let (mut producer, mut consumer) = ring(16);
-    let publish = |producer: &mut Producer<Heap>| {
-        producer.push(event(0)).expect("space");
-        producer.publish()
-    };
     assert!(!publish(&mut producer), "the consumer is awake");
     consumer.drain(16, |_| {}).expect("no violation");
     for _ in 0..3 {
@@ -182,10 +184,6 @@ fn the_doorbell_is_rung_once_for_each_sleep() {
 #[test]
 fn the_doorbell_of_a_consumer_that_naps_is_rung_once_when_the_producer_pauses() {
     let (mut producer, mut consumer) = ring(16);
-    let publish = |producer: &mut Producer<Heap>| {
-        producer.push(event(0)).expect("space");
-        producer.publish()
-    };
     assert!(!producer.pauses(), "the consumer is awake");
     for _ in 0..3 {
         assert!(consumer.prepare_nap());

@@ -74,15 +74,14 @@ impl Process {
     /// The numbers and states of its children; the state of a zombie is `Z`.
     #[must_use]
     pub fn children(self) -> Vec<(i32, char)> {
-        let stats = pids().filter_map(|pid| Some((pid, stat(pid)?)));
+        let stats = pids("/proc").filter_map(|pid| Some((pid, stat(pid)?)));
         stats.filter(|(_, stat)| stat.parent == self.pid).map(|(pid, stat)| (pid, stat.state)).collect()
     }
 
     /// Its threads, the main thread first; each has a status like a process.
     #[must_use]
     pub fn threads(self) -> Vec<Self> {
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid)).into_iter().flatten().flatten();
-        let mut pids: Vec<i32> = tasks.filter_map(|task| task.file_name().to_str()?.parse().ok()).collect();
+        let mut pids: Vec<i32> = pids(&format!("/proc/{}/task", self.pid)).collect();
         pids.sort_unstable();
         pids.into_iter().filter_map(Self::of).collect()
     }
@@ -128,18 +127,19 @@ pub fn tagged(tag: &str) -> Vec<Process> {
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes())
     };
-    pids().filter(carries).filter_map(Process::of).collect()
+    pids("/proc").filter(carries).filter_map(Process::of).collect()
 }
 
 /// The children of a process that have ended and were not taken note of.
 #[must_use]
 pub fn zombies(parent: i32) -> Vec<i32> {
     let is_one = |pid: &i32| stat(*pid).is_some_and(|stat| stat.parent == parent && stat.state == 'Z');
-    pids().filter(is_one).collect()
+    pids("/proc").filter(is_one).collect()
 }
 
-fn pids() -> impl Iterator<Item = i32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+/// The numbers in a folder of the system's.
+fn pids(folder: &str) -> impl Iterator<Item = i32> + use<> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_string_lossy().parse().ok())
 }
 

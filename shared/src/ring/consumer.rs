@@ -4,7 +4,7 @@
 //! taken, and each record is checked after it was copied. It reads the producer's cursor only when it has taken all
 //! that it knows of, so that the cache line does not travel for every event.
 
-use super::layout::{CONSUMER_CPU, DONE, PRODUCER_CPU, PUBLISHED, SLEEPING, STAYS, TAKEN, WAITING};
+use super::layout::{CONSUMER_CPU, DONE, PRODUCER_CPU, PUBLISHED, REST, STAYS, TAKEN, WAITING};
 use super::memory::{Load, Memory, Store, load_acquire};
 use super::producer::{cpu_of, is_odd, read};
 use super::rest::{self, ASLEEP, AWAKE, NAPPING};
@@ -23,7 +23,7 @@ pub struct Consumer<M: Memory> {
     taken: u64,
     /// The producer's cursor, as last seen and found right.
     published: u64,
-    /// Epoch of our sleeps and naps, see [`super::rest`].
+    /// How we rest, and how often we did, see [`super::rest`].
     rest: u64,
     /// The producer's wait for which its doorbell was rung last.
     rung: u64,
@@ -107,9 +107,9 @@ impl<M: Memory> Consumer<M> {
     fn prepare(&mut self, rest: u64) -> bool {
         if rest::of(self.rest) != rest {
             self.rest = rest::next(self.rest, rest);
-            self.own.store(SLEEPING, self.rest);
+            self.own.store(REST, self.rest);
         }
-        // pairs with the fences in `Producer::publish` and `Producer::pauses`
+        // pairs with the fence in `Producer::must_ring`
         M::fence(Ordering::SeqCst);
         if self.peer.load(PUBLISHED) != self.taken {
             self.wake();
@@ -122,7 +122,7 @@ impl<M: Memory> Consumer<M> {
     pub fn wake(&mut self) {
         if rest::of(self.rest) != AWAKE {
             self.rest = rest::next(self.rest, AWAKE);
-            self.own.store(SLEEPING, self.rest);
+            self.own.store(REST, self.rest);
         }
     }
 

@@ -40,7 +40,7 @@ pub(crate) const TAKEN: usize = 0;
 /// Consumer's block: how many events are finished with.
 pub(crate) const DONE: usize = 1;
 /// Consumer's block: how it rests.
-pub(crate) const SLEEPING: usize = LINE_PAIR;
+pub(crate) const REST: usize = LINE_PAIR;
 /// Consumer's block: CPU number plus one.
 pub(crate) const CONSUMER_CPU: usize = LINE_PAIR + 1;
 

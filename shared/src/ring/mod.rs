@@ -8,7 +8,7 @@
 //! | `waiting` | producer | epoch; odd while it waits for space |
 //! | `taken` | consumer | events taken since the start |
 //! | `done` | consumer | events it has finished with |
-//! | `sleeping` | consumer | how it rests, and how often it did, see `rest` |
+//! | `rest` | consumer | how it rests, and how often it did, see `rest.rs` |
 //! | `cpu` | each | the CPU it last ran on, plus one |
 //!
 //! Cursors count events, in 64 bits, and never wrap; a slot is found by masking. At a billion events a second they
@@ -25,8 +25,8 @@
 //!
 //! # Going to sleep
 //!
-//! The consumer says in `sleeping` that it rests, fences *SeqCst*, then looks at `published` once more. The producer stores
-//! `published`, fences *SeqCst*, then looks at `sleeping`. Whichever fence comes first, the other side sees the store
+//! The consumer says in `rest` that it rests, fences *SeqCst*, then looks at `published` once more. The producer stores
+//! `published`, fences *SeqCst*, then looks at `rest`. Whichever fence comes first, the other side sees the store
 //! before it: either the consumer finds the event, or the producer finds it at rest and rings. Each rest has a count
 //! of its own, for which the producer rings once. Waiting for space is the same with the roles turned:
 //! `waiting`, an epoch, and `taken`.

@@ -4,7 +4,7 @@
 //! consumer took events: `reclaim` looks. The only word of the consumer's that matters is its cursor, and it must lie
 //! between what it was and what is published.
 
-use super::layout::{CONSUMER_CPU, DONE, PRODUCER_CPU, PUBLISHED, SLEEPING, STAYS, TAKEN, WAITING};
+use super::layout::{CONSUMER_CPU, DONE, PRODUCER_CPU, PUBLISHED, REST, STAYS, TAKEN, WAITING};
 use super::memory::{Load, Memory, Store, load_acquire};
 use super::rest::{self, ASLEEP, NAPPING};
 use crate::record::{self, Record};
@@ -91,7 +91,7 @@ impl<M: Memory> Producer<M> {
     fn must_ring(&mut self, wanted: u64) -> bool {
         // pairs with the fence in `Consumer::prepare`
         M::fence(Ordering::SeqCst);
-        let word = self.peer.load(SLEEPING);
+        let word = self.peer.load(REST);
         let ring = rest::of(word) == wanted && word != self.rung;
         if ring {
             self.rung = word;

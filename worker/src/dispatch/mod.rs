@@ -157,9 +157,9 @@ impl<'a> Dispatch<'a> {
         doing::enter(Activity::Idle, 0);
         if !more {
             self.instance.output.pauses(py);
-        }
-        if !more && self.spin(py) {
-            return Ok(Woken::default());
+            if self.spin(py) {
+                return Ok(Woken::default());
+            }
         }
         self.spun = 0;
         let down = &mut self.source.down;

@@ -220,13 +220,21 @@ impl Worker {
 
     /// Puts an event in.
     pub fn send(&mut self, name: &str, value: f64) {
-        let channel = self.names.iter().position(|known| known == name).expect("a channel") as u32;
+        let channel = self.number(name);
         let deadline = Instant::now() + PATIENCE;
         while self.end.down.push(Event { channel, value }).is_err() {
             assert!(Instant::now() < deadline, "the worker takes nothing; {}", self.post_mortem());
             self.end.down.reclaim().expect("a correct worker");
             thread::yield_now();
         }
+        self.publish();
+    }
+
+    fn number(&self, name: &str) -> u32 {
+        self.names.iter().position(|known| known == name).expect("a channel") as u32
+    }
+
+    fn publish(&mut self) {
         if self.end.down.publish() {
             self.end.bell_to_worker.ring();
         }
@@ -252,13 +260,11 @@ impl Worker {
     /// Naps, hands over these values at once, and returns how many events are there when the worker rings.
     pub fn outputs_when_rung(&mut self, name: &str, values: &[f64]) -> usize {
         assert!(self.end.up.prepare_nap(), "nothing is under way");
-        let channel = self.names.iter().position(|known| known == name).expect("a channel") as u32;
+        let channel = self.number(name);
         for value in values {
             self.end.down.push(Event { channel, value: *value }).expect("space");
         }
-        if self.end.down.publish() {
-            self.end.bell_to_worker.ring();
-        }
+        self.publish();
         let mut fds = [PollFd::new(self.end.bell_from_worker.as_fd(), PollFlags::POLLIN)];
         let patience = PollTimeout::try_from(PATIENCE).expect("a time");
         assert_eq!(poll(&mut fds, patience), Ok(1), "the worker does not ring; {}", self.post_mortem());
