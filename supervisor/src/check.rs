@@ -7,17 +7,19 @@
 
 use crate::backends::numbered;
 use crate::cli::CheckArgs;
-use crate::instances::incarnation::Incarnation;
-use crate::instances::recipe::Recipe;
-use crate::instances::tools::Tools;
+use crate::event_loop::message::{LoopMessage, WorkerEvent};
+use crate::ids::WorkerId;
+use crate::instances::launcher::WorkerLauncher;
 use crate::instances::values::Values;
-use crate::notices::{News, Notice, Notices};
-use crate::nursery::Spawned;
-use crate::report;
+use crate::instances::worker::Worker;
+use crate::instances::worker_spec::WorkerSpec;
+use crate::log;
+use crate::mailbox::Mailbox;
+use crate::reaper::Spawned;
 use crate::runtime_dir::RuntimeDir;
+use crate::script_output::{Drain, Stream};
 use crate::signals::Signals;
 use crate::startup::{self, Loaded, StartError, find_worker, say, tools};
-use crate::stdio::{Drain, Stream};
 use mm_config::{Kind, PythonOptions, Show};
 use mm_shared::control::FromWorker;
 use std::process::ExitCode;
@@ -42,12 +44,12 @@ fn try_run(args: &CheckArgs) -> Result<ExitCode, StartError> {
     let _signals = Signals::catch().map_err(|error| StartError::system("cannot catch signals", error))?;
     let settings = args.log.settings().map_err(|error| StartError::system("`MM_LOG`", error))?;
     let Some(Loaded { show, .. }) = startup::load(&args.show) else { return Ok(ExitCode::from(2)) };
-    let _log = report::init(settings).map_err(|error| StartError::system("cannot log", error))?;
+    let _log = log::init(settings).map_err(|error| StartError::system("cannot log", error))?;
     let program = find_worker(&show)?;
     let runtime_dir =
         RuntimeDir::create().map_err(|error| StartError { message: error.to_string(), hint: None })?;
-    let (tools, notices) = tools(program, &runtime_dir)?;
-    let faults = import_all(&show, &tools, &notices)?;
+    let (tools, mailbox) = tools(program, &runtime_dir)?;
+    let faults = import_all(&show, &tools, &mailbox)?;
     let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let path = show.path.display();
     if faults > 0 {
@@ -64,7 +66,7 @@ fn try_run(args: &CheckArgs) -> Result<ExitCode, StartError> {
 struct Trial {
     instance: String,
     deadline: Instant,
-    worker: Incarnation,
+    worker: Worker,
     outcome: Option<Outcome>,
 }
 
@@ -75,19 +77,23 @@ enum Outcome {
 }
 
 /// Imports the scripts of all Python instances; returns how many failed.
-fn import_all(show: &Show, tools: &Tools, notices: &Notices) -> Result<usize, StartError> {
+fn import_all(
+    show: &Show,
+    tools: &WorkerLauncher,
+    mailbox: &Mailbox<LoopMessage>,
+) -> Result<usize, StartError> {
     let drain =
         Drain::start().map_err(|error| StartError::system("cannot read what scripts print", error))?;
     let mut trials = begin_all(show, tools)?;
     while let Some(deadline) =
         trials.iter().filter(|trial| trial.outcome.is_none()).map(|trial| trial.deadline).min()
     {
-        match notices.wait(deadline.saturating_duration_since(Instant::now())) {
-            Some(notice) => take(notice, &mut trials, &drain),
+        match mailbox.receive_within(deadline.saturating_duration_since(Instant::now())) {
+            Some(message) => take(message, &mut trials, &drain),
             None => time_out(&mut trials),
         }
     }
-    end_all(&mut trials, notices, &drain);
+    end_all(&mut trials, mailbox, &drain);
     for trial in &trials {
         drain.retire(trial.worker.id);
         if let Some(Outcome::Failed(what)) = &trial.outcome {
@@ -97,14 +103,14 @@ fn import_all(show: &Show, tools: &Tools, notices: &Notices) -> Result<usize, St
     Ok(trials.iter().filter(|trial| matches!(trial.outcome, Some(Outcome::Failed(_)))).count())
 }
 
-fn begin_all(show: &Show, tools: &Tools) -> Result<Vec<Trial>, StartError> {
+fn begin_all(show: &Show, tools: &WorkerLauncher) -> Result<Vec<Trial>, StartError> {
     let mut trials = Vec::new();
     for (id, numbered) in (1..).zip(numbered(show, Kind::Python)) {
         let options = PythonOptions::of(show, numbered.instance);
-        let recipe = Recipe::new(show, &numbered.instance.name, &options);
+        let recipe = WorkerSpec::new(show, &numbered.instance.name, &options);
         let names = numbered.instance.channels.iter().map(|channel| channel.name.clone());
         let worker = recipe
-            .begin(tools, id, &mut Values::new(names))
+            .begin(tools, WorkerId(id), &mut Values::new(names))
             .map_err(|error| StartError::system("a worker could not be started", error))?;
         let deadline = Instant::now() + options.start_timeout;
         trials.push(Trial { instance: numbered.instance.name.clone(), deadline, worker, outcome: None });
@@ -113,13 +119,13 @@ fn begin_all(show: &Show, tools: &Tools) -> Result<Vec<Trial>, StartError> {
 }
 
 /// Ends all workers, so that all that they have printed is there to be read.
-fn end_all(trials: &mut [Trial], notices: &Notices, drain: &Drain) {
+fn end_all(trials: &mut [Trial], mailbox: &Mailbox<LoopMessage>, drain: &Drain) {
     trials.iter_mut().for_each(|trial| trial.worker.kill());
     let deadline = Instant::now() + END_WITHIN;
     while !trials.iter().all(|trial| trial.worker.has_exited()) {
-        match notices.wait(deadline.saturating_duration_since(Instant::now())) {
-            Some(notice) => take(notice, trials, drain),
-            // what is stuck ends with the nursery, or not at all
+        match mailbox.receive_within(deadline.saturating_duration_since(Instant::now())) {
+            Some(message) => take(message, trials, drain),
+            // what is stuck ends with the reaper, or not at all
             None => return,
         }
     }
@@ -133,27 +139,27 @@ fn time_out(trials: &mut [Trial]) {
     }
 }
 
-fn take(notice: Notice, trials: &mut [Trial], drain: &Drain) {
-    let Notice::Worker { incarnation, news } = notice else { return };
-    let Some(trial) = trials.iter_mut().find(|trial| trial.worker.id == incarnation) else { return };
-    let outcome = match news {
-        News::Spawned(Ok(Spawned { pid, pidfd, stdout, stderr })) => {
-            drain.adopt(trial.instance.clone(), incarnation, stdout, Stream::Stdout);
-            drain.adopt(trial.instance.clone(), incarnation, stderr, Stream::Stderr);
+fn take(message: LoopMessage, trials: &mut [Trial], drain: &Drain) {
+    let LoopMessage::Worker { worker_id, event } = message else { return };
+    let Some(trial) = trials.iter_mut().find(|trial| trial.worker.id == worker_id) else { return };
+    let outcome = match event {
+        WorkerEvent::Spawned(Ok(Spawned { pid, pidfd, stdout, stderr })) => {
+            drain.adopt(trial.instance.clone(), worker_id, stdout, Stream::Stdout);
+            drain.adopt(trial.instance.clone(), worker_id, stderr, Stream::Stderr);
             trial.worker.arrived(pid, pidfd);
             None
         }
-        News::Spawned(Err(error)) => {
+        WorkerEvent::Spawned(Err(error)) => {
             trial.worker.never_arrived();
             Some(Outcome::Failed(format!("the worker could not be started: {error}")))
         }
-        News::Exited(how) => {
+        WorkerEvent::Exited(how) => {
             // why, its control channel may still say; that it is closed comes last
             trial.worker.exited(how);
             None
         }
-        News::Said(message) => said(&trial.instance, message),
-        News::Closed(fault) => {
+        WorkerEvent::Message(message) => said(&trial.instance, message),
+        WorkerEvent::ChannelClosed(fault) => {
             let what = fault.unwrap_or_else(|| "the worker ended during import".into());
             Some(Outcome::Failed(what))
         }

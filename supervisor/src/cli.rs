@@ -1,7 +1,7 @@
 //! The command line: what it may say, as types.
 
 use crate::control::args::{ActArgs, MonitorArgs, SendArgs, StatusArgs};
-use crate::report::{Format, Settings, UnknownSetting, parse_level};
+use crate::log::{Format, Settings, UnknownSetting, parse_level};
 use clap::{Args, Parser, Subcommand};
 use mm_config::Overrides;
 use std::path::PathBuf;
@@ -42,7 +42,7 @@ pub enum Verb {
     Monitor(MonitorArgs),
     /// Be the parent of a running show's workers, which the supervisor starts by itself
     #[command(hide = true)]
-    Nursery,
+    Reaper,
 }
 
 /// Which show file, with what changed.

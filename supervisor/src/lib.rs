@@ -2,7 +2,7 @@
 //!
 //! Reading order, which is the order in which a show comes to life: [`cli`] and [`startup`] read the show file and
 //! open what it asks for, [`event_loop`] runs it. An event comes in through [`backends`], goes through [`router`], and
-//! out through [`backends`] again or to a worker of [`instances`]. [`report`] is the log.
+//! out through [`backends`] again or to a worker of [`instances`]. [`log`] is what it reports.
 
 #![forbid(unsafe_code)]
 
@@ -17,27 +17,28 @@ pub mod worker_binary;
 
 pub mod event_loop;
 pub mod poller;
+pub mod timers;
 
 pub mod backends;
-pub mod hosts;
 
 pub mod router;
 
+pub mod ids;
 pub mod instances;
-pub mod notices;
-pub mod nursery;
-pub mod reread;
+pub mod mailbox;
+pub mod reaper;
+pub mod show_reload;
 
+pub mod file_watch;
 pub mod state;
-pub mod watch;
 
 pub mod realtime;
 pub mod systemd;
 
 pub mod control;
 
-pub mod report;
-pub mod stdio;
+pub mod log;
+pub mod script_output;
 
 #[cfg(test)]
 mod test_shows;

@@ -4,9 +4,9 @@
 
 use clap::Parser;
 use mm_supervisor::cli::{Cli, Verb};
-use mm_supervisor::control::ask::Act;
 use mm_supervisor::control::client;
-use mm_supervisor::{check, nursery, startup};
+use mm_supervisor::control::request::Act;
+use mm_supervisor::{check, reaper, startup};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -21,6 +21,6 @@ fn main() -> ExitCode {
         Some(Verb::Start(args)) => client::act(Act::Start, &args),
         Some(Verb::Send(args)) => client::send(&args),
         Some(Verb::Monitor(args)) => client::monitor(&args),
-        Some(Verb::Nursery) => nursery::run(),
+        Some(Verb::Reaper) => reaper::run(),
     }
 }

@@ -1,5 +1,6 @@
 //! The supervisor's one blocking call, and the closed list of what can end it.
 
+use crate::ids::WorkerId;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::time::TimeSpec;
@@ -17,8 +18,8 @@ const BATCH: usize = 128;
 pub enum Wake {
     /// A signal came.
     Signal,
-    /// A thread of the supervisor has left a notice.
-    Notice,
+    /// A thread of the supervisor has sent a message.
+    Mailbox,
     /// A descriptor of a backend is readable.
     Backend {
         /// Which backend.
@@ -27,11 +28,11 @@ pub enum Wake {
         token: u32,
     },
     /// The worker of an incarnation has put events into its ring, or has made space in ours.
-    Bell(u64),
+    Bell(WorkerId),
 }
 
 const SIGNAL: u64 = 0;
-const NOTICE: u64 = 1;
+const MAILBOX: u64 = 1;
 const BACKEND: u64 = 2;
 const BELL: u64 = 3;
 
@@ -44,9 +45,9 @@ impl Wake {
     fn key(self) -> u64 {
         let (kind, subject) = match self {
             Wake::Signal => (SIGNAL, 0),
-            Wake::Notice => (NOTICE, 0),
+            Wake::Mailbox => (MAILBOX, 0),
             Wake::Backend { index, token } => (BACKEND, u64::from(index) << TOKEN_BITS | u64::from(token)),
-            Wake::Bell(incarnation) => (BELL, incarnation),
+            Wake::Bell(worker) => (BELL, worker.0),
         };
         kind << SUBJECT_BITS | subject
     }
@@ -55,12 +56,12 @@ impl Wake {
         let subject = key & ((1 << SUBJECT_BITS) - 1);
         match key >> SUBJECT_BITS {
             SIGNAL => Some(Wake::Signal),
-            NOTICE => Some(Wake::Notice),
+            MAILBOX => Some(Wake::Mailbox),
             BACKEND => Some(Wake::Backend {
                 index: u32::try_from(subject >> TOKEN_BITS).ok()?,
                 token: (subject & ((1 << TOKEN_BITS) - 1)) as u32,
             }),
-            BELL => Some(Wake::Bell(subject)),
+            BELL => Some(Wake::Bell(WorkerId(subject))),
             _ => None,
         }
     }
@@ -153,8 +154,12 @@ mod tests {
 
     #[test]
     fn every_wake_up_survives_its_way_through_the_kernel() {
-        let wakes =
-            [Wake::Signal, Wake::Notice, Wake::Backend { index: 300, token: 70_000 }, Wake::Bell(1 << 40)];
+        let wakes = [
+            Wake::Signal,
+            Wake::Mailbox,
+            Wake::Backend { index: 300, token: 70_000 },
+            Wake::Bell(WorkerId(1 << 40)),
+        ];
         for wake in wakes {
             assert_eq!(Wake::from_key(wake.key()), Some(wake));
         }

@@ -3,26 +3,27 @@
 //! Exit status: 2 for a show file with errors, 1 for anything else that keeps the show from running, 0 when
 //! it ran and was asked to end.
 
+use crate::backends::set::BackendSet;
 use crate::backends::{self, OpenError, Plan};
 use crate::cli::{RunArgs, ShowArgs};
 use crate::control;
 use crate::control::server::Server;
+use crate::event_loop::message::LoopMessage;
 use crate::event_loop::{EventLoop, Parts};
-use crate::hosts::Hosts;
-use crate::instances::Fleet;
+use crate::instances::InstanceSet;
+use crate::instances::launcher::WorkerLauncher;
 use crate::instances::spare::Spare;
-use crate::instances::tools::Tools;
-use crate::notices::{Notice, Notices, Post, notices};
-use crate::nursery::Spawner;
+use crate::log;
+use crate::mailbox::{Mailbox, MailboxSender, mailbox};
 use crate::realtime::Realtime;
-use crate::report;
-use crate::reread::Origin;
+use crate::reaper::ReaperClient;
 use crate::router::table::RouteTable;
 use crate::router::{Router, cycles};
 use crate::runtime_dir::RuntimeDir;
+use crate::script_output::Drain;
+use crate::show_reload::Origin;
 use crate::signals::Signals;
 use crate::state::{self, Saved, Store};
-use crate::stdio::Drain;
 use crate::worker_binary;
 use mm_config::{Diagnostics, Kind, Show, SupervisorOptions};
 use mm_shared::Geometry;
@@ -92,23 +93,23 @@ fn try_run(args: &RunArgs) -> Result<ExitCode, StartError> {
     let signals = Signals::catch().map_err(|error| StartError::system("cannot catch signals", error))?;
     let settings = args.log.settings().map_err(|error| StartError::system("`MM_LOG`", error))?;
     let Some(Loaded { show, mut plans }) = load(&args.show) else { return Ok(ExitCode::from(2)) };
-    let _log = report::init(settings).map_err(|error| StartError::system("cannot log", error))?;
+    let _log = log::init(settings).map_err(|error| StartError::system("cannot log", error))?;
     let program = find_worker(&show)?;
     // the last that may take long, so the last that a signal may end at once
     plans.iter_mut().try_for_each(|plan| plan.resolve())?;
     signals.show_begins();
     let runtime_dir =
         RuntimeDir::create().map_err(|error| StartError { message: error.to_string(), hint: None })?;
-    let (tools, notices) = tools(program, &runtime_dir)?;
+    let (tools, mailbox) = tools(program, &runtime_dir)?;
     let drain =
         Drain::start().map_err(|error| StartError::system("cannot read what scripts print", error))?;
-    let (fleet, router) = (Fleet::new(&show), Router::new(RouteTable::new(&show)));
+    let (fleet, router) = (InstanceSet::new(&show), Router::new(RouteTable::new(&show)));
     let spare = Spare::new(show.directory.clone());
     let options = SupervisorOptions::of(&show);
     let path =
         args.socket.clone().or(options.socket.clone()).unwrap_or_else(|| control::socket_path(&show.name));
     let _control = serve_clients(&path, tools.post.clone())?;
-    let hosts = Hosts::open(plans, &show)?;
+    let hosts = BackendSet::open(plans, &show)?;
     let (store, saved) = open_state(&options)?;
     let origin = Origin { show: Arc::new(show), overrides: args.show.overrides() };
     let parts = Parts {
@@ -116,7 +117,7 @@ fn try_run(args: &RunArgs) -> Result<ExitCode, StartError> {
         fleet,
         router,
         tools,
-        notices,
+        mailbox,
         signals,
         drain,
         spare,
@@ -135,8 +136,8 @@ fn try_run(args: &RunArgs) -> Result<ExitCode, StartError> {
 }
 
 /// Opens the control socket.
-fn serve_clients(path: &Path, post: Post) -> Result<Server, StartError> {
-    let leave = move |asked| post.leave(Notice::Asked(asked));
+fn serve_clients(path: &Path, post: MailboxSender<LoopMessage>) -> Result<Server, StartError> {
+    let leave = move |asked| post.send(LoopMessage::Control(asked));
     Server::start(path, leave)
         .map_err(|error| StartError { message: error.to_string(), hint: error.hint().map(str::to_owned) })
 }
@@ -196,13 +197,16 @@ pub fn find_worker(show: &Show) -> Result<PathBuf, StartError> {
 /// # Errors
 ///
 /// The system refuses a descriptor, a thread or the directory.
-pub fn tools(program: PathBuf, runtime_dir: &RuntimeDir) -> Result<(Tools, Notices), StartError> {
-    let (post, notices) = notices().map_err(|error| StartError::system("cannot make a descriptor", error))?;
-    let spawner =
-        Spawner::start(post.clone()).map_err(|error| StartError::system("cannot start a thread", error))?;
+pub fn tools(
+    program: PathBuf,
+    runtime_dir: &RuntimeDir,
+) -> Result<(WorkerLauncher, Mailbox<LoopMessage>), StartError> {
+    let (post, mailbox) = mailbox().map_err(|error| StartError::system("cannot make a descriptor", error))?;
+    let spawner = ReaperClient::start(post.clone())
+        .map_err(|error| StartError::system("cannot start a thread", error))?;
     let rendezvous = Rendezvous::new(runtime_dir.path())
         .map_err(|error| StartError::system("cannot use the runtime directory", error))?;
-    Ok((Tools { program, spawner, post, rendezvous, geometry: Geometry::default() }, notices))
+    Ok((WorkerLauncher { program, spawner, post, rendezvous, geometry: Geometry::default() }, mailbox))
 }
 
 /// Warns of mappings that lead back to themselves.

@@ -4,9 +4,9 @@
 //! A test reads like this:
 //!
 //! ```no_run
-//! use mm_tests::{Stage, osc::F};
+//! use mm_tests::{TestShow, osc::F};
 //!
-//! let stage = Stage::new();
+//! let stage = TestShow::new();
 //! stage.write("h.py", "import midimonster\ndef turn(value):\n    midimonster.output('turned', 1 - value)\n");
 //! stage.show("
 //!     [osc net]
@@ -25,19 +25,19 @@
 //! show.stop();
 //! ```
 
+pub mod background_traffic;
 pub mod binaries;
 pub mod control;
 pub mod log;
 pub mod osc;
 pub mod processes;
 pub mod running;
-pub mod stage;
-pub mod steady;
+pub mod test_show;
 pub mod wait;
 
+pub use background_traffic::BackgroundTraffic;
 pub use binaries::{supervisor, worker};
 pub use control::Control;
 pub use running::{Ended, Running};
-pub use stage::Stage;
-pub use steady::Steady;
+pub use test_show::TestShow;
 pub use wait::{PATIENCE, wait_for, wait_until};

@@ -3,7 +3,7 @@
 use crate::log::Log;
 use crate::osc::{Argument, Message, Peer};
 use crate::processes::{Process, tagged};
-use crate::stage::Stage;
+use crate::test_show::TestShow;
 use crate::wait::{PATIENCE, wait_for, wait_within};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -24,7 +24,7 @@ pub struct Running {
     status: Option<ExitStatus>,
     log: Log,
     peer: Arc<Peer>,
-    stage: Arc<Stage>,
+    stage: Arc<TestShow>,
 }
 
 /// A supervisor that has ended.
@@ -36,11 +36,11 @@ pub struct Ended {
     /// OSC messages that it sent and nobody has looked at.
     pub messages: Vec<Message>,
     /// Where it ran; its files are still there.
-    pub stage: Arc<Stage>,
+    pub stage: Arc<TestShow>,
 }
 
 impl Running {
-    pub(crate) fn start(mut command: Command, stage: Arc<Stage>, peer: Arc<Peer>) -> Self {
+    pub(crate) fn start(mut command: Command, stage: Arc<TestShow>, peer: Arc<Peer>) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // A copy of the program is busy while any process has it open for writing, a child of another test for instance.
         let mut child = wait_for("a program that can be started", || match command.spawn() {
@@ -67,7 +67,7 @@ impl Running {
 
     /// Where it runs.
     #[must_use]
-    pub fn stage(&self) -> &Stage {
+    pub fn stage(&self) -> &TestShow {
         &self.stage
     }
 
@@ -144,11 +144,11 @@ impl Running {
     ///
     /// When there is none in time.
     #[must_use]
-    pub fn nursery(&self) -> Process {
+    pub fn reaper(&self) -> Process {
         let parent = self.pid();
-        wait_for("a nursery", || {
+        wait_for("a reaper", || {
             let processes = tagged(self.stage.tag()).into_iter();
-            processes.filter(|process| process.name() == "mm-nursery").find(|process| {
+            processes.filter(|process| process.name() == "mm-reaper").find(|process| {
                 // one that was left behind by a supervisor that is gone has another parent
                 process.family().is_some_and(|family| family.0 == parent)
             })

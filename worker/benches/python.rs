@@ -39,7 +39,7 @@ use python::handlers::Handlers;
 use python::output::Output;
 use python::sockets::Sockets;
 use python::timers::Timers;
-use python::{Instance, become_instance, doing, interpreter, modules};
+use python::{Instance, activity, become_instance, interpreter, modules};
 use std::cell::RefCell;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
@@ -95,7 +95,7 @@ fn set_up() -> Set {
     };
     let (supervisor, fds) = create(Geometry::default()).expect("segments");
     let end = adopt(fds, Geometry::default()).expect("segments");
-    doing::install(end.progress);
+    activity::install(end.progress);
     let outgoing = outgoing();
     Python::attach(|py| {
         let instance = Instance {
@@ -133,11 +133,11 @@ fn call(bencher: Bencher, channel: u32, items: u32) {
         Python::attach(|py| {
             bencher.counter(ItemsCount::new(items)).bench_local(|| {
                 let handler = handlers.get(channel).expect("a handler").bind(py);
-                doing::enter_handler(channel);
+                activity::enter_handler(channel);
                 let outcome = handler.call1((black_box(0.5),));
-                doing::handled(100);
-                doing::leave_handler();
-                doing::enter(Activity::Idle, 0);
+                activity::handled(100);
+                activity::leave_handler();
+                activity::enter(Activity::Idle, 0);
                 let _ = supervisor.up.drain(usize::MAX, |event| {
                     black_box(event);
                 });

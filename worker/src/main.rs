@@ -1,7 +1,7 @@
 //! One Python interpreter of a show, in a process of its own.
 //!
 //! Started by the supervisor with the descriptors of its data plane; told over the control channel which instance it
-//! is. The order of a life is in [`life`]; the main loop in [`dispatch`]; everything about Python in [`python`].
+//! is. The order of a life is in [`run`]; the main loop in [`dispatch`]; everything about Python in [`python`].
 
 mod args;
 
@@ -9,7 +9,7 @@ mod startup;
 
 mod zombies;
 
-mod life;
+mod run;
 
 mod link;
 
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
             println!("{}", startup::version());
             return ExitCode::SUCCESS;
         }
-        Ok(Command::Serve(args)) => startup::start(&args).and_then(|process| life::live(process, &args)),
+        Ok(Command::Serve(args)) => startup::start(&args).and_then(|process| run::live(process, &args)),
         Err(error) => Err(error.into()),
     };
     match outcome {

@@ -10,7 +10,7 @@ use crate::zombies;
 use mm_shared::control::{FromWorker, PROTOCOL};
 use mm_shared::control_link::{self, LinkError};
 use mm_shared::frame::FrameError;
-use mm_shared::sys::life;
+use mm_shared::sys::process;
 use mm_shared::{Violation, WorkerEnd};
 use signal_hook::consts::SIGTERM;
 use std::io::{self, Read};
@@ -81,10 +81,10 @@ pub fn version() -> String {
 
 /// Makes this process a worker and says hello.
 pub fn start(args: &Args) -> Result<Process, WorkerError> {
-    life::lead_session();
-    life::die_with_parent(args.parent).map_err(WorkerError::Orphaned)?;
+    process::lead_session();
+    process::die_with_parent(args.parent).map_err(WorkerError::Orphaned)?;
     // what a script leaves behind stays below this process, and goes with it
-    life::adopt_orphans()?;
+    process::adopt_orphans()?;
     zombies::start()?;
     let term = signals().map_err(WorkerError::Signals)?;
     let end = mm_shared::attach(args.fds, args.geometry).map_err(WorkerError::Attach)?;
@@ -96,8 +96,8 @@ pub fn start(args: &Args) -> Result<Process, WorkerError> {
 }
 
 fn signals() -> io::Result<Term> {
-    life::reset_signals()?;
-    life::ignore_interrupt_and_pipe()?;
+    process::reset_signals()?;
+    process::ignore_interrupt_and_pipe()?;
     let (bell, hammer) = UnixStream::pair()?;
     bell.set_nonblocking(true)?;
     hammer.set_nonblocking(true)?;

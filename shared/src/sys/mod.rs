@@ -4,6 +4,6 @@ pub mod children;
 pub mod clock;
 pub mod cpu;
 pub mod inherit;
-pub mod life;
 pub mod priority;
+pub mod process;
 pub mod stacks;

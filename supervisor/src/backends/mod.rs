@@ -10,21 +10,21 @@
 pub mod loopback;
 pub mod midi;
 pub mod osc;
-mod tally;
 
+pub mod set;
+
+mod log_throttle;
+
+use crate::ids::InstanceId;
 use mm_config::{Diagnostics, Instance, Kind, Section, Show};
 use std::os::fd::BorrowedFd;
 use std::time::Instant;
-
-/// Number of an instance: its index in [`Show::instances`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct InstanceNo(pub usize);
 
 /// An instance with its number.
 #[derive(Debug, Clone, Copy)]
 pub struct Numbered<'a> {
     /// Its number in the show.
-    pub no: InstanceNo,
+    pub no: InstanceId,
     /// What the show file says of it.
     pub instance: &'a Instance,
 }
@@ -33,7 +33,7 @@ pub struct Numbered<'a> {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Incoming {
     /// The instance it came in on.
-    pub instance: InstanceNo,
+    pub instance: InstanceId,
     /// The channel's index in [`Instance::channels`].
     pub channel: u32,
     /// The value, finite and from 0.0 to 1.0.
@@ -42,13 +42,13 @@ pub struct Incoming {
 
 /// Where backends put the events that came in; the event loop hands them to the router.
 #[derive(Debug, Default)]
-pub struct Inlet {
+pub struct EventSink {
     events: Vec<Incoming>,
 }
 
-impl Inlet {
+impl EventSink {
     /// Takes in one event.
-    pub fn push(&mut self, instance: InstanceNo, channel: u32, value: f64) {
+    pub fn push(&mut self, instance: InstanceId, channel: u32, value: f64) {
         self.events.push(Incoming { instance, channel, value });
     }
 
@@ -82,7 +82,7 @@ pub struct Watch<'a> {
 /// What the show file asks of a backend, checked, with nothing opened yet.
 pub trait Plan: Send {
     /// The instances that this plan serves.
-    fn instances(&self) -> Vec<InstanceNo>;
+    fn instances(&self) -> Vec<InstanceId>;
 
     /// Looks up the names of hosts, so that opening need not wait for that.
     ///
@@ -107,10 +107,10 @@ pub trait Backend {
     fn watches(&self) -> Vec<Watch<'_>>;
 
     /// Reads what is there behind `token`, a bounded amount: what is left is reported again by the kernel.
-    fn receive(&mut self, token: u32, inlet: &mut Inlet);
+    fn receive(&mut self, token: u32, sink: &mut EventSink);
 
     /// Takes an event that was routed to `channel` of `instance`. Nothing is sent before [`Backend::flush`].
-    fn handle(&mut self, instance: InstanceNo, channel: u32, value: f64, inlet: &mut Inlet);
+    fn handle(&mut self, instance: InstanceId, channel: u32, value: f64, sink: &mut EventSink);
 
     /// The routing step is over: sends what changed in it.
     fn flush(&mut self);
@@ -119,15 +119,15 @@ pub trait Backend {
     fn deadline(&self) -> Option<Instant>;
 
     /// A channel had this value before the show was started again; nothing is sent for it.
-    fn restore(&mut self, _instance: InstanceNo, _channel: u32, _value: f64) {}
+    fn restore(&mut self, _instance: InstanceId, _channel: u32, _value: f64) {}
 
     /// What a user should know of an instance beyond its errors, such as a device that is missing.
-    fn note(&self, _instance: InstanceNo) -> Option<String> {
+    fn note(&self, _instance: InstanceId) -> Option<String> {
         None
     }
 
     /// The show was read again, and its instances have other numbers now.
-    fn renumber(&mut self, number: &dyn Fn(InstanceNo) -> InstanceNo);
+    fn renumber(&mut self, number: &dyn Fn(InstanceId) -> InstanceId);
 
     /// What went wrong so far with what came in or should have gone out: packets that were no messages, messages that
     /// could not be sent.
@@ -141,7 +141,7 @@ pub trait Backend {
     }
 
     /// The time of [`Backend::deadline`] has come.
-    fn tick(&mut self, now: Instant, inlet: &mut Inlet);
+    fn tick(&mut self, now: Instant, sink: &mut EventSink);
 }
 
 /// Why a backend could not be opened. Status 1 at start.
@@ -187,6 +187,6 @@ pub fn numbered(show: &Show, kind: Kind) -> Vec<Numbered<'_>> {
         .iter()
         .enumerate()
         .filter(|(_, instance)| instance.kind == kind)
-        .map(|(index, instance)| Numbered { no: InstanceNo(index), instance })
+        .map(|(index, instance)| Numbered { no: InstanceId(index), instance })
         .collect()
 }

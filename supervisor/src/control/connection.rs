@@ -3,10 +3,10 @@
 //! A client has one ask with the loop at a time. What it sends beyond that stays unread, so that a client that asks
 //! faster than it is answered, or does not read what it is answered, waits itself and costs nobody anything.
 
-use super::ask::{Ask, Heard, Lane};
 use super::lines::{Cut, Lines};
 use super::outbox::Outbox;
-use super::protocol::{LONGEST_REQUEST, Refusal, Reply, parse};
+use super::protocol::{ErrorReply, LONGEST_REQUEST, Reply, parse};
+use super::request::{Ask, Heard, Lane};
 use nix::sys::epoll::EpollFlags;
 use std::io::{ErrorKind, Read};
 use std::os::unix::net::UnixStream;
@@ -182,7 +182,7 @@ impl Connection {
             Cut::Half => return self.read(),
             Cut::TooLong => {
                 let message = format!("a request has at most {LONGEST_REQUEST} bytes in one line");
-                self.outbox.push(&Reply::Refused(Refusal::new(message)));
+                self.outbox.push(&Reply::Refused(ErrorReply::new(message)));
                 self.input = Input::Ignored(now + patience);
             }
         }

@@ -5,19 +5,19 @@
 //!        ◄──line──                              ◄──Answer──
 //! ```
 //!
-//! Reading order: [`protocol`] is what goes over the socket, [`ask`] what of it reaches the loop, [`place`] where the
+//! Reading order: [`protocol`] is what goes over the socket, [`request`] what of it reaches the loop, [`socket_file`] where the
 //! socket is, [`server`] the thread that owns it with one `connection` for each client. The loop answers with the
-//! help of [`names`], [`gathering`] and [`watchers`]. [`args`] and [`client`] are the command line.
+//! help of [`name_index`], [`pending_command`] and [`monitors`]. [`args`] and [`client`] are the command line.
 //!
 //! The rules: the loop never waits for a client; what a client can make the supervisor keep is bounded; a client's
 //! bytes are hostile; only the user who runs the show, and root, get in.
 
 pub mod protocol;
 
-pub mod ask;
+pub mod request;
 
-pub mod dial;
-pub mod place;
+pub mod connect;
+pub mod socket_file;
 
 pub mod lines;
 
@@ -25,11 +25,11 @@ mod connection;
 mod outbox;
 pub mod server;
 
-pub mod names;
+pub mod name_index;
 
-pub mod gathering;
+pub mod monitors;
 pub mod pattern;
-pub mod watchers;
+pub mod pending_command;
 
 pub mod args;
 pub mod client;

@@ -1,8 +1,8 @@
 //! Which channels a client monitors: `INSTANCE.CHANNEL` with `*` for any text, also none, and `?` for one character.
 //! Without a dot it stands for all channels of the instances that it matches.
 
-use super::ask::ChannelName;
-use super::protocol::Refusal;
+use super::protocol::ErrorReply;
+use super::request::ChannelName;
 
 /// The longest pattern, in bytes. Matching takes time in proportion.
 const LONGEST: usize = 256;
@@ -19,9 +19,9 @@ impl Pattern {
     /// # Errors
     ///
     /// It is too long.
-    pub fn new(text: &str) -> Result<Self, Refusal> {
+    pub fn new(text: &str) -> Result<Self, ErrorReply> {
         if text.len() > LONGEST {
-            return Err(Refusal::new(format!("a pattern has at most {LONGEST} bytes")));
+            return Err(ErrorReply::new(format!("a pattern has at most {LONGEST} bytes")));
         }
         Ok(Self { text: text.to_owned() })
     }

@@ -13,7 +13,7 @@
 //! anything that cannot be done                            {"refused":{"message":…,"hint":…}}
 //! ```
 
-use super::ask::{Act, Ask};
+use super::request::{Act, Ask};
 use serde::{Deserialize, Serialize};
 
 /// The longest request, in bytes.
@@ -77,7 +77,7 @@ pub enum Reply {
     /// The client was too slow for this many events, which came about here.
     Dropped(u64),
     /// It cannot be done.
-    Refused(Refusal),
+    Refused(ErrorReply),
 }
 
 /// A running show.
@@ -196,7 +196,7 @@ pub struct PassingEvent {
     /// The channel's name.
     pub channel: String,
     /// Which way it went.
-    pub way: Way,
+    pub way: Direction,
     /// From 0.0 to 1.0.
     pub value: f64,
     /// When, in milliseconds since the beginning of 1970 (UTC).
@@ -206,7 +206,7 @@ pub struct PassingEvent {
 /// Which way an event went, as seen from its instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Way {
+pub enum Direction {
     /// Out of the instance, into the show.
     Out,
     /// From the show into the instance.
@@ -215,14 +215,14 @@ pub enum Way {
 
 /// Why something cannot be done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refusal {
+pub struct ErrorReply {
     /// What is wrong.
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
 }
 
-impl Refusal {
+impl ErrorReply {
     /// A refusal without a hint.
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), hint: None }
@@ -241,9 +241,9 @@ impl Refusal {
 /// # Errors
 ///
 /// It is no request, or one that makes no sense whatever the show is.
-pub fn parse(line: &[u8]) -> Result<Ask, Refusal> {
+pub fn parse(line: &[u8]) -> Result<Ask, ErrorReply> {
     let request: Request = serde_json::from_slice(line).map_err(|error| {
-        Refusal::new(format!("not a request: {error}"))
+        ErrorReply::new(format!("not a request: {error}"))
             .hint(Some(r#"one JSON object per line, such as {"verb":"status"}"#.to_owned()))
     })?;
     Ok(match request {
@@ -257,17 +257,17 @@ pub fn parse(line: &[u8]) -> Result<Ask, Refusal> {
     })
 }
 
-fn act(act: Act, instances: Vec<String>) -> Result<Ask, Refusal> {
+fn act(act: Act, instances: Vec<String>) -> Result<Ask, ErrorReply> {
     if instances.is_empty() {
-        return Err(Refusal::new("no instance is named"));
+        return Err(ErrorReply::new("no instance is named"));
     }
     Ok(Ask::Act { act, instances })
 }
 
-fn send(name: &str, value: f64) -> Result<Ask, Refusal> {
+fn send(name: &str, value: f64) -> Result<Ask, ErrorReply> {
     let (instance, channel) = split_channel(name)?;
     if !(0.0..=1.0).contains(&value) {
-        return Err(Refusal::new(format!("the value `{value}` is not from 0.0 to 1.0")));
+        return Err(ErrorReply::new(format!("the value `{value}` is not from 0.0 to 1.0")));
     }
     Ok(Ask::Send { instance: instance.to_owned(), channel: channel.to_owned(), value })
 }
@@ -277,10 +277,10 @@ fn send(name: &str, value: f64) -> Result<Ask, Refusal> {
 /// # Errors
 ///
 /// There is no dot, or nothing on one side of it.
-pub fn split_channel(name: &str) -> Result<(&str, &str), Refusal> {
+pub fn split_channel(name: &str) -> Result<(&str, &str), ErrorReply> {
     match name.split_once('.') {
         Some((instance, channel)) if !instance.is_empty() && !channel.is_empty() => Ok((instance, channel)),
-        _ => Err(Refusal::new(format!("`{name}` is no channel"))
+        _ => Err(ErrorReply::new(format!("`{name}` is no channel"))
             .hint(Some("a channel is written `INSTANCE.CHANNEL`".to_owned()))),
     }
 }

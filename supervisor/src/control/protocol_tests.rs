@@ -69,7 +69,7 @@ fn replies_survive_their_way() {
     let event = PassingEvent {
         instance: "a".into(),
         channel: "x".into(),
-        way: Way::In,
+        way: Direction::In,
         value: 1.0 / 3.0,
         time_ms: u64::MAX,
     };
@@ -83,7 +83,7 @@ fn replies_survive_their_way() {
         (Reply::Monitoring {}, "{\"monitoring\":{}}"),
         (Reply::Event(event), "{\"event\":{\"instance\":\"a\",\"channel\":\"x\",\"way\":\"in\""),
         (Reply::Dropped(7), "{\"dropped\":7}"),
-        (Reply::Refused(Refusal::new("no")), "{\"refused\":{\"message\":\"no\",\"hint\":null}}"),
+        (Reply::Refused(ErrorReply::new("no")), "{\"refused\":{\"message\":\"no\",\"hint\":null}}"),
     ];
     for (reply, beginning) in replies {
         let text = line(&reply);

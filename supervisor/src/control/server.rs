@@ -3,12 +3,12 @@
 //! It reads, parses and writes; what needs to know the show goes to the event loop as an [`Asked`]. It ends with the
 //! [`Server`], and takes the socket with it.
 
-use super::ask::{Ask, Asked, Lane, lane};
+use super::connect::who;
 use super::connection::{Connection, Turn};
-use super::dial::who;
 use super::outbox::Outbox;
-use super::place::{Place, PlaceError};
-use super::protocol::{Refusal, Reply};
+use super::protocol::{ErrorReply, Reply};
+use super::request::{Ask, Asked, Lane, lane};
+use super::socket_file::{Place, PlaceError};
 use mm_shared::Doorbell;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -194,7 +194,7 @@ impl Desk {
         let busy = std::mem::take(&mut self.busy);
         for event in events {
             match event.data() {
-                LISTENER => self.let_in(),
+                LISTENER => self.route_incoming(),
                 BELL => self.turn_where(Connection::is_asking),
                 client if event.events().intersects(EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR) => {
                     self.part_with(client);
@@ -260,7 +260,7 @@ impl Desk {
         }
     }
 
-    fn let_in(&mut self) {
+    fn route_incoming(&mut self) {
         // those beyond are reported again
         for _ in 0..BATCH {
             match self.listener.accept() {
@@ -307,19 +307,21 @@ impl Desk {
         self.connections.insert(client, Connection::new(stream, watched));
     }
 
-    fn admit(&self, stream: &UnixStream) -> Result<(), Refusal> {
+    fn admit(&self, stream: &UnixStream) -> Result<(), ErrorReply> {
         // first, so that not even a refusal can block
-        stream.set_nonblocking(true).map_err(|error| Refusal::new(error.to_string()))?;
-        let (pid, peer) = who(stream).map_err(|error| Refusal::new(error.to_string()))?;
+        stream.set_nonblocking(true).map_err(|error| ErrorReply::new(error.to_string()))?;
+        let (pid, peer) = who(stream).map_err(|error| ErrorReply::new(error.to_string()))?;
         let own = Uid::effective().as_raw();
         if !is_admitted(own, peer) {
             let process = pid.map_or_else(String::new, |pid| format!(", process {pid}"));
             tracing::warn!("refused a connection to the control socket from user {peer}{process}");
-            return Err(Refusal::new(format!("this show belongs to user {own}, you are user {peer}")));
+            return Err(ErrorReply::new(format!("this show belongs to user {own}, you are user {peer}")));
         }
         if self.connections.len() >= self.limits.clients {
             let clients = self.limits.clients;
-            return Err(Refusal::new(format!("{clients} clients are connected already, no more are let in")));
+            return Err(ErrorReply::new(format!(
+                "{clients} clients are connected already, no more are let in"
+            )));
         }
         Ok(())
     }

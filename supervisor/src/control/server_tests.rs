@@ -1,12 +1,12 @@
 //! The server with real sockets and a loop that stands in for the show's.
 
-use super::ask::{Act, Ask, Asked};
-use super::names::Names;
-use super::names::tests::names;
-use super::protocol::{Outcome, Refusal, Reply, Status, Way};
+use super::monitors::Watchers;
+use super::name_index::Names;
+use super::name_index::tests::names;
+use super::protocol::{Direction, ErrorReply, Outcome, Reply, Status};
+use super::request::{Act, Ask, Asked};
 use super::server::{Limits, Server};
-use super::watchers::Watchers;
-use crate::backends::InstanceNo;
+use crate::ids::InstanceId;
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::Shutdown;
@@ -89,7 +89,7 @@ fn event_loop(orders: &Receiver<Order>, tell: &Sender<Ask>) {
             Order::Pass(count) => {
                 for number in 0..count {
                     let value = number as f64 / count as f64;
-                    watchers.pass(&names, InstanceNo(0), 0, Way::Out, value);
+                    watchers.pass(&names, InstanceId(0), 0, Direction::Out, value);
                 }
                 watchers.wake();
             }
@@ -103,7 +103,7 @@ fn answer(asked: Asked, watchers: &mut Watchers, names: &Names) -> Option<Asked>
     let Asked { ask, answer } = &asked;
     match ask {
         Ask::Status => answer.status(Status { show: "s".into(), ..Status::default() }),
-        Ask::Send { channel, .. } if channel == "big" => answer.refuse(Refusal::new("x".repeat(8 << 20))),
+        Ask::Send { channel, .. } if channel == "big" => answer.refuse(ErrorReply::new("x".repeat(8 << 20))),
         Ask::Send { .. } => answer.sent(),
         Ask::Act { instances, .. } if instances == &["never"] => return Some(asked),
         Ask::Act { instances, .. } => answer.done(vec![outcome(&instances[0])]),
@@ -371,7 +371,7 @@ fn the_end_of_the_show_is_told_to_who_waits_and_the_socket_goes_with_it() {
     assert_eq!(client.refused(), "the show is ending");
     assert_eq!(
         client.ask(STATUS),
-        Reply::Refused(Refusal::new("the show is ending")),
+        Reply::Refused(ErrorReply::new("the show is ending")),
         "the loop does not listen any more"
     );
     show.server = None;

@@ -6,43 +6,45 @@
 //! wait ─► dispatch (backends receive, workers ring, exit and speak) ─► timers ─► collect ─► route ─► deliver, flush
 //! ```
 //!
-//! [`desk`] is what it does for clients, `chores` for the state file and the service manager, `renewal` on HUP; `lookout`
+//! [`control_requests`] is what it does for clients, `chores` for the state file and the service manager, `renewal` on HUP; `busy_poller`
 //! may put the wait off for a moment.
 
-mod chores;
-mod desk;
-mod lookout;
-mod renewal;
+mod busy_poller;
+mod control_requests;
+mod housekeeping;
+pub mod message;
+mod show_reload;
 
-use crate::backends::Inlet;
-use crate::control::protocol::Way;
-use crate::hosts::Hosts;
-use crate::instances::Fleet;
-use crate::instances::rest::Rest;
+use crate::backends::EventSink;
+use crate::backends::set::BackendSet;
+use crate::control::protocol::Direction;
+use crate::event_loop::message::LoopMessage;
+use crate::instances::InstanceSet;
+use crate::instances::context::{LoopContext, Registry};
+use crate::instances::idle::IdleMode;
+use crate::instances::launcher::WorkerLauncher;
 use crate::instances::script_watch::ScriptWatch;
 use crate::instances::spare::Spare;
-use crate::instances::surroundings::{Registry, Surroundings};
-use crate::instances::tools::Tools;
-use crate::notices::{Notice, Notices};
+use crate::mailbox::Mailbox;
 use crate::poller::{Poller, Trigger, Wake};
-use crate::reread::Origin;
 use crate::router::cycles::Rounds;
 use crate::router::{Routed, Router, STEP_BUDGET};
+use crate::script_output::Drain;
+use crate::show_reload::Origin;
 use crate::signals::{Request, Signals};
 use crate::state::{Saved, Store};
-use crate::stdio::Drain;
 use crate::systemd::Systemd;
-use chores::SharedNames;
-use desk::Desk;
-use lookout::Lookout;
+use busy_poller::BusyPoller;
+use control_requests::Desk;
+use housekeeping::SharedNames;
 use mm_config::SupervisorOptions;
 use mm_shared::Event;
 use std::cmp::Reverse;
 use std::io;
 use std::time::{Duration, Instant};
 
-/// Notices that are taken in between two looks at the events.
-const NOTICES_A_TURN: usize = 64;
+/// Messages that are taken in between two looks at the events.
+const MESSAGES_PER_TURN: usize = 64;
 
 /// The most answers of workers that are waited for in one turn.
 const SPINS: usize = 16;
@@ -55,15 +57,15 @@ const STEPS_A_LOOK: usize = 64;
 
 /// All that a running show consists of.
 pub struct EventLoop {
-    hosts: Hosts,
-    fleet: Fleet,
+    hosts: BackendSet,
+    fleet: InstanceSet,
     router: Router,
-    tools: Tools,
-    notices: Notices,
+    tools: WorkerLauncher,
+    mailbox: Mailbox<LoopMessage>,
     signals: Signals,
     drain: Drain,
     poller: Poller,
-    lookout: Lookout,
+    busy_poller: BusyPoller,
     registry: Registry,
     spare: Spare,
     watch: ScriptWatch,
@@ -76,7 +78,7 @@ pub struct EventLoop {
     names: SharedNames,
     desk: Desk,
     rounds: Rounds,
-    inlet: Inlet,
+    sink: EventSink,
     /// Something has gone out, and no worker was handed anything since.
     answered: bool,
     phase: Phase,
@@ -90,21 +92,21 @@ enum Phase {
     /// All have been started, and have served or failed.
     Running,
     /// It has been asked to end.
-    Ending,
+    ExitReason,
 }
 
 /// What an event loop is made of.
 pub struct Parts {
     /// The backends and their instances.
-    pub hosts: Hosts,
+    pub hosts: BackendSet,
     /// The Python instances.
-    pub fleet: Fleet,
+    pub fleet: InstanceSet,
     /// The mappings.
     pub router: Router,
     /// What it takes to start workers.
-    pub tools: Tools,
+    pub tools: WorkerLauncher,
     /// What threads have to say.
-    pub notices: Notices,
+    pub mailbox: Mailbox<LoopMessage>,
     /// What the system has to say.
     pub signals: Signals,
     /// What scripts print.
@@ -128,9 +130,9 @@ impl EventLoop {
     pub fn new(parts: Parts) -> io::Result<Self> {
         let poller = Poller::new()?;
         poller.watch(parts.signals.descriptor(), Trigger::Level, Wake::Signal)?;
-        poller.watch(parts.notices.descriptor(), Trigger::Edge, Wake::Notice)?;
+        poller.watch(parts.mailbox.descriptor(), Trigger::Edge, Wake::Mailbox)?;
         parts.hosts.watch(&poller)?;
-        let Parts { hosts, fleet, router, tools, notices, signals, drain, spare, origin, store, saved } =
+        let Parts { hosts, fleet, router, tools, mailbox, signals, drain, spare, origin, store, saved } =
             parts;
         let (names, desk) = (SharedNames::new(&origin.show), Desk::new(&origin.show));
         let rounds = Rounds::new(&origin.show);
@@ -140,11 +142,11 @@ impl EventLoop {
             fleet,
             router,
             tools,
-            notices,
+            mailbox,
             signals,
             drain,
             poller,
-            lookout: Lookout::new(SupervisorOptions::of(&origin.show).low_latency),
+            busy_poller: BusyPoller::new(SupervisorOptions::of(&origin.show).low_latency),
             registry: Registry::default(),
             spare,
             watch,
@@ -157,7 +159,7 @@ impl EventLoop {
             names,
             desk,
             rounds,
-            inlet: Inlet::default(),
+            sink: EventSink::default(),
             answered: false,
             phase: Phase::Starting,
         };
@@ -172,12 +174,12 @@ impl EventLoop {
     /// The system refuses to wait for events; all workers end with this process then.
     pub fn run(mut self) -> io::Result<()> {
         let started = Instant::now();
-        self.with_fleet(started, Fleet::start);
+        self.with_instances(started, InstanceSet::start);
         let mut wakes = Vec::new();
-        let mut rest = Rest::Sleep;
+        let mut rest = IdleMode::Block;
         loop {
             self.note_start(started);
-            if self.phase == Phase::Ending && self.fleet.is_gone() && self.spare.is_gone() {
+            if self.phase == Phase::ExitReason && self.fleet.is_gone() && self.spare.is_gone() {
                 self.keep_promises();
                 self.keep_last_state();
                 return Ok(());
@@ -193,21 +195,21 @@ impl EventLoop {
             self.keep_state(now);
             self.rounds.look(&self.router, now);
             self.tell_systemd(now);
-            rest = if busy { Rest::No } else { self.with_fleet(now, Fleet::rest) };
+            rest = if busy { IdleMode::Busy } else { self.with_instances(now, InstanceSet::rest) };
         }
     }
 
     /// Waits for something to do; returns when that came, which is the time of the turn.
-    fn wait(&mut self, rest: Rest, wakes: &mut Vec<Wake>) -> io::Result<Instant> {
-        let looks = self.answered && rest == Rest::Sleep;
-        if !looks || !self.lookout.look(&mut self.poller, wakes)? {
+    fn wait(&mut self, rest: IdleMode, wakes: &mut Vec<Wake>) -> io::Result<Instant> {
+        let looks = self.answered && rest == IdleMode::Block;
+        if !looks || !self.busy_poller.look(&mut self.poller, wakes)? {
             let timeout = self.timeout(rest);
             self.poller.wait(timeout, wakes)?;
         }
         let now = Instant::now();
         let events_only = wakes.iter().all(|wake| matches!(wake, Wake::Backend { .. } | Wake::Bell(_)));
-        if self.lookout.stays() && (!events_only || self.deadline().is_some_and(|at| at <= now)) {
-            self.lookout.leave();
+        if self.busy_poller.stays() && (!events_only || self.deadline().is_some_and(|at| at <= now)) {
+            self.busy_poller.leave();
         }
         Ok(now)
     }
@@ -216,22 +218,26 @@ impl EventLoop {
     /// answer of a worker is likely to come at once, it is waited for and passed on as well.
     fn pass_on(&mut self, now: Instant) -> bool {
         for _ in 0..SPINS {
-            let more = self.with_fleet(now, Fleet::collect);
+            let more = self.with_instances(now, InstanceSet::collect);
             self.route();
-            let handed = self.with_fleet(now, Fleet::deliver);
+            let handed = self.with_instances(now, InstanceSet::deliver);
             self.answered = self.hosts.flush() && !handed;
             if more || !self.router.is_idle() {
                 return true;
             }
-            if !self.with_fleet(now, Fleet::spin) {
+            if !self.with_instances(now, InstanceSet::spin) {
                 return false;
             }
         }
         true
     }
 
-    fn with_fleet<R>(&mut self, now: Instant, act: impl FnOnce(&mut Fleet, &mut Surroundings<'_>) -> R) -> R {
-        let mut surroundings = Surroundings {
+    fn with_instances<R>(
+        &mut self,
+        now: Instant,
+        act: impl FnOnce(&mut InstanceSet, &mut LoopContext<'_>) -> R,
+    ) -> R {
+        let mut cx = LoopContext {
             tools: &self.tools,
             poller: &self.poller,
             router: &mut self.router,
@@ -239,10 +245,10 @@ impl EventLoop {
             registry: &mut self.registry,
             spare: &mut self.spare,
             watch: &mut self.watch,
-            stays: self.lookout.stays(),
+            stays: self.busy_poller.stays(),
             now,
         };
-        act(&mut self.fleet, &mut surroundings)
+        act(&mut self.fleet, &mut cx)
     }
 
     /// Says once that the show runs.
@@ -267,11 +273,11 @@ impl EventLoop {
     }
 
     /// How long nothing needs to be done; `None` is for ever.
-    fn timeout(&self, rest: Rest) -> Option<Duration> {
+    fn timeout(&self, rest: IdleMode) -> Option<Duration> {
         let nap = match rest {
-            Rest::No => return Some(Duration::ZERO),
-            Rest::Nap(Reverse(until)) => Some(until),
-            Rest::Sleep => None,
+            IdleMode::Busy => return Some(Duration::ZERO),
+            IdleMode::PollUntil(Reverse(until)) => Some(until),
+            IdleMode::Block => None,
         };
         let deadline = [nap, self.deadline()].into_iter().flatten().min()?;
         Some(deadline.saturating_duration_since(Instant::now()))
@@ -287,71 +293,71 @@ impl EventLoop {
     fn dispatch(&mut self, wake: Wake, now: Instant) {
         match wake {
             Wake::Signal => self.signalled(now),
-            Wake::Notice => self.take_notices(now),
+            Wake::Mailbox => self.take_messages(now),
             Wake::Backend { index, token } => {
-                self.hosts.receive(index, token, &mut self.inlet);
-                self.let_in();
+                self.hosts.receive(index, token, &mut self.sink);
+                self.route_incoming();
             }
-            Wake::Bell(incarnation) => self.with_fleet(now, |fleet, surroundings| {
-                fleet.rung(incarnation, surroundings);
+            Wake::Bell(worker_id) => self.with_instances(now, |fleet, cx| {
+                fleet.rung(worker_id, cx);
             }),
         }
     }
 
-    fn take_notices(&mut self, now: Instant) {
-        for _ in 0..NOTICES_A_TURN {
-            let Some(notice) = self.notices.next() else { return };
-            match notice {
-                Notice::Reread(outcome) => self.reread(outcome, now),
-                Notice::Asked(asked) => self.asked(asked, now),
-                Notice::Changed(instance) => self.with_fleet(now, |fleet, surroundings| {
-                    fleet.changed(&instance, surroundings);
+    fn take_messages(&mut self, now: Instant) {
+        for _ in 0..MESSAGES_PER_TURN {
+            let Some(message) = self.mailbox.try_receive() else { return };
+            match message {
+                LoopMessage::ShowRead(outcome) => self.reread(outcome, now),
+                LoopMessage::Control(asked) => self.asked(asked, now),
+                LoopMessage::ScriptChanged(instance) => self.with_instances(now, |fleet, cx| {
+                    fleet.changed(&instance, cx);
                 }),
-                Notice::Worker { incarnation, news } => self.with_fleet(now, |fleet, surroundings| {
-                    fleet.news(incarnation, news, surroundings);
+                LoopMessage::Worker { worker_id, event } => self.with_instances(now, |fleet, cx| {
+                    fleet.event(worker_id, event, cx);
                 }),
             }
         }
         // the doorbell is told of once for each ring, so what is left needs one of its own
-        self.notices.ring();
+        self.mailbox.ring();
     }
 
     fn signalled(&mut self, now: Instant) {
         for request in self.signals.pending() {
             match (request, self.phase) {
-                (Request::End, Phase::Ending) => {
+                (Request::End, Phase::ExitReason) => {
                     tracing::warn!("asked again to stop, ending all workers at once");
-                    self.with_fleet(now, Fleet::kill);
+                    self.with_instances(now, InstanceSet::kill);
                 }
                 (Request::End, _) => {
                     tracing::info!("stopping");
-                    self.phase = Phase::Ending;
+                    self.phase = Phase::ExitReason;
                     self.systemd_status_is_old = true;
                     self.spare.dismiss();
-                    self.with_fleet(now, Fleet::stop);
+                    self.with_instances(now, InstanceSet::stop);
                 }
-                (Request::Reread, Phase::Ending) => {}
+                (Request::Reread, Phase::ExitReason) => {}
                 (Request::Reread, _) => self.begin_reread(),
             }
         }
     }
 
     fn tick(&mut self, now: Instant) {
-        self.with_fleet(now, Fleet::tick);
-        self.with_fleet(now, |_, surroundings| surroundings.tick_spare());
-        self.hosts.tick(now, &mut self.inlet, &self.poller);
-        self.let_in();
+        self.with_instances(now, InstanceSet::tick);
+        self.with_instances(now, |_, cx| cx.tick_spare());
+        self.hosts.tick(now, &mut self.sink, &self.poller);
+        self.route_incoming();
     }
 
-    fn let_in(&mut self) {
-        for incoming in self.inlet.drain() {
+    fn route_incoming(&mut self) {
+        for incoming in self.sink.drain() {
             self.router.accept(incoming);
         }
     }
 
     /// Routes what waits, a bounded amount of it.
     fn route(&mut self) {
-        let Self { router, hosts, fleet, inlet, desk, store, .. } = self;
+        let Self { router, hosts, fleet, sink, desk, store, .. } = self;
         if let Some(store) = store.as_mut().filter(|_| !router.is_idle()) {
             store.touch();
         }
@@ -364,16 +370,16 @@ impl EventLoop {
             let Some(Routed { channel, value, targets }) = router.next_event() else { break };
             for target in targets {
                 if watched {
-                    desk.watchers.pass(&desk.names, target.instance, target.channel, Way::In, value);
+                    desk.watchers.pass(&desk.names, target.instance, target.channel, Direction::In, value);
                 }
-                if !hosts.handle(target.instance, target.channel, value, inlet) {
+                if !hosts.handle(target.instance, target.channel, value, sink) {
                     fleet.accept(target.instance, Event { channel: target.channel, value });
                 }
             }
             if watched && let Some(origin) = router.origin(channel) {
-                desk.watchers.pass(&desk.names, origin.instance, origin.channel, Way::Out, value);
+                desk.watchers.pass(&desk.names, origin.instance, origin.channel, Direction::Out, value);
             }
-            for incoming in inlet.drain() {
+            for incoming in sink.drain() {
                 router.accept(incoming);
             }
         }

@@ -3,7 +3,7 @@
 //! Towards the worker an event goes straight into the ring, unless earlier ones still wait: then it joins the queue,
 //! as it does while no worker serves. Each step ends with one `deliver`, which publishes all at once and rings at most once.
 
-use super::rest::{BACKLOG, Nap, Naps, Rest};
+use super::idle::{BACKLOG, IdleMode, Nap, Naps};
 use super::values::Values;
 use crate::router::queue::EventQueue;
 use mm_shared::sys::cpu;
@@ -178,13 +178,17 @@ impl Flow {
     /// # Errors
     ///
     /// The worker's cursor is not where it can be.
-    pub fn rest(&mut self, end: &mut SupervisorEnd, now: Instant) -> Result<Rest, Violation> {
+    pub fn rest(&mut self, end: &mut SupervisorEnd, now: Instant) -> Result<IdleMode, Violation> {
         if let Some(Nap { until, streams }) = self.naps.next(now)
             && (self.waiting(end)? >= BACKLOG || streams && end.down.in_hand().is_some())
         {
-            return Ok(if end.up.prepare_nap() { Rest::Nap(Reverse(until)) } else { Rest::No });
+            return Ok(if end.up.prepare_nap() {
+                IdleMode::PollUntil(Reverse(until))
+            } else {
+                IdleMode::Busy
+            });
         }
-        Ok(if end.up.prepare_sleep() { Rest::Sleep } else { Rest::No })
+        Ok(if end.up.prepare_sleep() { IdleMode::Block } else { IdleMode::Busy })
     }
 
     /// The worker takes no more events: what it has not taken goes back in front of the queue. Returns the event

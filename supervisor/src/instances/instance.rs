@@ -2,18 +2,19 @@
 //!
 //! At most one worker serves. Beside it there may be its successor during a reload, and workers that are ending.
 
-use super::ending::{Ending, Exit};
+use super::context::LoopContext;
+use super::exit::{ExitReason, ExitRecord};
 use super::failsafe::Failsafe;
 use super::flow::Flow;
-use super::incarnation::Incarnation;
-use super::leaving::Leaving;
+use super::health::{HealthMonitor, Limits};
 use super::lifecycle::{self, Action, Context, Lifecycle, Policy, State};
-use super::milestone::Milestone;
-use super::patrol::{Limits, Patrol};
-use super::recipe::Recipe;
-use super::surroundings::Surroundings;
+use super::retiring::RetiringWorker;
+use super::transition::Transition;
 use super::values::{Names, Values};
-use crate::backends::{InstanceNo, Numbered};
+use super::worker::Worker;
+use super::worker_spec::WorkerSpec;
+use crate::backends::Numbered;
+use crate::ids::InstanceId;
 use crate::poller::{Trigger, Wake};
 use mm_config::{PythonOptions, Show};
 use mm_shared::control::{ChannelBoot, Failure, ToWorker};
@@ -23,22 +24,22 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// One Python instance.
-pub struct PythonInstance {
+pub struct ScriptInstance {
     /// Its number in the show.
-    pub no: InstanceNo,
+    pub no: InstanceId,
     /// Its name in the show.
     pub name: String,
     pub(super) flow: Flow,
     pub(super) lifecycle: Lifecycle,
     /// The worker that serves, or will.
-    pub(super) current: Option<Incarnation>,
+    pub(super) current: Option<Worker>,
     /// Whether `current` was told to serve and takes events.
     pub(super) serving: bool,
     /// The successor during a reload.
-    pub(super) beside: Option<Incarnation>,
+    pub(super) beside: Option<Worker>,
     pub(super) beside_names: Names,
     /// Workers that are ending, apart from `current`.
-    pub(super) leaving: Vec<Leaving>,
+    pub(super) leaving: Vec<RetiringWorker>,
     pub(super) starts: u64,
     pub(super) started_at: Option<Instant>,
     pub(super) serving_since: Option<Instant>,
@@ -46,22 +47,22 @@ pub struct PythonInstance {
     pub(super) told_to_serve_at: Option<u64>,
     /// Errors of the script that were counted by workers that have ended.
     pub(super) past_errors: u64,
-    pub(super) last_exit: Option<Exit>,
+    pub(super) last_exit: Option<ExitRecord>,
     /// The failure of the import that is under way, or was last.
     pub(super) failure: Option<Failure>,
     /// What has been reached since the loop last asked.
-    pub(super) milestones: Vec<Milestone>,
-    pub(super) patrol: Option<Patrol>,
+    pub(super) transitions: Vec<Transition>,
+    pub(super) patrol: Option<HealthMonitor>,
     pub(super) failsafe: Failsafe,
     pub(super) spinner: Spinner,
     pub(super) policy: Policy,
     pub(super) limits: Limits,
-    pub(super) recipe: Recipe,
+    pub(super) recipe: WorkerSpec,
     /// The channels of the show that the next worker is to know, if they are others.
     pub(super) next_names: Option<Vec<String>>,
 }
 
-impl PythonInstance {
+impl ScriptInstance {
     /// An instance as the show file has it; nothing is started yet.
     #[must_use]
     pub fn new(show: &Show, numbered: Numbered<'_>) -> Self {
@@ -84,18 +85,18 @@ impl PythonInstance {
             past_errors: 0,
             last_exit: None,
             failure: None,
-            milestones: Vec::new(),
+            transitions: Vec::new(),
             patrol: None,
             spinner: Spinner::default(),
             failsafe: Failsafe::new(show, numbered.no.0, &options),
             policy: policy(&options),
             limits: limits(&options),
-            recipe: Recipe::new(show, &numbered.instance.name, &options),
+            recipe: WorkerSpec::new(show, &numbered.instance.name, &options),
             next_names: None,
         }
     }
 
-    /// When [`PythonInstance::tick`] has to be called next.
+    /// When [`ScriptInstance::tick`] has to be called next.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         let leaving = self.leaving.iter().filter_map(|leaving| leaving.deadline());
@@ -111,24 +112,24 @@ impl PythonInstance {
     }
 
     /// Some time has passed.
-    pub fn tick(&mut self, surroundings: &mut Surroundings<'_>) {
-        self.leaving.iter_mut().for_each(|leaving| leaving.tick(surroundings.now));
-        self.end_last_words(surroundings);
-        self.patrol(surroundings);
-        self.apply_failsafe(surroundings);
-        self.step(lifecycle::Event::Tick, surroundings);
+    pub fn tick(&mut self, cx: &mut LoopContext<'_>) {
+        self.leaving.iter_mut().for_each(|leaving| leaving.tick(cx.now));
+        self.end_last_words(cx);
+        self.patrol(cx);
+        self.apply_failsafe(cx);
+        self.step(lifecycle::Event::Tick, cx);
     }
 
     /// Takes an event into the life of the instance, and does what follows from it.
-    pub fn step(&mut self, event: lifecycle::Event, surroundings: &mut Surroundings<'_>) {
-        let mut actions = VecDeque::from(self.lifecycle_step(event, surroundings));
+    pub fn step(&mut self, event: lifecycle::Event, cx: &mut LoopContext<'_>) {
+        let mut actions = VecDeque::from(self.lifecycle_step(event, cx));
         while let Some(action) = actions.pop_front() {
-            if let Some(event) = self.perform(action, surroundings) {
-                actions.extend(self.lifecycle_step(event, surroundings));
+            if let Some(event) = self.perform(action, cx) {
+                actions.extend(self.lifecycle_step(event, cx));
             }
         }
         if !self.serving {
-            self.failsafe.ceased(surroundings.now);
+            self.failsafe.ceased(cx.now);
         }
         match self.lifecycle.state() {
             State::Stopped | State::Failed => self.flow.keep_latest_only(),
@@ -136,38 +137,34 @@ impl PythonInstance {
         }
     }
 
-    fn lifecycle_step(
-        &mut self,
-        event: lifecycle::Event,
-        surroundings: &mut Surroundings<'_>,
-    ) -> Vec<Action> {
-        let context = Context { now: surroundings.now, jitter: surroundings.jitter(), policy: &self.policy };
+    fn lifecycle_step(&mut self, event: lifecycle::Event, cx: &mut LoopContext<'_>) -> Vec<Action> {
+        let context = Context { now: cx.now, jitter: cx.jitter(), policy: &self.policy };
         self.lifecycle.step(event, context)
     }
 
     /// Does what the life of the instance asks for; what comes of it at once is returned.
-    fn perform(&mut self, action: Action, surroundings: &mut Surroundings<'_>) -> Option<lifecycle::Event> {
+    fn perform(&mut self, action: Action, cx: &mut LoopContext<'_>) -> Option<lifecycle::Event> {
         match action {
-            Action::Spawn => return self.spawn(surroundings),
-            Action::Serve => self.serve(Vec::new(), surroundings),
+            Action::Spawn => return self.spawn(cx),
+            Action::Serve => self.serve(Vec::new(), cx),
             Action::Ask => self.with_current(|worker| worker.send(ToWorker::Stop)),
             Action::Terminate => self.with_current(|worker| worker.terminate()),
-            Action::Kill => self.with_current(Incarnation::kill),
+            Action::Kill => self.with_current(Worker::kill),
             Action::NameStopTimeout => {
                 tracing::warn!(instance = %self.name, "not stopped within `stop-timeout`, TERM follows its stacks");
             }
             Action::Stacks => self.with_current(|worker| worker.ask_for_stacks()),
             Action::NameStartTimeout => {
                 tracing::error!(instance = %self.name, "the modules were not imported within `start-timeout`");
-                self.with_current(|worker| worker.ending = Some(Ending::StartTimeout));
+                self.with_current(|worker| worker.ending = Some(ExitReason::StartTimeout));
             }
-            Action::SpawnBeside => return self.spawn_beside(surroundings),
-            Action::Swap => self.swap(surroundings),
+            Action::SpawnBeside => return self.spawn_beside(cx),
+            Action::Swap => self.swap(cx),
             Action::Promote => {
                 self.current = self.beside.take();
                 self.serving = false;
             }
-            Action::NameBesideTimeout => self.beside_timed_out(surroundings.now),
+            Action::NameBesideTimeout => self.beside_timed_out(cx.now),
             Action::DropBeside => self.drop_beside(),
             Action::GiveUp => {
                 tracing::error!(instance = %self.name, "restarted more often than `max-restarts` allows, giving up");
@@ -197,25 +194,25 @@ impl PythonInstance {
     /// Ends at once all workers but the one that serves.
     pub fn kill_leaving(&mut self) {
         self.drop_beside();
-        self.leaving.iter_mut().for_each(Leaving::kill);
+        self.leaving.iter_mut().for_each(RetiringWorker::kill);
     }
 
     pub(super) fn stop_timeout(&self) -> Duration {
         self.policy.stop_timeout
     }
 
-    fn with_current(&mut self, act: impl FnOnce(&mut Incarnation)) {
+    fn with_current(&mut self, act: impl FnOnce(&mut Worker)) {
         if let Some(worker) = &mut self.current {
             act(worker);
         }
     }
 
-    fn spawn(&mut self, surroundings: &mut Surroundings<'_>) -> Option<lifecycle::Event> {
+    fn spawn(&mut self, cx: &mut LoopContext<'_>) -> Option<lifecycle::Event> {
         self.starts += 1;
-        self.started_at = Some(surroundings.now);
+        self.started_at = Some(cx.now);
         self.serving = false;
         self.take_next_names();
-        match self.incarnate(surroundings) {
+        match self.incarnate(cx) {
             Ok(worker) => {
                 self.current = Some(worker);
                 None
@@ -229,55 +226,55 @@ impl PythonInstance {
 
     fn not_started(&mut self, error: &str) {
         tracing::error!(instance = %self.name, "the worker could not be started: {error}");
-        let exit = Exit::now(&Ending::NotStarted(error.to_owned()), "");
-        self.milestones.push(Milestone::Failed { reason: exit.reason.clone(), traceback: None });
+        let exit = ExitRecord::now(&ExitReason::NotStarted(error.to_owned()), "");
+        self.transitions.push(Transition::Failed { reason: exit.reason.clone(), traceback: None });
         self.last_exit = Some(exit);
     }
 
     /// Has the files of the script watched, if the show asks for it; `more` are files that an import has told of.
-    pub(super) fn watch_files(&self, more: Vec<PathBuf>, surroundings: &mut Surroundings<'_>) {
+    pub(super) fn watch_files(&self, more: Vec<PathBuf>, cx: &mut LoopContext<'_>) {
         let Some(mut files) = self.recipe.watched_files() else { return };
         files.extend(more);
-        surroundings.watch.files(&self.name, files);
+        cx.watch.files(&self.name, files);
     }
 
     /// Makes a worker of this instance: of the spare if it can be, else a new one.
-    pub(super) fn incarnate(&mut self, surroundings: &mut Surroundings<'_>) -> Result<Incarnation, String> {
-        self.watch_files(Vec::new(), surroundings);
+    pub(super) fn incarnate(&mut self, cx: &mut LoopContext<'_>) -> Result<Worker, String> {
+        self.watch_files(Vec::new(), cx);
         let (recipe, values) = (&self.recipe, &mut self.flow.values);
         if recipe.fits_spare()
-            && let Some(mut worker) = surroundings.take_spare(self.no, &self.name)
+            && let Some(mut worker) = cx.take_spare(self.no, &self.name)
         {
             return recipe.boot(&mut worker, values).map(|()| worker);
         }
-        let id = surroundings.next_incarnation(self.no);
-        let begun = recipe.begin(surroundings.tools, id, values);
+        let id = cx.next_worker_id(self.no);
+        let begun = recipe.begin(cx.tools, id, values);
         if begun.is_err() {
-            surroundings.registry.forget(id);
+            cx.registry.forget(id);
         }
         begun
     }
 
     /// Lets the worker serve; it is ready. `changed` are the channels whose values are no longer those of its boot.
-    pub(super) fn serve(&mut self, changed: Vec<ChannelBoot>, surroundings: &mut Surroundings<'_>) {
+    pub(super) fn serve(&mut self, changed: Vec<ChannelBoot>, cx: &mut LoopContext<'_>) {
         let Some(worker) = &mut self.current else { return };
         let bell = &worker.end.bell_from_worker;
-        if let Err(error) = surroundings.poller.watch(bell, Trigger::Edge, Wake::Bell(worker.id)) {
-            self.violated(&format!("its doorbell cannot be watched: {error}"), surroundings);
+        if let Err(error) = cx.poller.watch(bell, Trigger::Edge, Wake::Bell(worker.id)) {
+            self.violated(&format!("its doorbell cannot be watched: {error}"), cx);
             return;
         }
         self.told_to_serve_at = Some(worker.end.progress.doing().generation);
         worker.send(ToWorker::Serve(changed));
         worker.attached = true;
         self.serving = true;
-        self.failsafe.resumed(surroundings.now);
-        self.patrol = Some(Patrol::new(self.limits, surroundings.now));
-        surroundings.registry.hot.push(self.no);
-        let took = self.started_at.map_or(0, |at| surroundings.now.duration_since(at).as_millis());
+        self.failsafe.resumed(cx.now);
+        self.patrol = Some(HealthMonitor::new(self.limits, cx.now));
+        cx.registry.hot.push(self.no);
+        let took = self.started_at.map_or(0, |at| cx.now.duration_since(at).as_millis());
         let pid = worker.pid().map_or(0, |pid| pid.as_raw());
         tracing::info!(instance = %self.name, pid, "ready after {took} ms");
-        self.serving_since = Some(surroundings.now);
-        self.milestones.push(Milestone::Serves { pid, took });
+        self.serving_since = Some(cx.now);
+        self.transitions.push(Transition::Serves { pid, took });
     }
 }
 

@@ -4,7 +4,9 @@
 //! connection, then sends what the loop has queued. So the loop never touches the channel, and a worker that does not read,
 //! or writes nonsense, holds up nobody but these two threads. They end with the incarnation.
 
-use crate::notices::{News, Notice, Post};
+use crate::event_loop::message::{LoopMessage, WorkerEvent};
+use crate::ids::WorkerId;
+use crate::mailbox::MailboxSender;
 use mm_shared::control::ToWorker;
 use mm_shared::control_link::{self, LinkError, Listener, Rendezvous, ToWorkerSender};
 use std::io;
@@ -24,18 +26,22 @@ impl Link {
     /// # Errors
     ///
     /// The system refuses a socket or a thread.
-    pub fn open(rendezvous: &Rendezvous, incarnation: u64, post: Post) -> io::Result<(Link, String)> {
+    pub fn open(
+        rendezvous: &Rendezvous,
+        worker_id: WorkerId,
+        post: MailboxSender<LoopMessage>,
+    ) -> io::Result<(Link, String)> {
         let (listener, server) = rendezvous.listen()?;
         let (messages, queue) = channel();
         let (connected, connection) = channel();
-        let reader = thread::Builder::new().name(format!("control-in-{incarnation}"));
+        let reader = thread::Builder::new().name(format!("control-in-{worker_id}"));
         reader.spawn(move || {
-            let fault = read(incarnation, listener, &connected, &post).err();
-            let news = News::Closed(fault.map(|error| error.to_string()));
-            post.leave(Notice::Worker { incarnation, news });
+            let fault = read(worker_id, listener, &connected, &post).err();
+            let event = WorkerEvent::ChannelClosed(fault.map(|error| error.to_string()));
+            post.send(LoopMessage::Worker { worker_id, event });
         })?;
         let link = Link { messages, server: server.clone() };
-        let writer = thread::Builder::new().name(format!("control-out-{incarnation}"));
+        let writer = thread::Builder::new().name(format!("control-out-{worker_id}"));
         match writer.spawn(move || write(&connection, &queue)) {
             Ok(_) => Ok((link, server)),
             Err(error) => {
@@ -58,10 +64,10 @@ impl Link {
 
 /// Reads until the worker closes its end, which is no error.
 fn read(
-    incarnation: u64,
+    worker_id: WorkerId,
     listener: Listener,
     connected: &Sender<ToWorkerSender>,
-    post: &Post,
+    post: &MailboxSender<LoopMessage>,
 ) -> Result<(), LinkError> {
     let (sender, receiver) = match listener.accept() {
         // it ended before it connected, and how is for its process to tell
@@ -73,7 +79,7 @@ fn read(
     loop {
         match receiver.recv() {
             Ok(message) => {
-                if !post.leave(Notice::Worker { incarnation, news: News::Said(message) }) {
+                if !post.send(LoopMessage::Worker { worker_id, event: WorkerEvent::Message(message) }) {
                     return Ok(());
                 }
             }

@@ -1,6 +1,6 @@
 //! The Python instances of a show, each with its worker processes.
 //!
-//! Reading order: [`lifecycle`] says what is to happen, [`instance`] does it, [`happenings`] takes in what comes back
+//! Reading order: [`lifecycle`] says what is to happen, [`instance`] does it, [`worker_events`] takes in what comes back
 //! from processes, [`reload`] swaps one worker for the next; [`flow`] and [`values`] are the instance's events.
 
 pub mod lifecycle;
@@ -10,51 +10,52 @@ pub mod backoff;
 pub mod instance;
 
 pub mod failsafe;
-pub mod happenings;
-pub mod patrol;
+pub mod health;
 pub mod reload;
 pub mod watchdog;
+pub mod worker_events;
 
-pub mod transit;
+pub mod data_plane;
 
 pub mod flow;
-pub mod rest;
+pub mod idle;
 pub mod values;
 
-pub mod incarnation;
-pub mod leaving;
+pub mod apply;
 pub mod link;
-pub mod recipe;
-pub mod renewal;
+pub mod retiring;
 pub mod script_watch;
 pub mod spare;
+pub mod worker;
+pub mod worker_spec;
 
-pub mod ending;
-pub mod milestone;
-pub mod standing;
-pub mod surroundings;
-pub mod tools;
+pub mod context;
+pub mod exit;
+pub mod launcher;
+pub mod status;
+pub mod transition;
 
-use crate::backends::{InstanceNo, numbered};
-use crate::notices::News;
+use crate::backends::numbered;
+use crate::event_loop::message::WorkerEvent;
+use crate::ids::{InstanceId, WorkerId};
+use context::{LoopContext, Registry};
 use flow::SHARE;
-use instance::PythonInstance;
+use idle::IdleMode;
+use instance::ScriptInstance;
 use mm_config::{Kind, Show};
 use mm_shared::Event;
-use rest::Rest;
 use std::time::Instant;
-use surroundings::{Registry, Surroundings};
 
 /// All Python instances.
-pub struct Fleet {
-    instances: Vec<PythonInstance>,
+pub struct InstanceSet {
+    instances: Vec<ScriptInstance>,
     /// Where an instance of the show stands in `instances`, if it is one of these.
     index: Vec<Option<usize>>,
     /// Instances that the show no longer has, until their workers have ended.
-    removed: Vec<PythonInstance>,
+    removed: Vec<ScriptInstance>,
 }
 
-impl Fleet {
+impl InstanceSet {
     /// The Python instances of a show; nothing is started yet.
     #[must_use]
     pub fn new(show: &Show) -> Self {
@@ -62,43 +63,43 @@ impl Fleet {
         let mut instances = Vec::new();
         for numbered in numbered(show, Kind::Python) {
             index[numbered.no.0] = Some(instances.len());
-            instances.push(PythonInstance::new(show, numbered));
+            instances.push(ScriptInstance::new(show, numbered));
         }
         Self { instances, index, removed: Vec::new() }
     }
 
     /// The instance that an incarnation belongs to, also one that the show no longer has.
-    fn owner(&mut self, incarnation: u64, registry: &Registry) -> Option<&mut PythonInstance> {
-        let no = registry.owner(incarnation)?;
+    fn owner(&mut self, worker_id: WorkerId, registry: &Registry) -> Option<&mut ScriptInstance> {
+        let no = registry.owner(worker_id)?;
         match self.index.get(no.0).copied().flatten() {
             Some(index) => self.instances.get_mut(index),
-            None => self.removed.iter_mut().find(|instance| instance.has(incarnation)),
+            None => self.removed.iter_mut().find(|instance| instance.has(worker_id)),
         }
     }
 
-    fn find(&mut self, no: InstanceNo) -> Option<&mut PythonInstance> {
+    fn find(&mut self, no: InstanceId) -> Option<&mut ScriptInstance> {
         let index = self.index.get(no.0).copied().flatten()?;
         self.instances.get_mut(index)
     }
 
     /// Starts all instances.
-    pub fn start(&mut self, surroundings: &mut Surroundings<'_>) {
+    pub fn start(&mut self, cx: &mut LoopContext<'_>) {
         for instance in &mut self.instances {
-            instance.step(lifecycle::Event::Start, surroundings);
+            instance.step(lifecycle::Event::Start, cx);
         }
     }
 
     /// Stops all instances.
-    pub fn stop(&mut self, surroundings: &mut Surroundings<'_>) {
+    pub fn stop(&mut self, cx: &mut LoopContext<'_>) {
         for instance in &mut self.instances {
-            instance.step(lifecycle::Event::Stop, surroundings);
+            instance.step(lifecycle::Event::Stop, cx);
         }
     }
 
-    /// Ends all workers at once; for after [`Fleet::stop`].
-    pub fn kill(&mut self, surroundings: &mut Surroundings<'_>) {
+    /// Ends all workers at once; for after [`InstanceSet::stop`].
+    pub fn kill(&mut self, cx: &mut LoopContext<'_>) {
         for instance in self.instances.iter_mut().chain(&mut self.removed) {
-            instance.step(lifecycle::Event::Fault, surroundings);
+            instance.step(lifecycle::Event::Fault, cx);
             instance.kill_leaving();
         }
     }
@@ -106,19 +107,19 @@ impl Fleet {
     /// Whether no worker is left.
     #[must_use]
     pub fn is_gone(&self) -> bool {
-        self.instances.iter().chain(&self.removed).all(PythonInstance::is_gone)
+        self.instances.iter().chain(&self.removed).all(ScriptInstance::is_gone)
     }
 
     /// Whether an instance could take the spare worker.
     #[must_use]
     pub fn wants_spare(&self) -> bool {
-        self.instances.iter().any(PythonInstance::fits_spare)
+        self.instances.iter().any(ScriptInstance::fits_spare)
     }
 
     /// Whether every instance has come to a first end of its start: it runs, or has failed to.
     #[must_use]
     pub fn has_started(&self) -> bool {
-        self.instances.iter().all(PythonInstance::has_started)
+        self.instances.iter().all(ScriptInstance::has_started)
     }
 
     /// How many instances there are, and how many of them serve.
@@ -130,17 +131,17 @@ impl Fleet {
 
     /// Takes an event that was routed to an instance.
     #[inline]
-    pub fn accept(&mut self, no: InstanceNo, event: Event) {
+    pub fn accept(&mut self, no: InstanceId, event: Event) {
         if let Some(instance) = self.find(no) {
             instance.accept(event);
         }
     }
 
     /// Hands over to the workers what waits for them, and wakes each at most once; says whether anything waited.
-    pub fn deliver(&mut self, surroundings: &mut Surroundings<'_>) -> bool {
+    pub fn deliver(&mut self, cx: &mut LoopContext<'_>) -> bool {
         let mut any = false;
         for instance in self.instances.iter_mut().filter(|instance| instance.has_work()) {
-            instance.deliver(surroundings);
+            instance.deliver(cx);
             any = true;
         }
         any
@@ -148,7 +149,7 @@ impl Fleet {
 
     /// Looks a little longer for what a worker sends, if one was just handed a few events and its answer is likely
     /// to come soon. With several such workers nobody is waited for.
-    pub fn spin(&mut self, surroundings: &mut Surroundings<'_>) -> bool {
+    pub fn spin(&mut self, cx: &mut LoopContext<'_>) -> bool {
         let mut soon = None;
         for (index, instance) in self.instances.iter_mut().enumerate() {
             if instance.answers_soon() && soon.replace(index).is_some() {
@@ -156,90 +157,86 @@ impl Fleet {
             }
         }
         let Some(instance) = soon.and_then(|index| self.instances.get_mut(index)) else { return false };
-        let Some(plan) = instance.plan_spin(surroundings) else { return false };
+        let Some(plan) = instance.plan_spin(cx) else { return false };
         // it is asked to ring again when this side sleeps
-        if !surroundings.registry.hot.contains(&instance.no) {
-            surroundings.registry.hot.push(instance.no);
-        }
+        cx.registry.mark_hot(instance.no);
         instance.spin(plan)
     }
 
     /// The worker of an incarnation has rung.
-    pub fn rung(&mut self, incarnation: u64, surroundings: &mut Surroundings<'_>) {
-        let Some(no) = surroundings.registry.owner(incarnation) else { return };
+    pub fn rung(&mut self, worker_id: WorkerId, cx: &mut LoopContext<'_>) {
+        let Some(no) = cx.registry.owner(worker_id) else { return };
         if let Some(instance) = self.find(no) {
             instance.rung();
         }
-        if !surroundings.registry.hot.contains(&no) {
-            surroundings.registry.hot.push(no);
-        }
+        cx.registry.mark_hot(no);
     }
 
     /// Takes in what the workers have sent, a share from each; says whether there may be more.
-    pub fn collect(&mut self, surroundings: &mut Surroundings<'_>) -> bool {
+    pub fn collect(&mut self, cx: &mut LoopContext<'_>) -> bool {
         let mut more = false;
-        for position in 0..surroundings.registry.hot.len() {
-            let no = surroundings.registry.hot[position];
+        for position in 0..cx.registry.hot.len() {
+            let no = cx.registry.hot[position];
             if let Some(instance) = self.find(no) {
-                more |= instance.collect(SHARE, surroundings);
+                more |= instance.collect(SHARE, cx);
             }
         }
         more
     }
 
     /// Asks all workers to ring when they send something, and says how this side may rest.
-    pub fn rest(&mut self, surroundings: &mut Surroundings<'_>) -> Rest {
-        let mut rest = Rest::Sleep;
-        let mut hot = std::mem::take(&mut surroundings.registry.hot);
+    pub fn rest(&mut self, cx: &mut LoopContext<'_>) -> IdleMode {
+        let mut rest = IdleMode::Block;
+        let mut hot = std::mem::take(&mut cx.registry.hot);
         hot.retain(|no| {
-            let own = self.find(*no).map_or(Rest::Sleep, |instance| instance.rest(surroundings));
+            let own = self.find(*no).map_or(IdleMode::Block, |instance| instance.rest(cx));
             rest = rest.max(own);
-            own != Rest::Sleep
+            own != IdleMode::Block
         });
         // what came about meanwhile has its place too
-        surroundings.registry.hot.extend(hot);
+        cx.registry.hot.extend(hot);
         rest
     }
 
     /// A script has changed on disk: the instance of that name gets a new worker.
-    pub fn changed(&mut self, name: &str, surroundings: &mut Surroundings<'_>) {
+    pub fn changed(&mut self, name: &str, cx: &mut LoopContext<'_>) {
         if let Some(instance) = self.instances.iter_mut().find(|instance| instance.name == name) {
-            instance.changed(surroundings);
+            instance.changed(cx);
         }
     }
 
-    /// When [`Fleet::tick`] has to be called next.
+    /// When [`InstanceSet::tick`] has to be called next.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.instances.iter().chain(&self.removed).filter_map(PythonInstance::deadline).min()
+        self.instances.iter().chain(&self.removed).filter_map(ScriptInstance::deadline).min()
     }
 
     /// Some time has passed.
-    pub fn tick(&mut self, surroundings: &mut Surroundings<'_>) {
+    pub fn tick(&mut self, cx: &mut LoopContext<'_>) {
         for instance in self.instances.iter_mut().chain(&mut self.removed) {
-            if instance.deadline().is_some_and(|deadline| deadline <= surroundings.now) {
-                instance.tick(surroundings);
+            if instance.deadline().is_some_and(|deadline| deadline <= cx.now) {
+                instance.tick(cx);
             }
         }
     }
 
-    /// There is news of a worker.
-    pub fn news(&mut self, incarnation: u64, news: News, surroundings: &mut Surroundings<'_>) {
-        if surroundings.spare.is(incarnation) {
-            surroundings.spare.notice(news, surroundings.poller, surroundings.drain, surroundings.now);
+    /// There is event of a worker.
+    pub fn event(&mut self, worker_id: WorkerId, event: WorkerEvent, cx: &mut LoopContext<'_>) {
+        if cx.spare.is(worker_id) {
+            cx.spare.message(event, cx.poller, cx.drain, cx.now);
             return;
         }
-        let Some(instance) = self.owner(incarnation, surroundings.registry) else {
-            if let News::Closed(_) = news {
-                surroundings.registry.forget(incarnation);
+        let Some(instance) = self.owner(worker_id, cx.registry) else {
+            if let WorkerEvent::ChannelClosed(_) = event {
+                cx.registry.forget(worker_id);
             }
             return;
         };
-        match news {
-            News::Spawned(outcome) => instance.spawned(incarnation, outcome, surroundings),
-            News::Exited(how) => instance.exited(incarnation, how, surroundings),
-            News::Said(message) => instance.said(incarnation, message, surroundings),
-            News::Closed(fault) => instance.closed(incarnation, fault, surroundings),
+        match event {
+            WorkerEvent::Spawned(outcome) => instance.spawned(worker_id, outcome, cx),
+            WorkerEvent::Exited(how) => instance.exited(worker_id, how, cx),
+            WorkerEvent::Message(message) => instance.said(worker_id, message, cx),
+            WorkerEvent::ChannelClosed(fault) => instance.closed(worker_id, fault, cx),
         }
         self.removed.retain(|instance| !instance.is_gone());
     }

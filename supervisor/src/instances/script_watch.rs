@@ -1,15 +1,16 @@
 //! `watch = on`: instances that are reloaded by themselves when their scripts change on disk.
 
-use super::instance::PythonInstance;
+use super::context::LoopContext;
+use super::instance::ScriptInstance;
 use super::lifecycle::{self, State, Then};
-use super::surroundings::Surroundings;
-use crate::notices::{Notice, Post};
-use crate::watch::Watcher;
+use crate::event_loop::message::LoopMessage;
+use crate::file_watch::Watcher;
+use crate::mailbox::MailboxSender;
 use std::path::PathBuf;
 
 /// The watch on the scripts of all instances that ask for it; it begins with the first of them.
 pub struct ScriptWatch {
-    post: Post,
+    post: MailboxSender<LoopMessage>,
     watcher: Option<Watcher<String>>,
     /// There is no means to watch, which was said.
     refused: bool,
@@ -18,7 +19,7 @@ pub struct ScriptWatch {
 impl ScriptWatch {
     /// Nothing is watched yet; changes are told as notices.
     #[must_use]
-    pub fn new(post: Post) -> Self {
+    pub fn new(post: MailboxSender<LoopMessage>) -> Self {
         Self { post, watcher: None, refused: false }
     }
 
@@ -28,7 +29,7 @@ impl ScriptWatch {
             let post = self.post.clone();
             let tell = move |name| {
                 // without a loop there is nothing to reload
-                let _ = post.leave(Notice::Changed(name));
+                let _ = post.send(LoopMessage::ScriptChanged(name));
             };
             match Watcher::start(tell) {
                 Ok(watcher) => self.watcher = Some(watcher),
@@ -51,9 +52,9 @@ impl ScriptWatch {
     }
 }
 
-impl PythonInstance {
+impl ScriptInstance {
     /// The script has changed on disk.
-    pub(super) fn changed(&mut self, surroundings: &mut Surroundings<'_>) {
+    pub(super) fn changed(&mut self, cx: &mut LoopContext<'_>) {
         // a user who has stopped the instance does not start it by saving a file
         let is_stopped =
             matches!(self.lifecycle.state(), State::Stopped | State::Stopping { then: Then::Stay, .. });
@@ -61,6 +62,6 @@ impl PythonInstance {
             return;
         }
         tracing::info!(instance = %self.name, "the script has changed, reloading");
-        self.step(lifecycle::Event::Reload, surroundings);
+        self.step(lifecycle::Event::Reload, cx);
     }
 }

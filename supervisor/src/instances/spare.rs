@@ -5,12 +5,13 @@
 //! environment does not take it, since an interpreter belongs to its environment from the start: there, a restart
 //! costs the start of the interpreter as well.
 
-use super::incarnation::Incarnation;
-use super::tools::Tools;
-use crate::notices::News;
-use crate::nursery::{How, Spawned};
+use super::launcher::WorkerLauncher;
+use super::worker::Worker;
+use crate::event_loop::message::WorkerEvent;
+use crate::ids::WorkerId;
 use crate::poller::Poller;
-use crate::stdio::{Drain, Stream};
+use crate::reaper::{Spawned, WaitStatus};
+use crate::script_output::{Drain, Stream};
 use mm_shared::control::{FromWorker, PROTOCOL};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -37,7 +38,7 @@ pub struct Spare {
 
 /// A worker without an instance.
 struct Waiting {
-    incarnation: Incarnation,
+    worker: Worker,
     /// Whether it has said hello, and so has a running interpreter.
     ready: bool,
     /// Its standard output and error, until there is a name to log them under.
@@ -63,7 +64,7 @@ impl Spare {
         self.dismissed = true;
         self.due = None;
         if let Some(waiting) = &mut self.worker {
-            waiting.incarnation.kill();
+            waiting.worker.kill();
         }
     }
 
@@ -81,70 +82,70 @@ impl Spare {
 
     /// Whether an incarnation is the spare.
     #[must_use]
-    pub fn is(&self, incarnation: u64) -> bool {
-        self.worker.as_ref().is_some_and(|waiting| waiting.incarnation.id == incarnation)
+    pub fn is(&self, worker_id: WorkerId) -> bool {
+        self.worker.as_ref().is_some_and(|waiting| waiting.worker.id == worker_id)
     }
 
     /// Gives the spare away, if it is ready; what it prints is logged under `name` from then on.
-    pub fn take(&mut self, name: &str, drain: &Drain, now: Instant) -> Option<Incarnation> {
+    pub fn take(&mut self, name: &str, drain: &Drain, now: Instant) -> Option<Worker> {
         let waiting = self.worker.take_if(|waiting| waiting.ready)?;
         for (pipe, stream) in waiting.pipes {
-            drain.adopt(name.to_owned(), waiting.incarnation.id, pipe, stream);
+            drain.adopt(name.to_owned(), waiting.worker.id, pipe, stream);
         }
         self.due = Some(now + REFILL);
         self.retry = RETRY;
-        Some(waiting.incarnation)
+        Some(waiting.worker)
     }
 
     /// Starts one if it is time to; `id` is the number that it gets.
-    pub fn tick(&mut self, id: impl FnOnce() -> u64, tools: &Tools, now: Instant) {
+    pub fn tick(&mut self, id: impl FnOnce() -> WorkerId, tools: &WorkerLauncher, now: Instant) {
         if self.due.is_none_or(|due| now < due) {
             return;
         }
         self.due = None;
-        match Incarnation::begin(tools, id(), self.directory.clone(), None) {
-            Ok(incarnation) => {
-                self.worker = Some(Waiting { incarnation, ready: false, pipes: Vec::new() });
+        match Worker::begin(tools, id(), self.directory.clone(), None) {
+            Ok(worker) => {
+                self.worker = Some(Waiting { worker, ready: false, pipes: Vec::new() });
             }
             Err(error) => self.failed(&error.to_string(), now),
         }
     }
 
     /// A thread has something to say about the spare.
-    pub fn notice(&mut self, news: News, poller: &Poller, drain: &Drain, now: Instant) {
-        if let News::Exited(how) = news {
+    pub fn message(&mut self, event: WorkerEvent, poller: &Poller, drain: &Drain, now: Instant) {
+        if let WorkerEvent::Exited(how) = event {
             self.exited(how, poller, drain, now);
             return;
         }
         let Some(waiting) = &mut self.worker else { return };
-        match news {
-            News::Spawned(Ok(Spawned { pid, pidfd, stdout, stderr })) => {
+        match event {
+            WorkerEvent::Spawned(Ok(Spawned { pid, pidfd, stdout, stderr })) => {
                 waiting.pipes = vec![(stdout, Stream::Stdout), (stderr, Stream::Stderr)];
-                waiting.incarnation.arrived(pid, pidfd);
+                waiting.worker.arrived(pid, pidfd);
             }
-            News::Spawned(Err(error)) => {
-                waiting.incarnation.never_arrived();
+            WorkerEvent::Spawned(Err(error)) => {
+                waiting.worker.never_arrived();
                 self.failed(&error.to_string(), now);
             }
-            News::Said(FromWorker::Hello { protocol: PROTOCOL, .. }) => {
+            WorkerEvent::Message(FromWorker::Hello { protocol: PROTOCOL, .. }) => {
                 waiting.ready = true;
             }
             // before its boot a worker has nothing else to say
-            News::Said(_) => waiting.incarnation.kill(),
+            WorkerEvent::Message(_) => waiting.worker.kill(),
             // its end follows
-            News::Closed(_) | News::Exited(_) => waiting.ready = false,
+            WorkerEvent::ChannelClosed(_) | WorkerEvent::Exited(_) => waiting.ready = false,
         }
     }
 
     /// The spare's process has ended, which it should not.
-    fn exited(&mut self, how: How, poller: &Poller, drain: &Drain, now: Instant) {
+    fn exited(&mut self, how: WaitStatus, poller: &Poller, drain: &Drain, now: Instant) {
         let Some(mut waiting) = self.worker.take() else { return };
         for (pipe, stream) in waiting.pipes {
-            drain.adopt(NAME.to_owned(), waiting.incarnation.id, pipe, stream);
+            drain.adopt(NAME.to_owned(), waiting.worker.id, pipe, stream);
         }
-        waiting.incarnation.exited(how);
-        let ending = waiting.incarnation.ended(poller);
-        drain.retire(waiting.incarnation.id);
+        waiting.worker.exited(how);
+        let ending = waiting.worker.ended(poller);
+        drain.retire(waiting.worker.id);
         if !self.dismissed {
             self.failed(&ending.to_string(), now);
         }

@@ -4,7 +4,7 @@
 //! instances depends on what their scripts do, so it is only looked after: see [`Rounds`].
 
 use super::Router;
-use crate::backends::InstanceNo;
+use crate::ids::InstanceId;
 use mm_config::{Endpoint, Kind, Show};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -95,7 +95,7 @@ pub struct Rounds {
 
 #[derive(Debug)]
 struct Round {
-    instances: Vec<InstanceNo>,
+    instances: Vec<InstanceId>,
     channels: String,
     before: u64,
     silent_until: Option<Instant>,
@@ -107,7 +107,7 @@ impl Rounds {
     pub fn new(show: &Show) -> Self {
         let round = |members: &Vec<usize>| Round {
             channels: channels_between(show, members),
-            instances: members.iter().copied().map(InstanceNo).collect(),
+            instances: members.iter().copied().map(InstanceId).collect(),
             before: 0,
             silent_until: None,
         };
@@ -219,7 +219,7 @@ mod tests {
                     a.x > b.m.f\nb.y > a.m.g\nb.y > c.z\n";
         let rounds = Rounds::new(&show(text));
         assert_eq!(rounds.rounds.len(), 1);
-        assert_eq!(rounds.rounds[0].instances, [InstanceNo(0), InstanceNo(1)]);
+        assert_eq!(rounds.rounds[0].instances, [InstanceId(0), InstanceId(1)]);
         assert_eq!(rounds.rounds[0].channels, "`a.x` > `b.m.f`, `b.y` > `a.m.g`");
     }
 }

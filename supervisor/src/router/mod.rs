@@ -10,7 +10,8 @@ pub mod lanes;
 pub mod queue;
 pub mod table;
 
-use crate::backends::{Incoming, InstanceNo};
+use crate::backends::Incoming;
+use crate::ids::InstanceId;
 use lanes::Lanes;
 use mm_shared::Event;
 use table::{RouteTable, Target};
@@ -74,12 +75,12 @@ impl Router {
 
     /// How many more events of an instance can wait without being conflated.
     #[must_use]
-    pub fn room(&self, instance: InstanceNo) -> usize {
+    pub fn room(&self, instance: InstanceId) -> usize {
         self.waiting.room(self.table.lane(instance))
     }
 
     /// An event goes into an instance that no mapping has led there.
-    pub fn count_in(&mut self, instance: InstanceNo) {
+    pub fn count_in(&mut self, instance: InstanceId) {
         if let Some(traffic) = self.traffic.get_mut(instance.0) {
             traffic.events_in += 1;
         }
@@ -87,19 +88,19 @@ impl Router {
 
     /// What has gone through an instance.
     #[must_use]
-    pub fn traffic(&self, instance: InstanceNo) -> Traffic {
+    pub fn traffic(&self, instance: InstanceId) -> Traffic {
         self.traffic.get(instance.0).copied().unwrap_or_default()
     }
 
     /// The value that was last routed to a channel.
     #[must_use]
-    pub fn last(&self, instance: InstanceNo, channel: u32) -> Option<f64> {
+    pub fn last(&self, instance: InstanceId, channel: u32) -> Option<f64> {
         let number = self.table.number(instance, channel)?;
         self.last.get(number as usize).copied().filter(|value| !value.is_nan())
     }
 
     /// A channel had this value before the show was started again.
-    pub fn restore(&mut self, instance: InstanceNo, channel: u32, value: f64) {
+    pub fn restore(&mut self, instance: InstanceId, channel: u32, value: f64) {
         if let Some(number) = self.table.number(instance, channel) {
             self.last[number as usize] = value;
         }
@@ -124,7 +125,7 @@ impl Router {
 
     /// The show was read again: takes over its mappings. Events that wait go on as far as their channels are still
     /// there; `number` gives an instance's new number.
-    pub fn replace(&mut self, table: RouteTable, number: impl Fn(InstanceNo) -> Option<InstanceNo>) {
+    pub fn replace(&mut self, table: RouteTable, number: impl Fn(InstanceId) -> Option<InstanceId>) {
         let mut last = vec![f64::NAN; table.channels()];
         for (value, channel) in self.last.iter().zip(0..) {
             let origin = self.table.origin(channel);
@@ -136,7 +137,7 @@ impl Router {
         self.last = last;
         let mut traffic = vec![Traffic::default(); table.instances()];
         for (old, counted) in self.traffic.iter().enumerate() {
-            if let Some(now) = number(InstanceNo(old)) {
+            if let Some(now) = number(InstanceId(old)) {
                 traffic[now.0] = *counted;
             }
         }
@@ -184,8 +185,8 @@ mod tests {
     fn an_event_goes_to_every_target_in_the_order_of_the_show_file() {
         let show = show("[loopback a]\n[loopback b]\n[map]\na.x > b.one\na.x > b.two\na.y > b.one\n");
         let mut router = Router::new(RouteTable::new(&show));
-        router.accept(Incoming { instance: InstanceNo(0), channel: 1, value: 0.25 });
-        router.accept(Incoming { instance: InstanceNo(0), channel: 0, value: 0.5 });
+        router.accept(Incoming { instance: InstanceId(0), channel: 1, value: 0.25 });
+        router.accept(Incoming { instance: InstanceId(0), channel: 0, value: 0.5 });
         assert_eq!(routed(&mut router), [(0.25, vec![(1, 0)]), (0.5, vec![(1, 0), (1, 1)])]);
     }
 
@@ -193,9 +194,9 @@ mod tests {
     fn channels_without_mapping_and_unknown_channels_go_nowhere() {
         let show = show("[loopback a]\n[loopback b]\n[map]\na.x > b.y\n");
         let mut router = Router::new(RouteTable::new(&show));
-        router.accept(Incoming { instance: InstanceNo(1), channel: 0, value: 1.0 });
-        router.accept(Incoming { instance: InstanceNo(1), channel: 9, value: 1.0 });
-        router.accept(Incoming { instance: InstanceNo(7), channel: 0, value: 1.0 });
+        router.accept(Incoming { instance: InstanceId(1), channel: 0, value: 1.0 });
+        router.accept(Incoming { instance: InstanceId(1), channel: 9, value: 1.0 });
+        router.accept(Incoming { instance: InstanceId(7), channel: 0, value: 1.0 });
         assert_eq!(routed(&mut router), [(1.0, vec![])]);
     }
 
@@ -204,7 +205,7 @@ mod tests {
         let show = show("[loopback a]\n[loopback empty]\n[loopback b]\n[map]\na.x > b.y\na.z > b.y\n");
         let table = RouteTable::new(&show);
         for (instance, channel) in [(0, 0), (0, 1), (2, 0)] {
-            let number = table.number(InstanceNo(instance), channel).unwrap();
+            let number = table.number(InstanceId(instance), channel).unwrap();
             let origin = table.origin(number).unwrap();
             assert_eq!((origin.instance.0, origin.channel), (instance, channel));
         }

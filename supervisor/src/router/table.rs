@@ -4,14 +4,14 @@
 //! channel's targets are one slice of one array, so routing an event is two look-ups, whatever the show's size.
 
 use super::cycles;
-use crate::backends::InstanceNo;
+use crate::ids::InstanceId;
 use mm_config::Show;
 
 /// Where an event goes: a channel of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Target {
     /// The instance that takes it.
-    pub instance: InstanceNo,
+    pub instance: InstanceId,
     /// The index of the channel within that instance.
     pub channel: u32,
     /// The channel's number in the whole show.
@@ -45,7 +45,7 @@ impl RouteTable {
             .iter()
             .map(|mapping| {
                 let source = bases[mapping.from.instance] + count(mapping.from.channel);
-                let (instance, channel) = (InstanceNo(mapping.to.instance), count(mapping.to.channel));
+                let (instance, channel) = (InstanceId(mapping.to.instance), count(mapping.to.channel));
                 let number = bases[mapping.to.instance] + channel;
                 (source, Target { instance, channel, number })
             })
@@ -73,7 +73,7 @@ impl RouteTable {
 
     /// The queue of an instance's events.
     #[must_use]
-    pub fn lane(&self, instance: InstanceNo) -> usize {
+    pub fn lane(&self, instance: InstanceId) -> usize {
         self.lanes.get(instance.0).copied().unwrap_or(0)
     }
 
@@ -91,7 +91,7 @@ impl RouteTable {
 
     /// The number that a channel has in the whole show; `None` for a channel that the show does not have.
     #[must_use]
-    pub fn number(&self, instance: InstanceNo, channel: u32) -> Option<u32> {
+    pub fn number(&self, instance: InstanceId, channel: u32) -> Option<u32> {
         let base = *self.bases.get(instance.0)?;
         let end = *self.bases.get(instance.0 + 1)?;
         base.checked_add(channel).filter(|number| *number < end)
@@ -113,7 +113,7 @@ impl RouteTable {
         let instance = self.bases.partition_point(|base| *base <= number).checked_sub(1)?;
         let channel = number - self.bases[instance];
         let here = instance + 1 < self.bases.len();
-        here.then_some(Target { instance: InstanceNo(instance), channel, number })
+        here.then_some(Target { instance: InstanceId(instance), channel, number })
     }
 }
 

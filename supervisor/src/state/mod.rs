@@ -13,11 +13,11 @@
 //! - The loop pays for it once a second at most, and only when a value has changed.
 
 mod file;
-mod keeper;
 mod load;
 mod store;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 pub use load::{Loaded, load};
 pub use store::Store;

@@ -1,7 +1,7 @@
 //! The core loop's end of the state file. None of it waits, but for its end.
 
 use super::Saved;
-use super::keeper::{Keeper, Pace, Shared};
+use super::writer::{Keeper, Pace, Shared};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! The state file from its users' side: what was saved is there again, whatever happened to the file.
 
 use super::file::{self, Content};
-use super::keeper::{Complaints, Pace};
 use super::load::KEPT;
+use super::writer::{Complaints, Pace};
 use super::*;
 use proptest::prelude::*;
 use std::fs;

@@ -3,7 +3,7 @@
 use mm_tests::osc::{F, Peer};
 use mm_tests::processes::{Process, tagged};
 use mm_tests::wait::every;
-use mm_tests::{Control, Running, Stage, wait_for};
+use mm_tests::{Control, Running, TestShow, wait_for};
 use nix::sys::signal::Signal;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ fn worker(control: &mut Control, name: &str) -> Process {
 }
 
 fn run(instances: usize) -> Running {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     stage.python("h.py", ECHO);
     stage.python("w.py", WITNESS);
     let each = |text: &dyn Fn(usize) -> String| (0..instances).map(text).collect::<String>();

@@ -9,7 +9,7 @@ mod faults;
 mod probe;
 
 use faults::{FAULTS, Fault};
-use mm_tests::{Running, Stage};
+use mm_tests::{Running, TestShow};
 use probe::{Figures, Probe};
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ const WINDOW: Duration = Duration::from_secs(10);
 
 /// A show of the others, which a probe speaks to, and of `py`, which goes wrong.
 fn show(script: &str, options: &str, mappings: &str) -> Running {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     stage.python("h.py", script);
     stage.python("calm.py", probe::SCRIPT);
     let others = probe::show(&stage);

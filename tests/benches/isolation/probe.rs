@@ -1,6 +1,6 @@
 //! The others, seen from outside: each event goes in as a packet and has to come back as one.
 
-use mm_tests::Stage;
+use mm_tests::TestShow;
 use mm_tests::osc::{F, Peer};
 use mm_tests::wait::every;
 use std::net::SocketAddr;
@@ -30,12 +30,12 @@ const LOST_AFTER: Duration = Duration::from_secs(3);
 const PORT: u16 = 9_999;
 
 /// Where echoes come to.
-pub fn address(stage: &Stage) -> SocketAddr {
+pub fn address(stage: &TestShow) -> SocketAddr {
     SocketAddr::new(stage.calm().ip(), PORT)
 }
 
 /// What of the show is theirs.
-pub fn show(stage: &Stage) -> String {
+pub fn show(stage: &TestShow) -> String {
     let (peer, last) = (address(stage), CHANNELS);
     format!(
         "[osc calm]\nbind = $CALM\ndest = {} {}\n/*/* = f 0 1\n\
@@ -71,7 +71,7 @@ pub struct Probe {
 
 impl Probe {
     /// Starts to send.
-    pub fn start(stage: &Stage) -> Self {
+    pub fn start(stage: &TestShow) -> Self {
         let (stop, stopped, times) = (Arc::default(), Arc::default(), Times::default());
         let peer = Arc::new(Peer::new(address(stage), stage.calm()));
         let sender = {

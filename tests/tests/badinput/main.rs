@@ -1,15 +1,15 @@
 //! Bad input: each time a clear error that names the thing, the right exit status, and nothing left running.
 
-mod surroundings;
+mod environment;
 
-use mm_tests::{Ended, Stage};
+use mm_tests::{Ended, TestShow};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 /// Runs `show.cfg` of the stage as it is, and checks it: both say the same, with status 2.
-fn assert_refused(prepare: impl Fn(&Stage), said: &[&str]) -> Ended {
+fn assert_refused(prepare: impl Fn(&TestShow), said: &[&str]) -> Ended {
     let refused = |verb: &[&str]| {
-        let stage = Stage::new();
+        let stage = TestShow::new();
         prepare(&stage);
         let path = stage.path("show.cfg");
         let ended = stage.finish(&[verb, &[path.as_str()]].concat());
@@ -94,7 +94,7 @@ fn an_include_that_never_ends() {
 
 #[test]
 fn a_module_that_cannot_be_read() {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     let path = stage.write("h.py", "print('read after all')\n");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     let is_read_all_the_same = fs::read(&path).is_ok();
@@ -109,7 +109,7 @@ fn a_module_that_cannot_be_read() {
 
 #[test]
 fn a_module_that_is_no_text() {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     stage.write("h.py", [0, 159, 146, 150]);
     stage.osc_show("[python py]\nmodule = h.py\n[map]\nnet./a > py.a");
     stage.check().assert(2, &["`py`", "h.py"]);
@@ -117,7 +117,7 @@ fn a_module_that_is_no_text() {
 
 #[test]
 fn a_module_that_is_a_directory() {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     fs::create_dir(stage.path("h.py")).unwrap();
     stage.osc_show("[python py]\nmodule = h.py\n[map]\nnet./a > py.a");
     stage.check().assert(2, &["`py`", "h.py"]);

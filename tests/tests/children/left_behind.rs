@@ -3,7 +3,7 @@
 use crate::{WAYS, assert_gone, run, sleepers};
 use mm_tests::osc::F;
 use mm_tests::processes::Process;
-use mm_tests::{Stage, wait_for};
+use mm_tests::{TestShow, wait_for};
 use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
 
@@ -44,12 +44,12 @@ fn they_stay_when_another_worker_dies() {
         show.log().wait_for_nth(number + 1, &["[a] ready"]);
     }
     wait_for("the children of one worker each", || (sleepers(&show).len() == 2 * WAYS.len()).then_some(()));
-    let (nursery, b) = (show.nursery(), show.worker("b"));
+    let (reaper, b) = (show.reaper(), show.worker("b"));
     // what a script's child leaves comes to the script's worker
     let below_b = b.children().into_iter().filter(|(_, state)| *state != 'Z').count();
     assert!(below_b >= WAYS.len(), "{:?}", b.children());
-    wait_for("a nursery with nothing but living workers", || {
-        nursery.children().iter().all(|(pid, _)| is_worker(*pid)).then_some(())
+    wait_for("a reaper with nothing but living workers", || {
+        reaper.children().iter().all(|(pid, _)| is_worker(*pid)).then_some(())
     });
     show.stop();
 }
@@ -76,7 +76,7 @@ fn they_go_when_the_supervisor_is_killed_and_a_new_start_works() {
 
 #[test]
 fn they_go_after_a_check() {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     stage.write("h.py", crate::script());
     stage.osc_show("[python a]\nmodule = h\n[map]\nnet./die > a.h.die");
     stage.check().assert(0, &["is valid"]);
@@ -84,7 +84,7 @@ fn they_go_after_a_check() {
 
 #[test]
 fn a_program_that_forks_without_end_goes_as_well() {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     // each of them lives for a moment only, in a session of its own
     let runner = "
         import os, time
@@ -106,9 +106,9 @@ fn a_program_that_forks_without_end_goes_as_well() {
     let show = stage.run();
     show.send("/die", &[F(0.5)]);
     show.wait_for(&["[a]", "worker exited"]);
-    let nursery = show.nursery();
-    wait_for("a nursery with nobody but the spare worker", || {
-        let children = nursery.children();
+    let reaper = show.reaper();
+    wait_for("a reaper with nobody but the spare worker", || {
+        let children = reaper.children();
         children.iter().all(|(pid, _)| is_worker(*pid)).then_some(())
     });
     show.stop();
@@ -116,7 +116,7 @@ fn a_program_that_forks_without_end_goes_as_well() {
 
 #[test]
 fn those_that_end_do_not_pile_up_and_a_script_still_gets_the_status_of_its_own() {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     let script = "
         import os, subprocess
         def play(value):

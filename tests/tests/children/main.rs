@@ -2,12 +2,12 @@
 //! for children that do all they can to get away.
 
 mod left_behind;
-mod nursery;
+mod reaper;
 
 use mm_tests::processes::{Process, tagged};
 use mm_tests::running::GONE_WITHIN;
 use mm_tests::wait::wait_within;
-use mm_tests::{Running, Stage, wait_for};
+use mm_tests::{Running, TestShow, wait_for};
 
 /// How a child is left behind: as the shell of a script starts it. All are found as `sleep`.
 const WAYS: [&str; 5] = [
@@ -41,7 +41,7 @@ def ask(value):
 
 /// The instances `a` and `b`, whose scripts have left all kinds of children.
 fn run() -> Running {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     stage.write("h.py", script());
     stage.osc_show(
         "[python a]\nmodule = h\n[python b]\nmodule = h\n[map]\nnet./die/a > a.h.die\nnet./die/b > b.h.die\n\

@@ -2,7 +2,7 @@
 
 use mm_tests::osc::F;
 use mm_tests::wait::wait_until;
-use mm_tests::{Running, Stage, Steady};
+use mm_tests::{BackgroundTraffic, Running, TestShow};
 use serde_json::Value;
 use std::fs::{self, File, Permissions};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// The program with a runtime directory of its own stage, so that shows of other tests are not found.
-fn command(stage: &Stage, arguments: &[&str]) -> Command {
+fn command(stage: &TestShow, arguments: &[&str]) -> Command {
     let mut command = stage.command(arguments);
     command.env("XDG_RUNTIME_DIR", stage.directory());
     command
@@ -22,12 +22,12 @@ fn command(stage: &Stage, arguments: &[&str]) -> Command {
 
 /// A running show of `net` with these mappings.
 fn run(text: &str) -> Running {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     stage.osc_show(text);
     start(stage)
 }
 
-fn start(stage: Stage) -> Running {
+fn start(stage: TestShow) -> Running {
     let command = command(&stage, &["--config", &stage.path("show.cfg")]);
     let show = stage.start_command(command);
     show.wait_for(&["show is running"]);
@@ -45,7 +45,7 @@ struct Said {
     err: String,
 }
 
-fn ask(stage: &Stage, arguments: &[&str]) -> Said {
+fn ask(stage: &TestShow, arguments: &[&str]) -> Said {
     let output = command(stage, arguments).stdin(Stdio::null()).output().expect("the program runs");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
     Said { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
@@ -69,7 +69,7 @@ fn status_finds_the_only_running_show() {
 
 #[test]
 fn without_a_show_a_verb_says_so() {
-    let said = ask(&Stage::new(), &["status"]);
+    let said = ask(&TestShow::new(), &["status"]);
     assert_eq!((said.code, said.out.as_str()), (Some(1), ""));
     assert!(said.err.starts_with("error: no show is running\nhint: "), "{}", said.err);
 }
@@ -77,7 +77,7 @@ fn without_a_show_a_verb_says_so() {
 #[test]
 fn what_makes_no_sense_on_the_command_line_is_an_error_of_usage() {
     for arguments in [["send", "net", "0.5"].as_slice(), &["send", "net./in", "2"], &["restart"]] {
-        assert_eq!(ask(&Stage::new(), arguments).code, Some(2), "{arguments:?}");
+        assert_eq!(ask(&TestShow::new(), arguments).code, Some(2), "{arguments:?}");
     }
 }
 
@@ -121,7 +121,7 @@ fn events_are_printed_as_they_pass() {
 
 #[test]
 fn a_verb_that_acts_waits_for_the_outcome_and_prints_it() {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     stage.python("h.py", "def f(value): pass\n");
     stage.osc_show("[python py]\nmodule = h\n[map]\nnet./in > py.h.f");
     let show = start(stage);
@@ -142,7 +142,7 @@ fn a_verb_that_acts_waits_for_the_outcome_and_prints_it() {
 
 #[test]
 fn a_reload_that_fails_prints_the_traceback_and_the_old_worker_goes_on() {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     stage.python("h.py", "def f(value): pass\n");
     stage.osc_show("[python py]\nmodule = h\n[map]\nnet./in > py.h.f");
     let show = start(stage);
@@ -187,10 +187,10 @@ fn the_socket_is_private_and_goes_with_the_show() {
 
 #[test]
 fn whatever_is_written_to_the_socket_the_show_goes_on() {
-    let stage = Stage::new();
-    Steady::show(&stage, "[map]\nnet./in > net./out\n");
+    let stage = TestShow::new();
+    BackgroundTraffic::show(&stage, "[map]\nnet./in > net./out\n");
     let show = start(stage);
-    let others = Steady::start(&show);
+    let others = BackgroundTraffic::start(&show);
     let connect = || UnixStream::connect(socket(&show)).unwrap();
     let mut half = connect();
     half.write_all(b"{\"verb\":").unwrap();

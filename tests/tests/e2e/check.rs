@@ -1,12 +1,12 @@
 //! The verb `check`, and the errors of show files as users see them.
 
 use crate::python;
-use mm_tests::{Ended, Stage};
+use mm_tests::{Ended, TestShow};
 use std::net::UdpSocket;
 
 /// Checks these files, the first of which is `show.cfg`, and gives back what was said, the same on every machine.
 fn said(files: &[(&str, &str)]) -> String {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     for (name, text) in files {
         stage.write(name, text);
     }
@@ -35,7 +35,7 @@ fn no_port_is_opened() {
 
 #[test]
 fn ports_of_all_hosts_pass() {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     stage.show("[osc a]\nbind = * 8000\ndest = learn@9000\n[osc b]\nbind = :: 8001\ndest = ::1 9000");
     stage.check().assert(0, &[]);
 }
@@ -55,7 +55,7 @@ fn a_module_with_a_syntax_error_is_named_with_file_and_line() {
 
 #[test]
 fn the_errors_of_all_instances_are_said_in_one_run() {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     stage.write("one.py", "raise ValueError('first')\n");
     stage.write("two.py", "raise KeyError('second')\n");
     stage.show("[python a]\nmodule = one\n[python b]\nmodule = two\n[python c]\nmodule = missing");

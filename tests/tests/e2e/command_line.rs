@@ -1,7 +1,7 @@
 //! What the command line takes, and how options on it change a show.
 
 use crate::python;
-use mm_tests::Stage;
+use mm_tests::TestShow;
 use mm_tests::osc::F;
 
 const HELLO: &str = "print('hello')\ndef go(value):\n    print('go', value)\n";
@@ -21,7 +21,7 @@ fn a_show_is_named_with_and_without_its_flag() {
 
 #[test]
 fn an_override_sets_what_the_show_file_leaves_open() {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     stage.python("h.py", HELLO);
     stage.osc_show("[python py]\n[map]\nnet./go > py.h.go");
     let path = stage.path("show.cfg");
@@ -34,7 +34,7 @@ fn an_override_sets_what_the_show_file_leaves_open() {
 
 #[test]
 fn what_the_show_file_says_wins_over_an_override_and_what_accumulates_adds_up() {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     stage.python("h.py", HELLO);
     stage.write("more.py", "print('more')\n");
     let other = "bind = 127.0.0.1 1";
@@ -62,14 +62,14 @@ fn an_override_that_never_applies_is_an_error() {
 
 #[test]
 fn help_and_version_tell_what_there_is() {
-    let help = Stage::new().finish(&["--help"]);
+    let help = TestShow::new().finish(&["--help"]);
     help.assert(0, &["check", "--config", "--log-format", "--log-level"]);
-    Stage::new().finish(&["--version"]).assert(0, &["mm-supervisor 0.1.0"]);
+    TestShow::new().finish(&["--version"]).assert(0, &["mm-supervisor 0.1.0"]);
 }
 
 #[test]
 fn a_wrong_option_and_a_missing_show_are_usage_errors() {
-    Stage::new().finish(&["--loud", "show.cfg"]).assert(2, &["--loud"]);
-    Stage::new().finish(&[]).assert(2, &["--config"]);
-    Stage::new().finish(&["--log-level", "loud", "show.cfg"]).assert(2, &["loud"]);
+    TestShow::new().finish(&["--loud", "show.cfg"]).assert(2, &["--loud"]);
+    TestShow::new().finish(&[]).assert(2, &["--config"]);
+    TestShow::new().finish(&["--log-level", "loud", "show.cfg"]).assert(2, &["loud"]);
 }

@@ -1,6 +1,6 @@
 //! The shows that come with the program.
 
-use mm_tests::Stage;
+use mm_tests::TestShow;
 use mm_tests::binaries::workspace;
 use mm_tests::osc::F;
 use std::fs;
@@ -20,13 +20,13 @@ fn all_examples_pass_the_check() {
     assert!(!shows.is_empty());
     for (name, _) in shows {
         let path = workspace().join("config/examples").join(&name);
-        Stage::new().finish(&["check", &path.to_string_lossy()]).assert(0, &[]);
+        TestShow::new().finish(&["check", &path.to_string_lossy()]).assert(0, &[]);
     }
 }
 
 #[test]
 fn the_demo_moves_by_itself_and_reacts_to_osc() {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     for (name, text) in examples() {
         let bind = stage.fill("$IN");
         let dest = stage.fill("$OUT");

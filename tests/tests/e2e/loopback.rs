@@ -1,11 +1,11 @@
 //! The `loopback` backend, and mappings that go in circles.
 
-use mm_tests::Stage;
+use mm_tests::TestShow;
 use mm_tests::osc::F;
 
 #[test]
 fn an_event_comes_out_on_the_channel_that_it_went_in_on() {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     stage.osc_show(
         "[loopback lb]
          any = option is fine
@@ -24,7 +24,7 @@ fn an_event_comes_out_on_the_channel_that_it_went_in_on() {
 
 #[test]
 fn a_circle_of_mappings_is_named_and_leaves_room_for_the_rest() {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     stage.osc_show(
         "[loopback one]
          [loopback two]

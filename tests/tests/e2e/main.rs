@@ -14,16 +14,16 @@ mod python_modules;
 mod routing;
 mod stop;
 
-use mm_tests::Stage;
+use mm_tests::TestShow;
 
 /// A show of an OSC instance `net` and one Python instance `py` with this script as module `h`, and these mappings.
-fn python(script: &str, mappings: &str) -> Stage {
+fn python(script: &str, mappings: &str) -> TestShow {
     python_with("", script, mappings)
 }
 
 /// The same with more options of the Python instance.
-fn python_with(options: &str, script: &str, mappings: &str) -> Stage {
-    let stage = Stage::new();
+fn python_with(options: &str, script: &str, mappings: &str) -> TestShow {
+    let stage = TestShow::new();
     stage.python("h.py", script);
     stage.osc_show(&format!("[python py]\nmodule = h\n{options}\n[map]\n{mappings}"));
     stage

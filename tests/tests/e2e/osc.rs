@@ -1,11 +1,11 @@
 //! The `osc` backend: values, formats, bundles, prefixes.
 
-use mm_tests::Stage;
+use mm_tests::TestShow;
 use mm_tests::osc::{D, F, H, I, bundle, encode};
 
 /// A show of one OSC instance with these options, and these mappings.
-fn osc(options: &str, mappings: &str) -> Stage {
-    let stage = Stage::new();
+fn osc(options: &str, mappings: &str) -> TestShow {
+    let stage = TestShow::new();
     stage.show(&format!("[osc net]\nbind = $IN\ndest = $OUT\n{options}\n[map]\n{mappings}"));
     stage
 }
@@ -55,7 +55,7 @@ fn parameters_are_channels_and_a_message_carries_all_of_them() {
         def one(value):
             midimonster.output('y', value)
     ";
-    let stage = Stage::new();
+    let stage = TestShow::new();
     stage.python("h.py", script);
     stage.show(
         "[osc net]\nbind = $IN\ndest = $OUT\n/xy = ff 0 1 0 1\n[python py]\nmodule = h\n[map]
@@ -107,7 +107,7 @@ fn a_root_is_required_on_the_way_in_and_put_in_front_on_the_way_out() {
 
 #[test]
 fn a_learned_destination_is_the_one_who_sent_last() {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     stage.show("[osc net]\nbind = $IN\ndest = learn\n/out = f 0 1\n[map]\nnet./in > net./out");
     let show = stage.run();
     show.send("/in", &[F(0.5)]);

@@ -1,12 +1,12 @@
 //! Patterns of the `osc` backend: each kind decides the format of what goes out.
 
-use mm_tests::Stage;
+use mm_tests::TestShow;
 use mm_tests::osc::{Argument, F, I};
 
 /// Sends 0.5 to a channel `path`, of an instance with this pattern for integers from 0 to 100, and any for floats behind
 /// it. What comes out tells whether the pattern matched.
 fn sent(pattern: &str, path: &str) -> Argument {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     let any = "/* = f 0 1\n/*/* = f 0 1\n/*/*/* = f 0 1\n";
     stage.show(&format!(
         "[osc net]\nbind = $IN\ndest = $OUT\n/kick = f 0 1\n{pattern} = i 0 100\n{any}[map]\nnet./kick > net.{path}"

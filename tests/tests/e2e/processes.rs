@@ -1,7 +1,7 @@
 //! What a worker is as a process: only what it needs, and nothing of the supervisor's.
 
 use crate::python;
-use mm_tests::Stage;
+use mm_tests::TestShow;
 use mm_tests::osc::F;
 use mm_tests::processes::Process;
 use std::collections::BTreeSet;
@@ -12,7 +12,7 @@ const IDLE: &str = "def go(value):\n    pass\n";
 fn a_worker_leads_a_session_of_its_own() {
     let show = python(IDLE, "net./go > py.h.go").run();
     let worker = show.worker("py");
-    assert_eq!(worker.family(), Some((show.nursery().pid, worker.pid, worker.pid)));
+    assert_eq!(worker.family(), Some((show.reaper().pid, worker.pid, worker.pid)));
     assert_eq!(worker.name(), "mm-worker");
     show.stop();
 }
@@ -51,7 +51,7 @@ fn private(process: Process, apart: &[i32]) -> BTreeSet<String> {
 
 #[test]
 fn a_worker_holds_no_descriptor_of_the_supervisor_or_of_another_worker() {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     stage.write("h.py", IDLE);
     stage.osc_show(
         "[python a]\nmodule = h\n[python b]\nmodule = h\n[map]\nnet./go > a.h.go\nnet./go > b.h.go",

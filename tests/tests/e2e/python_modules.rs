@@ -1,7 +1,7 @@
 //! What a Python instance imports, which handlers it finds, and what it prints.
 
 use crate::{python, python_with};
-use mm_tests::Stage;
+use mm_tests::TestShow;
 use mm_tests::osc::F;
 
 const ECHO: &str = "
@@ -10,7 +10,7 @@ const ECHO: &str = "
         midimonster.output('x', value)
 ";
 
-fn assert_echo(stage: Stage) {
+fn assert_echo(stage: TestShow) {
     let show = stage.run();
     show.send("/go", &[F(0.5)]);
     show.expect("/x", &[F(0.5)]);
@@ -22,7 +22,7 @@ fn a_module_can_be_named_as_a_module_a_file_or_a_path() {
     for (option, file) in
         [("h", "h.py"), ("h.py", "h.py"), ("scripts/h.py", "scripts/h.py"), ("./h.py", "h.py")]
     {
-        let stage = Stage::new();
+        let stage = TestShow::new();
         stage.python(file, ECHO);
         let map = "[map]\nnet./go > py.h.go\npy.x > net./x";
         stage.osc_show(&format!("[python py]\nmodule = {option}\n{map}"));
@@ -32,7 +32,7 @@ fn a_module_can_be_named_as_a_module_a_file_or_a_path() {
 
 #[test]
 fn a_function_in_a_package_is_a_handler_too() {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     stage.write("lights/__init__.py", "");
     stage.python("lights/front.py", ECHO);
     stage.osc_show("[python py]\nmodule = lights.front\n[map]\nnet./go > py.lights.front.go\npy.x > net./x");
@@ -41,7 +41,7 @@ fn a_function_in_a_package_is_a_handler_too() {
 
 #[test]
 fn an_instance_may_have_several_modules() {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     stage.python("one.py", "import midimonster\ndef go(value):\n    midimonster.output('x', value)\n");
     stage.python("two.py", "import midimonster\ndef go(value):\n    midimonster.output('y', value / 2)\n");
     stage.osc_show(
@@ -151,7 +151,7 @@ fn a_script_that_writes_to_a_closed_socket_gets_an_exception() {
 
 #[test]
 fn instances_do_not_share_an_interpreter() {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     let script = "
         import sys, midimonster
         sys.shared = getattr(sys, 'shared', 0) + 1

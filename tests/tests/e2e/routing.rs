@@ -1,7 +1,7 @@
 //! Events on their way from instance to instance.
 
 use crate::python;
-use mm_tests::Stage;
+use mm_tests::TestShow;
 use mm_tests::osc::F;
 
 #[test]
@@ -21,7 +21,7 @@ fn an_osc_message_goes_through_a_handler_and_out_again() {
 
 #[test]
 fn two_instances_that_are_mapped_to_each_other_play_ball() {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     let player = "
         import midimonster
         def ball(value):
@@ -46,7 +46,7 @@ fn two_instances_that_are_mapped_to_each_other_play_ball() {
 
 #[test]
 fn a_thousand_events_keep_their_order_from_one_process_to_the_next() {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     let sender = "
         import midimonster
         def go(value):
@@ -79,7 +79,7 @@ fn a_thousand_events_keep_their_order_from_one_process_to_the_next() {
 
 #[test]
 fn one_channel_reaches_several_and_several_reach_one() {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     stage.osc_show(
         "[map]
          net./fan > net./out1
@@ -101,7 +101,7 @@ fn one_channel_reaches_several_and_several_reach_one() {
 
 #[test]
 fn mappings_go_the_way_that_their_sign_points() {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     stage.osc_show(
         "[loopback lb]
          [map]
@@ -126,7 +126,7 @@ fn mappings_go_the_way_that_their_sign_points() {
 
 #[test]
 fn the_same_mapping_twice_is_one_mapping() {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     let script = "
         import midimonster
         count = 0
@@ -152,7 +152,7 @@ fn the_same_mapping_twice_is_one_mapping() {
 
 #[test]
 fn ranges_and_lists_map_channel_by_channel() {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     stage.osc_show(
         "[map]
          net./in{1..3} > net./out{3..1}
@@ -175,7 +175,7 @@ fn ranges_and_lists_map_channel_by_channel() {
 
 #[test]
 fn an_include_inside_of_map_holds_bare_mappings() {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     stage.write("maps/more.map", "net./in > net./out\n[include deeper/last.map]\n");
     stage.write("maps/deeper/last.map", "net./in2 > net./out2\n");
     stage.osc_show("[map]\n[include ./maps/more.map]\nnet./in3 > net./out3\n");

@@ -5,7 +5,7 @@
 
 use crate::assert_serves;
 use mm_tests::osc::F;
-use mm_tests::{Stage, Steady, wait_until};
+use mm_tests::{BackgroundTraffic, TestShow, wait_until};
 use nix::sys::signal::Signal;
 use std::fs;
 use std::io::Write as _;
@@ -76,7 +76,7 @@ const SCRIPT: &str = "
 const YEAR: i64 = 366 * 24 * 3600;
 
 /// The compiled library; `None` without a compiler.
-fn library(stage: &Stage) -> Option<PathBuf> {
+fn library(stage: &TestShow) -> Option<PathBuf> {
     let path = stage.directory().join("clock.so");
     let mut compiler = Command::new("cc")
         .args(["-shared", "-fPIC", "-o"])
@@ -91,13 +91,13 @@ fn library(stage: &Stage) -> Option<PathBuf> {
 
 #[test]
 fn a_wall_clock_that_is_set_a_year_ahead_or_back_changes_nothing() {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     let Some(library) = library(&stage) else {
         eprintln!("SKIPPED: there is no `cc` to compile another clock with");
         return;
     };
     stage.python("h.py", SCRIPT);
-    Steady::show(
+    BackgroundTraffic::show(
         &stage,
         "[supervisor]\nstate-file = state\n[python py]\nmodule = h\nwatchdog = 1s\nbackoff = 50ms\n[map]\nnet./ask > py.h.ask\n\
          py.answer > net./answer\nnet./year > py.h.year\nnet./die > py.h.die\npy.tick > net./tick\n",
@@ -108,7 +108,7 @@ fn a_wall_clock_that_is_set_a_year_ahead_or_back_changes_nothing() {
     command.env("LD_PRELOAD", &library).env("MM_TEST_CLOCK", &clock);
     let show = stage.start_command(command);
     show.wait_for(&["show is running"]);
-    let others = Steady::start(&show);
+    let others = BackgroundTraffic::start(&show);
     let year: i64 = {
         let line = show.wait_for(&["[py] year "]);
         line.rsplit(' ').next().and_then(|year| year.parse().ok()).expect("a year")

@@ -3,7 +3,7 @@
 use crate::assert_serves;
 use mm_tests::osc::F;
 use mm_tests::processes::Process;
-use mm_tests::{Control, Running, Stage, Steady, wait_until};
+use mm_tests::{BackgroundTraffic, Control, Running, TestShow, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
@@ -67,22 +67,22 @@ impl Drop for Disk {
     }
 }
 
-fn start(stage: Stage, supervisor: &str) -> (Running, Steady) {
+fn start(stage: TestShow, supervisor: &str) -> (Running, BackgroundTraffic) {
     stage.python("h.py", SCRIPT);
-    Steady::show(
+    BackgroundTraffic::show(
         &stage,
         &format!(
             "{supervisor}[python py]\nmodule = h\nbackoff = 10ms\nbackoff-max = 50ms\n[map]\n{MAPPINGS}\n"
         ),
     );
     let show = stage.run();
-    let others = Steady::start(&show);
+    let others = BackgroundTraffic::start(&show);
     (show, others)
 }
 
 #[test]
 fn on_a_full_disk_the_show_goes_on_and_keeps_its_state_as_soon_as_there_is_room() {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     let Some(disk) = Disk::mount(&stage.directory().join("full")) else {
         eprintln!("SKIPPED: this user may not mount a small disk, so none was filled");
         return;
@@ -126,7 +126,7 @@ fn kill_until_none_starts(show: &Running, mut control: Control, hinder: impl Fn(
 
 #[test]
 fn a_runtime_directory_that_is_full_or_removed_does_not_end_the_show() {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     let runtime = stage.directory().join("runtime");
     let Some(disk) = Disk::mount(&runtime) else {
         eprintln!("SKIPPED: this user may not mount a small disk, so none was filled");
@@ -160,9 +160,9 @@ fn a_runtime_directory_that_is_full_or_removed_does_not_end_the_show() {
 
 #[test]
 fn a_show_whose_directory_is_removed_goes_on() {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     stage.python("here/h.py", SCRIPT);
-    Steady::show(&stage, &format!("{INSTANCE}[map]\n{MAPPINGS}\n"));
+    BackgroundTraffic::show(&stage, &format!("{INSTANCE}[map]\n{MAPPINGS}\n"));
     let directory = stage.directory().join("here");
     for name in ["show.cfg", "steady.py"] {
         fs::rename(stage.directory().join(name), directory.join(name)).unwrap();
@@ -170,7 +170,7 @@ fn a_show_whose_directory_is_removed_goes_on() {
     let command = stage.command(&["--config", &stage.path("here/show.cfg")]);
     let show = stage.start_command(command);
     show.wait_for(&["show is running"]);
-    let others = Steady::start(&show);
+    let others = BackgroundTraffic::start(&show);
     let kept = show.stage().read("here/h.py");
     fs::remove_dir_all(&directory).unwrap();
     assert_serves(&show);

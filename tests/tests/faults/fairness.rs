@@ -1,7 +1,7 @@
 //! Rows 14 and 15: nobody is killed for what the machine, the supervisor or a debugger is to blame for.
 
 use crate::{assert_serves, finish, run};
-use mm_tests::Stage;
+use mm_tests::TestShow;
 use mm_tests::osc::F;
 use mm_tests::wait::last;
 use nix::sys::ptrace;
@@ -44,7 +44,7 @@ impl Drop for Busy {
 
 #[test]
 fn a_supervisor_that_was_stopped_does_not_blame_its_workers() {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     stage.python("h.py", SCRIPT);
     let names: Vec<String> = (0..4).map(|number| format!("py{number}")).collect();
     let instances: String =

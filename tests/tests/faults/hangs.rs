@@ -34,7 +34,7 @@ def deadlock():
     libc.pthread_mutex_lock(mutex)
 ";
 
-fn start(script: &str) -> (Running, mm_tests::Steady) {
+fn start(script: &str) -> (Running, mm_tests::BackgroundTraffic) {
     run(&format!("{COMMON}{script}"), OPTIONS, MAPPINGS)
 }
 

@@ -1,7 +1,7 @@
 //! Rows 1 and 2: modules that cannot be imported.
 
 use crate::{assert_serves, finish, run};
-use mm_tests::{Stage, Steady, wait_until};
+use mm_tests::{BackgroundTraffic, TestShow, wait_until};
 
 /// Runs a show with a broken module, in which the rest runs, and mends it: then all of it does.
 fn assert_survived(script: &str, said: &[&str]) {
@@ -56,15 +56,15 @@ fn a_module_that_is_missing_is_named() {
 
 #[test]
 fn a_module_file_that_does_not_exist_is_named_and_taken_when_it_appears() {
-    let stage = Stage::new();
-    Steady::show(
+    let stage = TestShow::new();
+    BackgroundTraffic::show(
         &stage,
         "[python py]\nmodule = later.py\nbackoff = 10ms\nbackoff-max = 50ms\n[map]
          net./ask > py.later.ask
          py.answer > net./answer\n",
     );
     let show = stage.run();
-    let others = Steady::start(&show);
+    let others = BackgroundTraffic::start(&show);
     show.wait_for(&["ERROR", "[py]", "later.py"]);
     show.stage()
         .replace("later.py", "import midimonster\ndef ask(v):\n    midimonster.output('answer', v)\n");

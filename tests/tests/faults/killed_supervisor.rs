@@ -2,7 +2,7 @@
 
 use mm_tests::running::GONE_WITHIN;
 use mm_tests::wait::wait_within;
-use mm_tests::{Running, Stage};
+use mm_tests::{Running, TestShow};
 
 const SCRIPT: &str = "
     import midimonster
@@ -18,8 +18,8 @@ const BUSY: &str = "
             time.sleep(3600)
 ";
 
-fn stage(script: &str) -> Stage {
-    let stage = Stage::new();
+fn stage(script: &str) -> TestShow {
+    let stage = TestShow::new();
     stage.python("h.py", script);
     let names: Vec<String> = (0..4).map(|number| format!("py{number}")).collect();
     let instances: String = names.iter().map(|name| format!("[python {name}]\nmodule = h\n")).collect();

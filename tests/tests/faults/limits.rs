@@ -3,7 +3,7 @@
 use crate::{assert_serves, finish, run};
 use mm_tests::osc::F;
 use mm_tests::processes::Process;
-use mm_tests::{Running, Stage, Steady};
+use mm_tests::{BackgroundTraffic, Running, TestShow};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Gid, Pid, Uid, chown};
 use std::fs::{self, Permissions};
@@ -37,7 +37,7 @@ fn limit(process: Process, what: &str, soft: &str) {
 }
 
 /// Kills the workers of `py` until one cannot be started, and sees that it is tried again and works in the end.
-fn assert_survived(show: &Running, others: Steady, limited: &[Process], what: &str) {
+fn assert_survived(show: &Running, others: BackgroundTraffic, limited: &[Process], what: &str) {
     let mut control = show.control();
     // An answer shows that the connection was accepted, which needs a descriptor.
     assert_eq!(control.standing("py")["state"], "running");
@@ -68,7 +68,7 @@ fn without_descriptors_a_worker_is_tried_again_and_the_rest_runs() {
 #[test]
 fn without_descriptors_in_the_process_that_starts_workers_the_rest_runs_too() {
     let (show, others) = run(SCRIPT, BACKOFF, MAPPINGS);
-    assert_survived(&show, others, &[show.nursery()], "nofile");
+    assert_survived(&show, others, &[show.reaper()], "nofile");
     show.stop();
 }
 
@@ -88,17 +88,17 @@ fn without_processes_a_worker_is_tried_again_and_the_rest_runs() {
         eprintln!("SKIPPED: only root can have a user with a number of processes of its own");
         return;
     }
-    let stage = Stage::new();
+    let stage = TestShow::new();
     stage.python("h.py", SCRIPT);
-    Steady::show(&stage, &format!("[python py]\nmodule = h\n{BACKOFF}\n[map]\n{MAPPINGS}\n"));
+    BackgroundTraffic::show(&stage, &format!("[python py]\nmodule = h\n{BACKOFF}\n[map]\n{MAPPINGS}\n"));
     let mut command = stage.show_command();
     command.uid(NOBODY_ELSE).gid(NOBODY_ELSE);
     hand_over(stage.directory());
     fs::set_permissions(stage.directory(), Permissions::from_mode(0o755)).unwrap();
     let show = stage.start_command(command);
     show.wait_for(&["show is running"]);
-    let others = Steady::start(&show);
-    assert_survived(&show, others, &[show.process(), show.nursery()], "nproc");
+    let others = BackgroundTraffic::start(&show);
+    assert_survived(&show, others, &[show.process(), show.reaper()], "nproc");
     show.stop();
 }
 

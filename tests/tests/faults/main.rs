@@ -1,10 +1,11 @@
 //! Faults that a show survives: whatever one script does, the others get every event.
 //!
-//! Each test has the others in it as [`Steady`]: an instance on a port of its own, 200 events a second, none of which
+//! Each test has the others in it as [`BackgroundTraffic`]: an instance on a port of its own, 200 events a second, none of which
 //! may be lost or change places.
 
 mod clock;
 mod compiled;
+mod concurrent_commands;
 mod control_channel;
 mod disk;
 mod exits;
@@ -15,26 +16,25 @@ mod hangs;
 mod import;
 mod killed_supervisor;
 mod limits;
-mod masses;
+mod mass_kill;
 mod output;
 mod shared_memory;
-mod words;
 
 use mm_tests::osc::F;
-use mm_tests::{Running, Stage, Steady};
+use mm_tests::{BackgroundTraffic, Running, TestShow};
 
 /// A running show of `net`, of `py` with this script as module `h`, these options and mappings, and of the others.
-fn run(script: &str, options: &str, mappings: &str) -> (Running, Steady) {
-    let stage = Stage::new();
+fn run(script: &str, options: &str, mappings: &str) -> (Running, BackgroundTraffic) {
+    let stage = TestShow::new();
     stage.python("h.py", script);
-    Steady::show(&stage, &format!("[python py]\nmodule = h\n{options}\n[map]\n{mappings}\n"));
+    BackgroundTraffic::show(&stage, &format!("[python py]\nmodule = h\n{options}\n[map]\n{mappings}\n"));
     let show = stage.run();
-    let others = Steady::start(&show);
+    let others = BackgroundTraffic::start(&show);
     (show, others)
 }
 
 /// The end of a test: the others have got everything, and the show ends cleanly.
-fn finish(show: Running, others: Steady) -> String {
+fn finish(show: Running, others: BackgroundTraffic) -> String {
     others.finish(&show);
     show.stop().text.clone()
 }

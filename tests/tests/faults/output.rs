@@ -4,7 +4,7 @@ use crate::{finish, run};
 use mm_tests::osc::{F, Peer};
 use mm_tests::processes::tagged;
 use mm_tests::wait::wait_within;
-use mm_tests::{Stage, wait_for};
+use mm_tests::{TestShow, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::net::SocketAddr;
@@ -66,7 +66,7 @@ fn a_gigabyte_of_lines_that_are_not_utf_8_needs_no_memory() {
 
 #[test]
 fn a_log_that_nobody_reads_does_not_hold_up_the_show_or_its_end() {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     let script = "
         import midimonster
         def ask(value):

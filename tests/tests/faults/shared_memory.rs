@@ -2,7 +2,7 @@
 
 use crate::{finish, run};
 use mm_tests::osc::{F, Message};
-use mm_tests::{Running, Steady, wait_until};
+use mm_tests::{BackgroundTraffic, Running, wait_until};
 use std::time::Duration;
 
 const MAPPINGS: &str = "net./harm > py.h.harm\nnet./ask > py.h.ask\npy.answer > net./answer\npy.x > net./x";
@@ -29,7 +29,7 @@ def ask(value):
     midimonster.output('answer', value)
 ";
 
-fn start(script: &str) -> (Running, Steady) {
+fn start(script: &str) -> (Running, BackgroundTraffic) {
     run(&format!("{COMMON}{script}"), "watchdog = 1s\nbackoff = 1ms\nbackoff-max = 10ms", MAPPINGS)
 }
 

@@ -1,7 +1,7 @@
 //! Row 28: mappings that go round.
 
 use mm_tests::osc::F;
-use mm_tests::{Running, Stage, Steady, wait_until};
+use mm_tests::{BackgroundTraffic, Running, TestShow, wait_until};
 
 const ECHO: &str = "
     import midimonster
@@ -14,17 +14,17 @@ const ECHO: &str = "
         midimonster.output('right', value)
 ";
 
-fn run(text: &str) -> (Running, Steady) {
-    let stage = Stage::new();
+fn run(text: &str) -> (Running, BackgroundTraffic) {
+    let stage = TestShow::new();
     stage.python("h.py", ECHO);
-    Steady::show(&stage, text);
+    BackgroundTraffic::show(&stage, text);
     let show = stage.run();
-    let others = Steady::start(&show);
+    let others = BackgroundTraffic::start(&show);
     (show, others)
 }
 
 /// Outside input is served beside the loop, again and again, and a warning names what goes round.
-fn assert_served(show: Running, others: Steady, named: &[&str]) {
+fn assert_served(show: Running, others: BackgroundTraffic, named: &[&str]) {
     show.send("/start", &[F(0.5)]);
     for number in 1..=50_u8 {
         let value = f32::from(number) / 64.0;

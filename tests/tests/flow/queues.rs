@@ -1,7 +1,7 @@
 //! Row 27: an instance that takes no events for long.
 
 use mm_tests::osc::F;
-use mm_tests::{Control, Running, Stage, Steady};
+use mm_tests::{BackgroundTraffic, Control, Running, TestShow};
 
 /// Holds up its worker until the file is there, and notes what it was given.
 const SCRIPT: &str = "
@@ -17,16 +17,16 @@ const SCRIPT: &str = "
 /// The ring between supervisor and worker, without the event in hand: what waits there is not in the queue.
 const RING: usize = 16_383;
 
-fn start(options: &str) -> (Running, Steady) {
-    let stage = Stage::new();
+fn start(options: &str) -> (Running, BackgroundTraffic) {
+    let stage = TestShow::new();
     stage.python("h.py", SCRIPT);
     let text = format!(
         "[python py]\nmodule = h\ndefault-handler = h.note\nwatchdog = off\n{options}\n[map]\n\
          net./hold > py.h.hold\nnet./{{1..8}} > py.{{1..8}}\nnet./fill > py.fill\n"
     );
-    Steady::show(&stage, &text);
+    BackgroundTraffic::show(&stage, &text);
     let show = stage.run();
-    let others = Steady::start(&show);
+    let others = BackgroundTraffic::start(&show);
     (show, others)
 }
 
@@ -138,7 +138,7 @@ fn a_stopped_instance_is_given_the_last_value_of_each_channel_when_it_starts() {
 
 #[test]
 fn what_a_busy_worker_sends_goes_out_while_it_still_works() {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     let script = "
         import midimonster, os, time
         rounds = 0

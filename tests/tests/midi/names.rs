@@ -1,10 +1,10 @@
 //! What is wrong with the names of channels and with options.
 
-use mm_tests::Stage;
+use mm_tests::TestShow;
 
 #[test]
 fn what_is_wrong_is_pointed_at() {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     stage.show(
         "[backend midi]\nname = x\ndetect = maybe\n[midi box]\nepn-tx = long\nraed = pad\n[map]
 box.ch16.cc1 > box.ch0.knob1\nbox.fader > box.ch0.cc128\nbox.ch0.cc{1..2} > box.ch1cc{1..2}

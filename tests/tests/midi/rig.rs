@@ -3,7 +3,7 @@
 use mm_tests::binaries::{worker, workspace};
 use mm_tests::log::Log;
 use mm_tests::processes::Process;
-use mm_tests::{Running, Stage, wait_for};
+use mm_tests::{Running, TestShow, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::env;
@@ -125,12 +125,12 @@ impl Server {
     }
 
     /// A stage for the build with JACK.
-    pub fn stage(&self) -> Stage {
-        Stage::new().with_program(jack_programs().join("mm-supervisor"))
+    pub fn stage(&self) -> TestShow {
+        TestShow::new().with_program(jack_programs().join("mm-supervisor"))
     }
 
     /// Runs `show.cfg` and waits until it is up.
-    pub fn run(&self, stage: Stage) -> Running {
+    pub fn run(&self, stage: TestShow) -> Running {
         let mut command = stage.show_command();
         command.env(SERVER, &self.name);
         let show = stage.start_command(command);

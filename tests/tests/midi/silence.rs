@@ -2,7 +2,7 @@
 
 use crate::rig::Server;
 use mm_tests::osc::F;
-use mm_tests::{Running, Stage};
+use mm_tests::{Running, TestShow};
 use std::path::Path;
 
 const SHOW: &str = "[midi one]\nread = pad\n[midi two]\nwrite = pad\n[midi three]\n[map]
@@ -35,7 +35,7 @@ fn without_the_alsa_sequencer_there_is_one_warning_and_the_rest_runs() {
         // this machine has one; `make test-alsa` tests it
         return;
     }
-    let stage = Stage::new();
+    let stage = TestShow::new();
     stage.osc_show(SHOW);
     assert_quiet(stage.run(), "`/dev/snd/seq` is missing");
 }

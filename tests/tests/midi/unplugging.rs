@@ -1,7 +1,7 @@
 //! Devices, and whole MIDI systems, that come and go.
 
 use crate::rig::Server;
-use mm_tests::{Running, Steady, wait_until};
+use mm_tests::{BackgroundTraffic, Running, wait_until};
 use serde_json::Value;
 
 const SHOW: &str = "[midi box]\nread = pad\nwrite = pad\n[map]
@@ -18,10 +18,10 @@ fn a_device_that_comes_back_is_connected_again_and_gets_its_values_back() {
     let server = Server::new();
     let mut pad = server.peer("pad");
     let stage = server.stage();
-    Steady::show(&stage, SHOW);
+    BackgroundTraffic::show(&stage, SHOW);
     let show = server.run(stage);
     show.wait_for(&["sends to `pad:in`"]);
-    let steady = Steady::start(&show);
+    let steady = BackgroundTraffic::start(&show);
     pad.send("b0 01 11, b0 03 33, b0 01 12");
     pad.expect(&["b1 01 11", "b1 03 33", "b1 01 12"]);
     drop(pad);
@@ -68,10 +68,10 @@ fn a_server_that_dies_and_comes_back_finds_everything_as_it_was() {
     let mut server = Server::new();
     let mut pad = server.peer("pad");
     let stage = server.stage();
-    Steady::show(&stage, SHOW);
+    BackgroundTraffic::show(&stage, SHOW);
     let show = server.run(stage);
     show.wait_for(&["sends to `pad:in`"]);
-    let steady = Steady::start(&show);
+    let steady = BackgroundTraffic::start(&show);
     pad.send("b0 01 11");
     pad.expect(&["b1 01 11"]);
 

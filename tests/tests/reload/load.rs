@@ -2,7 +2,7 @@
 
 use mm_tests::osc::{F, Peer};
 use mm_tests::wait::every;
-use mm_tests::{Running, Stage};
+use mm_tests::{Running, TestShow};
 use serde_json::json;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -60,7 +60,7 @@ fn send(show: &Running, stop: &Arc<AtomicBool>) -> thread::JoinHandle<u32> {
 }
 
 fn assert_lossless(verb: &str, times: usize) {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     stage.python("h.py", SCRIPT);
     stage.python("w.py", WITNESS);
     stage.osc_show(

@@ -6,7 +6,7 @@ mod outcomes;
 mod watch;
 
 use mm_tests::osc::F;
-use mm_tests::{Running, Stage, Steady};
+use mm_tests::{BackgroundTraffic, Running, TestShow};
 
 /// A script that says which version of it answers.
 fn script(version: &str) -> String {
@@ -22,12 +22,12 @@ def ask(value):
 const MAPPINGS: &str = "net./ask > py.h.ask\npy.one > net./one\npy.two > net./two\n";
 
 /// A running show of `py` with version `one` and these options, and of the others.
-fn run(options: &str) -> (Running, Steady) {
-    let stage = Stage::new();
+fn run(options: &str) -> (Running, BackgroundTraffic) {
+    let stage = TestShow::new();
     stage.python("h.py", &script("one"));
-    Steady::show(&stage, &format!("[python py]\nmodule = h\n{options}\n[map]\n{MAPPINGS}"));
+    BackgroundTraffic::show(&stage, &format!("[python py]\nmodule = h\n{options}\n[map]\n{MAPPINGS}"));
     let show = stage.run();
-    let others = Steady::start(&show);
+    let others = BackgroundTraffic::start(&show);
     assert_answers(&show, "/one", 0.25);
     (show, others)
 }
@@ -38,7 +38,7 @@ fn assert_answers(show: &Running, path: &str, value: f32) {
     show.expect(path, &[F(value)]);
 }
 
-fn finish(show: Running, others: Steady) {
+fn finish(show: Running, others: BackgroundTraffic) {
     others.finish(&show);
     show.stop();
 }

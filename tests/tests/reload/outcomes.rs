@@ -1,7 +1,7 @@
 //! Reloads that work, and those that do not.
 
 use crate::{assert_answers, finish, run, script};
-use mm_tests::Stage;
+use mm_tests::TestShow;
 use mm_tests::osc::F;
 use mm_tests::wait_until;
 use serde_json::json;
@@ -92,7 +92,7 @@ fn a_worker_that_dies_during_its_reload_is_followed_by_the_new_one() {
 
 #[test]
 fn a_script_that_binds_a_port_is_restarted_instead_with_its_values_and_events() {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     let text = "
         import midimonster, socket
         s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

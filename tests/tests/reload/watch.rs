@@ -1,7 +1,7 @@
 //! `watch = on`: scripts are reloaded when they change on disk.
 
 use crate::{assert_answers, finish, run, script};
-use mm_tests::{Stage, wait_until};
+use mm_tests::{TestShow, wait_until};
 use std::fs;
 
 #[test]
@@ -30,7 +30,7 @@ fn a_script_that_an_editor_puts_in_place_of_the_old_one_is_reloaded_every_time()
 
 #[test]
 fn a_module_that_the_script_imports_counts_as_well() {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     stage.python("names.py", "name = 'one'\n");
     let text = "
         import midimonster, names

@@ -1,7 +1,7 @@
 //! Failsafe: what output channels are set to while their instance does not run.
 
 use mm_tests::osc::{F, Message};
-use mm_tests::{Running, Stage};
+use mm_tests::{Running, TestShow};
 use std::time::Duration;
 
 const SCRIPT: &str = "
@@ -12,7 +12,7 @@ const SCRIPT: &str = "
 ";
 
 fn start(options: &str) -> Running {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     stage.python("h.py", SCRIPT);
     stage.osc_show(&format!(
         "[python py]\nmodule = h\nfailsafe-after = 100ms\n{options}\n[map]\nnet./set > py.h.set\n\
@@ -86,5 +86,20 @@ fn a_restart_that_is_quick_sets_nothing() {
     show.send("/echo", &[F(0.125)]);
     assert_eq!(messages(&show, 1), [message("/echoed", 0.125)]);
     assert_eq!(show.peer().receive_within(Duration::from_millis(1)), None);
+    show.stop();
+}
+
+#[test]
+fn outputs_flow_at_once_after_the_values_were_given_back() {
+    let show = start("failsafe = zero");
+    show.ask(&["stop", "py"]).assert(0, &[]);
+    assert_eq!(messages(&show, 2), [message("/a", 0.0), message("/b", 0.0)]);
+    show.ask(&["start", "py"]).assert(0, &[]);
+    assert_eq!(messages(&show, 2), [message("/a", 0.5), message("/b", 0.5)]);
+    // nothing else happens in this show, so what the script sends has to wake the loop by itself
+    for value in [0.25, 0.75, 1.0] {
+        show.send("/set", &[F(value)]);
+        assert_eq!(messages(&show, 2), [message("/a", value), message("/b", value)]);
+    }
     show.stop();
 }

@@ -2,13 +2,13 @@
 
 use crate::{assert_answers, stage};
 use mm_tests::binaries::workspace;
-use mm_tests::{Stage, supervisor, worker};
+use mm_tests::{TestShow, supervisor, worker};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 /// Installs the programs under test below `directory`, as if they had been built for release.
-fn install(stage: &Stage, directory: &Path) {
+fn install(stage: &TestShow, directory: &Path) {
     let target = stage.directory().join("target");
     fs::create_dir_all(target.join("release")).expect("the stage is ours");
     for program in [supervisor(), worker()] {

@@ -1,18 +1,18 @@
 //! How instances are kept running: restart policy, values, failsafe, HUP, the spare worker, surroundings, systemd.
 
 mod clients;
+mod environment;
 mod failsafe;
 mod install;
 mod policy;
 mod reread;
 mod spare;
 mod state_file;
-mod surroundings;
 mod systemd;
 mod values;
 
 use mm_tests::osc::F;
-use mm_tests::{Running, Stage};
+use mm_tests::{Running, TestShow};
 
 const MAPPINGS: &str = "net./ask > py.h.ask\nnet./die > py.h.die\npy.answer > net./answer\n";
 
@@ -26,8 +26,8 @@ def die(value):
 ";
 
 /// A stage with a show of `net` and of `py`, with these options.
-fn stage(options: &str) -> Stage {
-    let stage = Stage::new();
+fn stage(options: &str) -> TestShow {
+    let stage = TestShow::new();
     stage.python("h.py", SCRIPT);
     stage.osc_show(&format!("[python py]\nmodule = h\n{options}\n[map]\n{MAPPINGS}"));
     stage

@@ -1,7 +1,7 @@
 //! HUP: the show file is read again, and only what differs changes.
 
 use mm_tests::osc::F;
-use mm_tests::{Running, Stage, Steady, wait_until};
+use mm_tests::{BackgroundTraffic, Running, TestShow, wait_until};
 use nix::sys::signal::Signal;
 
 const SCRIPT: &str = "
@@ -14,12 +14,12 @@ const SCRIPT: &str = "
 const TEXT: &str = "[python one]\nmodule = h\n[python two]\nmodule = h\n[map]\n\
     net./one > one.h.ask\none.answer > net./from/one\nnet./two > two.h.ask\ntwo.answer > net./from/two\n";
 
-fn start() -> (Running, Steady) {
-    let stage = Stage::new();
+fn start() -> (Running, BackgroundTraffic) {
+    let stage = TestShow::new();
     stage.python("h.py", SCRIPT);
-    Steady::show(&stage, TEXT);
+    BackgroundTraffic::show(&stage, TEXT);
     let show = stage.run();
-    let others = Steady::start(&show);
+    let others = BackgroundTraffic::start(&show);
     assert_answers(&show, "one", 0.25);
     assert_answers(&show, "two", 0.25);
     (show, others)
@@ -40,7 +40,7 @@ fn reread(show: &Running, change: impl Fn(&str) -> String, said: &[&str]) {
 
 const DONE: &[&str] = &["the show file was read again"];
 
-fn finish(show: Running, others: Steady) {
+fn finish(show: Running, others: BackgroundTraffic) {
     assert_eq!(show.log().count(&["[steady] ready"]), 1);
     others.finish(&show);
     show.stop();

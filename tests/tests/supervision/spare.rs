@@ -2,7 +2,7 @@
 
 use crate::{assert_answers, stage};
 use mm_tests::processes::{Process, tagged};
-use mm_tests::{Running, Stage, wait_for};
+use mm_tests::{Running, TestShow, wait_for};
 use nix::sys::signal::Signal;
 use std::process::Command;
 
@@ -55,7 +55,7 @@ fn a_spare_that_dies_is_replaced() {
 }
 
 /// A virtual environment with a package of its own, as `python3 -m venv` lays it out.
-fn venv(stage: &Stage, name: &str, version: &str) {
+fn venv(stage: &TestShow, name: &str, version: &str) {
     let home = Command::new("python3").args(["-c", "import sys; print(sys.base_prefix)"]).output();
     let home = String::from_utf8(home.expect("the tests need `python3`").stdout).expect("a path");
     stage.write(
@@ -72,7 +72,7 @@ fn venv(stage: &Stage, name: &str, version: &str) {
 
 #[test]
 fn each_instance_has_the_packages_of_its_own_virtual_environment() {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     venv(&stage, "old", "1.0");
     venv(&stage, "new", "2.0");
     let script = "
@@ -102,7 +102,7 @@ fn each_instance_has_the_packages_of_its_own_virtual_environment() {
 
 #[test]
 fn a_virtual_environment_that_is_missing_keeps_only_its_instance_down() {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     stage.python("h.py", crate::SCRIPT);
     stage.python("w.py", "import lamps\n");
     stage.osc_show(&format!(

@@ -1,7 +1,7 @@
 //! `state-file`: values survive the supervisor, also when it is killed or its file is damaged.
 
 use mm_tests::osc::F;
-use mm_tests::{Running, Stage, wait_until};
+use mm_tests::{Running, TestShow, wait_until};
 use std::fs;
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ const SCRIPT: &str = "
 ";
 
 fn start() -> Running {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     stage.python("h.py", SCRIPT);
     stage.osc_show(
         "[supervisor]\nstate-file = kept/state\n[python py]\nmodule = h\n[map]\nnet./set > py.h.set\npy.x > net./x\n",

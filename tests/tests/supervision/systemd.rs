@@ -3,7 +3,7 @@
 use crate::{assert_answers, stage};
 use mm_tests::osc::F;
 use mm_tests::wait::PATIENCE;
-use mm_tests::{Running, Stage};
+use mm_tests::{Running, TestShow};
 use nix::sys::signal::Signal;
 use std::os::unix::net::UnixDatagram;
 
@@ -11,7 +11,7 @@ struct Manager(UnixDatagram);
 
 impl Manager {
     /// Starts a show under this manager, with a watchdog if there is a time for it.
-    fn start(stage: Stage, watchdog: Option<&str>) -> (Running, Manager) {
+    fn start(stage: TestShow, watchdog: Option<&str>) -> (Running, Manager) {
         let path = stage.directory().join("notify");
         let socket = UnixDatagram::bind(&path).expect("a socket of the test's own");
         socket.set_read_timeout(Some(PATIENCE)).expect("a time above zero");

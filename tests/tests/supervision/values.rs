@@ -1,7 +1,7 @@
 //! Values survive the worker, whatever way it goes.
 
 use mm_tests::osc::F;
-use mm_tests::{Running, Stage};
+use mm_tests::{Running, TestShow};
 use nix::sys::signal::Signal;
 
 const SCRIPT: &str = "
@@ -15,7 +15,7 @@ const SCRIPT: &str = "
 ";
 
 fn start() -> Running {
-    let stage = Stage::new();
+    let stage = TestShow::new();
     stage.python("h.py", SCRIPT);
     stage.osc_show(
         "[python py]\nmodule = h\n[map]\nnet./set > py.h.set\npy.x > net./x\nnet./ask > py.h.ask\npy.answer > net./answer\n",

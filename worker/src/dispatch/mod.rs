@@ -4,20 +4,20 @@
 //! each tick and each socket runs once in a turn. The interpreter lock is given up only while the loop waits, and once
 //! in every turn.
 
-mod nearness;
+mod affinity;
 mod pace;
 mod waiting;
 
 use crate::link::Inbox;
 use crate::python::handlers::Handlers;
-use crate::python::{Instance, doing, leave_if_forked};
+use crate::python::{Instance, activity, leave_if_forked};
 use crate::startup::{Term, WorkerError, fail};
+use affinity::Affinity;
 use mm_shared::control::{FromWorker, ToWorker};
 use mm_shared::spin::{FEW, Spinner};
 use mm_shared::sys::clock::monotonic_ns;
 use mm_shared::sys::cpu;
 use mm_shared::{Activity, Consumer, Doorbell, Event, Mapped, Violation};
-use nearness::Nearness;
 use pace::Pace;
 use pyo3::prelude::*;
 use waiting::{Waiting, Woken};
@@ -44,7 +44,7 @@ pub struct Dispatch<'a> {
     waiting: Waiting,
     pace: Pace,
     spinner: Spinner,
-    nearness: Nearness,
+    nearness: Affinity,
     /// Spins in a row that were worth it: nothing else was looked at meanwhile.
     spun: u32,
 }
@@ -64,7 +64,7 @@ impl<'a> Dispatch<'a> {
         waiting.watch_signals(term)?;
         waiting.watch(&instance.timers)?;
         waiting.watch_sockets(&instance.sockets)?;
-        let (pace, spinner, nearness) = (Pace::default(), Spinner::default(), Nearness::default());
+        let (pace, spinner, nearness) = (Pace::default(), Spinner::default(), Affinity::default());
         Ok(Dispatch { instance, handlers, source, inbox, term, waiting, pace, spinner, nearness, spun: 0 })
     }
 
@@ -102,7 +102,7 @@ impl<'a> Dispatch<'a> {
         let now = monotonic_ns();
         while timers.next_due() <= now {
             let Some(callable) = timers.take_due(py, now) else { return };
-            doing::enter(Activity::Interval, 0);
+            activity::enter(Activity::Interval, 0);
             let outcome = callable.call0(py);
             leave_if_forked();
             if let Err(error) = outcome {
@@ -136,12 +136,12 @@ impl<'a> Dispatch<'a> {
             self.handlers.extend(py, self.instance);
         }
         if let Some(handler) = self.handlers.get(channel) {
-            doing::enter_handler(channel);
+            activity::enter_handler(channel);
             let begun = self.pace.before_handler();
             let outcome = handler.bind(py).call1((value,));
             leave_if_forked();
-            doing::handled(self.pace.after_handler(begun));
-            doing::leave_handler();
+            activity::handled(self.pace.after_handler(begun));
+            activity::leave_handler();
             if let Err(error) = outcome {
                 self.report_handler(py, channel, &error);
             }
@@ -154,7 +154,7 @@ impl<'a> Dispatch<'a> {
     /// Waits for anything, or, when there is more to do, only looks.
     fn wait(&mut self, py: Python<'_>, more: bool) -> nix::Result<Woken> {
         // also when it does not sleep: each turn shows that the loop goes on
-        doing::enter(Activity::Idle, 0);
+        activity::enter(Activity::Idle, 0);
         if !more {
             self.instance.output.pauses(py);
             if self.spin(py) {
@@ -208,7 +208,7 @@ impl<'a> Dispatch<'a> {
                     continue;
                 }
             }
-            doing::enter(Activity::Socket, u32::try_from(readable.fd).unwrap_or_default());
+            activity::enter(Activity::Socket, u32::try_from(readable.fd).unwrap_or_default());
             let outcome = readable.callable.call1(py, (&readable.socket,));
             leave_if_forked();
             if let Err(error) = outcome {

@@ -5,7 +5,7 @@ use pyo3::pymodule;
 /// Channels, timers and sockets of this instance of the show.
 #[pymodule]
 pub mod midimonster {
-    use crate::python::{cleanup, doing, instance, quick};
+    use crate::python::{activity, cleanup, fast_output, instance};
     use mm_shared::sys::clock::monotonic_ns;
     use pyo3::exceptions::PyValueError;
     use pyo3::prelude::*;
@@ -13,10 +13,10 @@ pub mod midimonster {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        quick::install(module)
+        fast_output::install(module)
     }
 
-    /// Sends a value, clamped to 0.0..1.0, as an event of the channel. Scripts get at it through [`quick`].
+    /// Sends a value, clamped to 0.0..1.0, as an event of the channel. Scripts get at it through [`fast_output`].
     #[pyfunction]
     #[pyo3(signature = (name, value, /))]
     fn output(name: &Bound<'_, PyString>, value: f64) -> PyResult<()> {
@@ -48,7 +48,7 @@ pub mod midimonster {
     #[pyfunction]
     fn current(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
         let channels = &instance()?.channels;
-        Ok(doing::current().and_then(|number| channels.name(py, number)))
+        Ok(activity::current().and_then(|number| channels.name(py, number)))
     }
 
     /// Milliseconds of the core's monotonic clock.

@@ -4,7 +4,7 @@
 //! or another error of its own. So each kind of error has an allowance: the same exception, raised at the same line,
 //! in the same handler. A few are sent at once, then one a second; the rest is counted.
 
-use super::{doing, traceback};
+use super::{activity, traceback};
 use crate::link::Outgoing;
 use mm_shared::control::FromWorker;
 use mm_shared::sys::clock::monotonic_ns;
@@ -44,7 +44,7 @@ impl Errors {
 
     /// Counts an error, and sends it if its kind may send one.
     pub fn report(&self, py: Python<'_>, place: String, error: &PyErr) {
-        doing::error();
+        activity::error();
         let kind = (place, traceback::origin(py, error));
         let Some(suppressed) = self.admit(&kind, monotonic_ns()) else { return };
         let (place, traceback) = (kind.0.clone(), traceback::format(py, error));

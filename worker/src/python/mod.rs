@@ -15,10 +15,10 @@ pub mod api;
 pub mod channels;
 pub mod values;
 
+pub mod fast_output;
 pub mod output;
-pub mod quick;
 
-mod guarded;
+mod gil_cell;
 
 pub mod timers;
 
@@ -26,7 +26,7 @@ pub mod sockets;
 
 pub mod cleanup;
 
-pub mod doing;
+pub mod activity;
 
 pub mod errors;
 pub mod traceback;

@@ -4,9 +4,9 @@
 //! event is visible to the supervisor when `output()` returns. When the ring is full, the caller waits without the
 //! interpreter lock, so the script's other threads go on.
 
+use super::activity;
 use super::channels::{Added, Channels};
-use super::doing;
-use super::guarded::Guarded;
+use super::gil_cell::Guarded;
 use super::values::Values;
 use crate::link::{Outgoing, wait_for};
 use crate::startup::fail;
@@ -173,14 +173,14 @@ impl Output {
 
     #[cold]
     fn push_when_there_is_space(&self, py: Python<'_>, event: Event) {
-        let before = doing::enter(Activity::Sending, event.channel);
+        let before = activity::enter(Activity::Sending, event.channel);
         loop {
             py.detach(|| wait_for(&self.space));
             if let Pushed::Done = self.ring.with(py, |ring| self.try_push(ring, event, true)) {
                 break;
             }
         }
-        doing::go_back(before);
+        activity::go_back(before);
     }
 }
 

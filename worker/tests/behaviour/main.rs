@@ -6,7 +6,7 @@ mod channels;
 mod faults;
 mod handlers;
 mod intervals;
-mod life;
+mod lifecycle;
 mod modules;
 mod outputs;
 mod sockets;

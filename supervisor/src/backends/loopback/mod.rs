@@ -3,7 +3,8 @@
 //! It has no options (those a show sets are ignored), no port and nothing to encode, so this file is all of it.
 //! A mapping can turn a loopback into a loop; bounding the work of one step is the router's affair.
 
-use super::{Backend, Inlet, InstanceNo, Numbered, OpenError, Plan, Watch};
+use super::{Backend, EventSink, Numbered, OpenError, Plan, Watch};
+use crate::ids::InstanceId;
 use std::time::Instant;
 
 /// One plan for each instance, so that a reload can replace a single one.
@@ -14,11 +15,11 @@ pub fn plan(instances: &[Numbered<'_>]) -> Vec<Box<dyn Plan>> {
 /// An instance, which is its own plan: there is nothing to open.
 #[derive(Debug, Clone, Copy)]
 struct Loopback {
-    no: InstanceNo,
+    no: InstanceId,
 }
 
 impl Plan for Loopback {
-    fn instances(&self) -> Vec<InstanceNo> {
+    fn instances(&self) -> Vec<InstanceId> {
         vec![self.no]
     }
 
@@ -32,15 +33,15 @@ impl Backend for Loopback {
         Vec::new()
     }
 
-    fn receive(&mut self, _token: u32, _inlet: &mut Inlet) {}
+    fn receive(&mut self, _token: u32, _inlet: &mut EventSink) {}
 
-    fn handle(&mut self, instance: InstanceNo, channel: u32, value: f64, inlet: &mut Inlet) {
-        inlet.push(instance, channel, value);
+    fn handle(&mut self, instance: InstanceId, channel: u32, value: f64, sink: &mut EventSink) {
+        sink.push(instance, channel, value);
     }
 
     fn flush(&mut self) {}
 
-    fn renumber(&mut self, number: &dyn Fn(InstanceNo) -> InstanceNo) {
+    fn renumber(&mut self, number: &dyn Fn(InstanceId) -> InstanceId) {
         self.no = number(self.no);
     }
 
@@ -48,7 +49,7 @@ impl Backend for Loopback {
         None
     }
 
-    fn tick(&mut self, _now: Instant, _inlet: &mut Inlet) {}
+    fn tick(&mut self, _now: Instant, _inlet: &mut EventSink) {}
 }
 
 #[cfg(test)]
@@ -68,21 +69,21 @@ mod tests {
 
     #[test]
     fn what_goes_in_on_a_channel_comes_out_on_the_same_channel_in_order() {
-        let no = InstanceNo(4);
+        let no = InstanceId(4);
         let instance = instance();
         let mut plans = plan(&[Numbered { no, instance: &instance }]);
         assert_eq!(plans.len(), 1);
         let plan = plans.remove(0);
         assert_eq!(plan.instances(), [no]);
         let mut backend = plan.open().expect("there is nothing to open");
-        let mut inlet = Inlet::default();
+        let mut sink = EventSink::default();
 
         for (channel, value) in [(0, 0.25), (7, 1.0), (0, 0.25)] {
-            backend.handle(no, channel, value, &mut inlet);
+            backend.handle(no, channel, value, &mut sink);
         }
         backend.flush();
 
-        let out: Vec<_> = inlet.drain().collect();
+        let out: Vec<_> = sink.drain().collect();
         let event = |channel, value| Incoming { instance: no, channel, value };
         assert_eq!(out, [event(0, 0.25), event(7, 1.0), event(0, 0.25)]);
         assert!(backend.watches().is_empty() && backend.deadline().is_none());

@@ -5,8 +5,9 @@ use super::channel::Address;
 use super::codec::{Reading, read, serves_parameters};
 use super::options::Slots;
 use super::parameters::Parameters;
-use crate::backends::tally::Tally;
-use crate::backends::{Inlet, InstanceNo};
+use crate::backends::EventSink;
+use crate::backends::log_throttle::LogThrottle;
+use crate::ids::InstanceId;
 use std::time::{Duration, Instant};
 
 /// Messages that one call takes in, so that a flood leaves time for the others.
@@ -18,11 +19,11 @@ const SECOND: Duration = Duration::from_secs(1);
 /// The receiving side of an instance.
 #[derive(Debug)]
 pub struct Intake {
-    no: InstanceNo,
+    no: InstanceId,
     name: String,
     arrivals: Arrivals,
     parameters: Parameters,
-    detect: Option<Tally>,
+    detect: Option<LogThrottle>,
     /// When the latest message arrived.
     latest: Option<Instant>,
     /// What was said of these counts, and when to look at them again.
@@ -31,8 +32,8 @@ pub struct Intake {
 }
 
 impl Intake {
-    pub fn new(no: InstanceNo, name: String, detect: bool, arrivals: Arrivals) -> Self {
-        let detect = detect.then(|| Tally::new(50, SECOND));
+    pub fn new(no: InstanceId, name: String, detect: bool, arrivals: Arrivals) -> Self {
+        let detect = detect.then(|| LogThrottle::new(50, SECOND));
         let (parameters, said) = (Parameters::default(), Counts::default());
         Self { no, name, arrivals, parameters, detect, latest: None, said, look: None }
     }
@@ -42,7 +43,7 @@ impl Intake {
     }
 
     /// Turns what waits into events.
-    pub fn receive(&mut self, slots: &Slots, inlet: &mut Inlet) {
+    pub fn receive(&mut self, slots: &Slots, sink: &mut EventSink) {
         let Self { no, name, arrivals, parameters, detect, latest, look, .. } = self;
         arrivals.take(BATCH, |Arrival { at, message }| {
             *latest = Some(at);
@@ -52,12 +53,12 @@ impl Intake {
                     show(shown, name, address, raw, at);
                 }
                 let value = address.kind.value(raw);
-                slots.listeners(address).iter().for_each(|channel| inlet.push(*no, *channel, value));
+                slots.listeners(address).iter().for_each(|channel| sink.push(*no, *channel, value));
             }
         });
     }
 
-    pub fn renumber(&mut self, number: &dyn Fn(InstanceNo) -> InstanceNo) {
+    pub fn renumber(&mut self, number: &dyn Fn(InstanceId) -> InstanceId) {
         self.no = number(self.no);
     }
 
@@ -68,7 +69,7 @@ impl Intake {
     }
 
     pub fn deadline(&self) -> Option<Instant> {
-        let detect = self.detect.as_ref().and_then(Tally::deadline);
+        let detect = self.detect.as_ref().and_then(LogThrottle::deadline);
         [self.look, detect].into_iter().flatten().min()
     }
 
@@ -107,7 +108,7 @@ impl Intake {
 }
 
 /// Shows a reading as a show names it, for pasting into `[map]`.
-fn show(shown: &mut Tally, name: &str, address: Address, raw: u16, at: Instant) {
+fn show(shown: &mut LogThrottle, name: &str, address: Address, raw: u16, at: Instant) {
     if shown.add(at) {
         let value = address.kind.value(raw);
         tracing::info!(instance = %name, "detect: {name}.{address} = {value:.4} ({raw} of {})", address.kind.top_value());

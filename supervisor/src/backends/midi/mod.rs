@@ -30,7 +30,8 @@ mod keeper;
 
 mod port;
 
-use super::{Backend, Inlet, InstanceNo, Numbered, OpenError, Plan, Watch};
+use super::{Backend, EventSink, Numbered, OpenError, Plan, Watch};
+use crate::ids::InstanceId;
 use arrivals::Arrivals;
 use crossbeam_queue::ArrayQueue;
 use devices::Wanted;
@@ -71,7 +72,7 @@ pub fn plan(
 /// An instance as the show has it.
 #[derive(Debug, Clone)]
 struct MidiPlan {
-    no: InstanceNo,
+    no: InstanceId,
     name: String,
     common: Common,
     options: Options,
@@ -80,7 +81,7 @@ struct MidiPlan {
 }
 
 impl Plan for MidiPlan {
-    fn instances(&self) -> Vec<InstanceNo> {
+    fn instances(&self) -> Vec<InstanceId> {
         vec![self.no]
     }
 
@@ -176,11 +177,11 @@ impl Backend for Midi {
         vec![Watch { descriptor: self.intake.arrivals().descriptor(), token: 0 }]
     }
 
-    fn receive(&mut self, _token: u32, inlet: &mut Inlet) {
-        self.intake.receive(&self.slots, inlet);
+    fn receive(&mut self, _token: u32, sink: &mut EventSink) {
+        self.intake.receive(&self.slots, sink);
     }
 
-    fn handle(&mut self, _instance: InstanceNo, channel: u32, value: f64, _inlet: &mut Inlet) {
+    fn handle(&mut self, _instance: InstanceId, channel: u32, value: f64, _inlet: &mut EventSink) {
         if let Some((slot, address)) = self.slots.of_channel(channel) {
             self.outbox.set(Value { slot, raw: address.kind.raw(value) });
         }
@@ -190,7 +191,7 @@ impl Backend for Midi {
         self.outbox.flush();
     }
 
-    fn renumber(&mut self, number: &dyn Fn(InstanceNo) -> InstanceNo) {
+    fn renumber(&mut self, number: &dyn Fn(InstanceId) -> InstanceId) {
         self.intake.renumber(number);
     }
 
@@ -202,7 +203,7 @@ impl Backend for Midi {
         self.outbox.conflated()
     }
 
-    fn note(&self, _instance: InstanceNo) -> Option<String> {
+    fn note(&self, _instance: InstanceId) -> Option<String> {
         let ports = self.keeping.state.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let parts: Vec<_> =
             Some(ports).filter(|text| !text.is_empty()).into_iter().chain(self.intake.state()).collect();
@@ -213,7 +214,7 @@ impl Backend for Midi {
         [self.intake.deadline(), self.outbox.deadline()].into_iter().flatten().min()
     }
 
-    fn tick(&mut self, now: Instant, _inlet: &mut Inlet) {
+    fn tick(&mut self, now: Instant, _inlet: &mut EventSink) {
         self.intake.tick(now);
         if self.outbox.deadline().is_some_and(|deadline| deadline <= now) {
             self.outbox.flush();

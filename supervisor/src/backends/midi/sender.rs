@@ -5,7 +5,7 @@ use super::codec::{Outgoing, Reading, write};
 use super::outbox::{Queue, Value};
 use super::pace::Pace;
 use super::port::{Outlet, Sending};
-use crate::backends::tally::Tally;
+use crate::backends::log_throttle::LogThrottle;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -57,7 +57,7 @@ impl Sender {
         let now = Instant::now();
         let pace = Pace::new(self.rate, now);
         let last = vec![None; self.addresses.len()];
-        let failures = Tally::new(1, Duration::from_secs(10));
+        let failures = LogThrottle::new(1, Duration::from_secs(10));
         let (outlet, again, current) = (Outletting::NotYet, VecDeque::new(), None);
         let mut work = Work { sender: self, outlet, pace, last, again, current, failures, choked: false };
         while !work.sender.shared.ending.load(Ordering::SeqCst) {
@@ -106,7 +106,7 @@ struct Work {
     /// Slots whose last values are to be sent once more.
     again: VecDeque<u32>,
     current: Option<Current>,
-    failures: Tally,
+    failures: LogThrottle,
     /// Somebody does not get what is sent, in spite of all tries: nobody waits for that one.
     choked: bool,
 }

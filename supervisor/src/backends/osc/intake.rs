@@ -3,8 +3,9 @@
 use super::codec::{Malformed, Message, describe_arguments, each_message};
 use super::paths::{Delivery, Paths};
 use super::range::Argument;
-use crate::backends::tally::Tally;
-use crate::backends::{Inlet, InstanceNo};
+use crate::backends::EventSink;
+use crate::backends::log_throttle::LogThrottle;
+use crate::ids::InstanceId;
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
@@ -15,11 +16,11 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// What an instance keeps between two datagrams.
 #[derive(Debug)]
 pub struct Intake {
-    no: InstanceNo,
+    no: InstanceId,
     name: String,
     detect: Option<Detect>,
-    malformed: Tally,
-    ignored: Tally,
+    malformed: LogThrottle,
+    ignored: LogThrottle,
     open_ends: Vec<usize>,
     arguments: Vec<Argument>,
 }
@@ -27,14 +28,14 @@ pub struct Intake {
 #[derive(Debug)]
 struct Detect {
     root: String,
-    shown: Tally,
+    shown: LogThrottle,
 }
 
 impl Intake {
     /// `detect` is the root that is taken off the addresses it shows, or `None` where it is off.
-    pub fn new(no: InstanceNo, name: String, detect: Option<String>) -> Self {
-        let detect = detect.map(|root| Detect { root, shown: Tally::new(50, SECOND) });
-        let (malformed, ignored) = (Tally::new(1, SECOND), Tally::new(5, MINUTE));
+    pub fn new(no: InstanceId, name: String, detect: Option<String>) -> Self {
+        let detect = detect.map(|root| Detect { root, shown: LogThrottle::new(50, SECOND) });
+        let (malformed, ignored) = (LogThrottle::new(1, SECOND), LogThrottle::new(5, MINUTE));
         Self { no, name, detect, malformed, ignored, open_ends: Vec::new(), arguments: Vec::new() }
     }
 
@@ -44,12 +45,12 @@ impl Intake {
         datagram: &[u8],
         sender: &dyn Display,
         paths: &Paths,
-        inlet: &mut Inlet,
+        sink: &mut EventSink,
     ) -> bool {
         let mut open_ends = std::mem::take(&mut self.open_ends);
         let mut sound = false;
         let mut fault = None;
-        let whole = each_message(datagram, &mut open_ends, |bytes| match self.message(bytes, paths, inlet) {
+        let whole = each_message(datagram, &mut open_ends, |bytes| match self.message(bytes, paths, sink) {
             Ok(()) => sound = true,
             Err(malformed) => fault = Some(malformed),
         });
@@ -62,7 +63,7 @@ impl Intake {
         sound
     }
 
-    fn message(&mut self, bytes: &[u8], paths: &Paths, inlet: &mut Inlet) -> Result<(), Malformed> {
+    fn message(&mut self, bytes: &[u8], paths: &Paths, sink: &mut EventSink) -> Result<(), Malformed> {
         let message = Message::read(bytes)?;
         if let Some(detect) = &mut self.detect {
             detect.show(&self.name, bytes, &message);
@@ -70,7 +71,7 @@ impl Intake {
         let Some(path) = paths.find(message.address) else { return Ok(()) };
         message.read_arguments(&mut self.arguments)?;
         let no = self.no;
-        let delivery = path.deliver(&self.arguments, |channel, value| inlet.push(no, channel, value));
+        let delivery = path.deliver(&self.arguments, |channel, value| sink.push(no, channel, value));
         if delivery != Delivery::Done && self.ignored.add(Instant::now()) {
             let (name, local, tags) = (&self.name, &path.local, message.tags());
             match delivery {
@@ -88,7 +89,7 @@ impl Intake {
     }
 
     /// The instance has another number now.
-    pub fn renumber(&mut self, number: &dyn Fn(InstanceNo) -> InstanceNo) {
+    pub fn renumber(&mut self, number: &dyn Fn(InstanceId) -> InstanceId) {
         self.no = number(self.no);
     }
 

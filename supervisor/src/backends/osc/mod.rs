@@ -15,8 +15,9 @@ mod paths;
 
 mod port;
 
-use super::tally::Tally;
-use super::{Backend, Inlet, InstanceNo, Numbered, OpenError, Plan, Watch};
+use super::log_throttle::LogThrottle;
+use super::{Backend, EventSink, Numbered, OpenError, Plan, Watch};
+use crate::ids::InstanceId;
 use intake::Intake;
 use mm_config::{Diagnostics, Section};
 use options::{Address, Destination, Options};
@@ -50,7 +51,7 @@ pub fn plan(
 /// An instance as the show has it.
 #[derive(Debug, Clone)]
 struct OscPlan {
-    no: InstanceNo,
+    no: InstanceId,
     name: String,
     bind: Option<Address>,
     destination: Destination,
@@ -89,7 +90,7 @@ impl OscPlan {
             outlet: Outlet::new(self.name.clone(), self.destination),
             paths: self.paths,
             port,
-            broken: Tally::new(1, Duration::from_secs(10)),
+            broken: LogThrottle::new(1, Duration::from_secs(10)),
             name: self.name,
         })
     }
@@ -112,7 +113,7 @@ fn report_collision(earlier: &OscPlan, later: &OscPlan, diagnostics: &mut Diagno
 }
 
 impl Plan for OscPlan {
-    fn instances(&self) -> Vec<InstanceNo> {
+    fn instances(&self) -> Vec<InstanceId> {
         vec![self.no]
     }
 
@@ -140,7 +141,7 @@ struct Osc {
     intake: Intake,
     outlet: Outlet,
     /// Failures of the socket itself.
-    broken: Tally,
+    broken: LogThrottle,
 }
 
 /// Shown to people where the sender of a packet is.
@@ -160,12 +161,12 @@ impl Backend for Osc {
         vec![Watch { descriptor: self.port.descriptor(), token: 0 }]
     }
 
-    fn receive(&mut self, _token: u32, inlet: &mut Inlet) {
+    fn receive(&mut self, _token: u32, sink: &mut EventSink) {
         let Self { paths, port, intake, outlet, .. } = self;
         for _ in 0..ROUNDS {
             let mut last_sender = None;
             let full = port.receive(|datagram, sender| {
-                let sound = intake.datagram(datagram, &Sender(sender), paths, inlet);
+                let sound = intake.datagram(datagram, &Sender(sender), paths, sink);
                 if sound && outlet.learns() {
                     last_sender = sender_address(sender).or(last_sender);
                 }
@@ -186,7 +187,7 @@ impl Backend for Osc {
         }
     }
 
-    fn handle(&mut self, _instance: InstanceNo, channel: u32, value: f64, _inlet: &mut Inlet) {
+    fn handle(&mut self, _instance: InstanceId, channel: u32, value: f64, _inlet: &mut EventSink) {
         self.outlet.set(channel, value, &mut self.paths, &self.port);
     }
 
@@ -194,11 +195,11 @@ impl Backend for Osc {
         self.outlet.flush(&mut self.paths, &mut self.port);
     }
 
-    fn restore(&mut self, _instance: InstanceNo, channel: u32, value: f64) {
+    fn restore(&mut self, _instance: InstanceId, channel: u32, value: f64) {
         Outlet::restore(channel, value, &mut self.paths);
     }
 
-    fn renumber(&mut self, number: &dyn Fn(InstanceNo) -> InstanceNo) {
+    fn renumber(&mut self, number: &dyn Fn(InstanceId) -> InstanceId) {
         self.intake.renumber(number);
     }
 
@@ -211,7 +212,7 @@ impl Backend for Osc {
         all.into_iter().flatten().min()
     }
 
-    fn tick(&mut self, now: Instant, _inlet: &mut Inlet) {
+    fn tick(&mut self, now: Instant, _inlet: &mut EventSink) {
         self.intake.tick(now);
         self.outlet.tick(now, &mut self.paths, &mut self.port);
         if let Some(count) = self.broken.settle(now) {

@@ -4,7 +4,7 @@
 use super::options::Destination;
 use super::paths::{Path, Paths, Shape};
 use super::port::{BATCH, Port};
-use crate::backends::tally::Tally;
+use crate::backends::log_throttle::LogThrottle;
 use nix::errno::Errno;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -29,7 +29,7 @@ pub struct Outlet {
     /// The paths to send, each once.
     queue: Vec<u32>,
     retry: Option<Instant>,
-    failed: Tally,
+    failed: LogThrottle,
     /// Whether the last word in the log was of a failure.
     failing: bool,
 }
@@ -44,7 +44,7 @@ enum Remedy {
 
 impl Outlet {
     pub fn new(name: String, destination: Destination) -> Self {
-        let (queue, failed) = (Vec::new(), Tally::new(1, FAILURE_PERIOD));
+        let (queue, failed) = (Vec::new(), LogThrottle::new(1, FAILURE_PERIOD));
         Self { name, destination, warned: false, peer: 1, queue, retry: None, failed, failing: false }
     }
 
@@ -74,8 +74,8 @@ impl Outlet {
         let Shape::Known { ranges, output } = &mut path.shape else { return self.warn_of_format(path) };
         let Some(range) = ranges.get(target.parameter as usize) else { return };
         let changed = output.message.set(target.parameter, range.denormalise(value));
-        let news = changed || output.sent_to != self.peer;
-        if news && !output.queued && port.peer().is_some() {
+        let event = changed || output.sent_to != self.peer;
+        if event && !output.queued && port.peer().is_some() {
             output.queued = true;
             self.queue.push(target.path);
         }

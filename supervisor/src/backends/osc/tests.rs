@@ -57,13 +57,13 @@ fn append(text: &mut String, word: &str) -> Spanned<String> {
     Spanned { value: word.to_string(), span }
 }
 
-const NO: InstanceNo = InstanceNo(3);
+const NO: InstanceId = InstanceId(3);
 
 /// An opened instance with a peer of its own.
 struct Rig {
     backend: Box<dyn Backend>,
     peer: UdpSocket,
-    inlet: Inlet,
+    sink: EventSink,
 }
 
 fn peer() -> UdpSocket {
@@ -88,7 +88,7 @@ impl Rig {
         let to = format!("127.0.0.1 {}", port_of(&peer));
         let own = [("bind", "127.0.0.1 0"), ("destination", to.as_str())];
         let backend = open(&[&own, settings].concat(), channels).expect("it opens");
-        Self { backend, peer, inlet: Inlet::default() }
+        Self { backend, peer, sink: EventSink::default() }
     }
 
     fn address(&self) -> SocketAddr {
@@ -104,10 +104,10 @@ impl Rig {
     /// Receives until `count` events are there or nothing comes any more.
     fn events(&mut self, count: usize) -> Vec<(u32, f64)> {
         let start = Instant::now();
-        while self.inlet.len() < count && start.elapsed() < LIMIT {
+        while self.sink.len() < count && start.elapsed() < LIMIT {
             self.receive();
         }
-        self.inlet
+        self.sink
             .drain()
             .map(|Incoming { instance, channel, value }| {
                 assert_eq!(instance, NO);
@@ -122,11 +122,11 @@ impl Rig {
         let mut polled = [PollFd::new(watches[0].descriptor, PollFlags::POLLIN)];
         let timeout = PollTimeout::try_from(LIMIT).expect("a limit");
         assert_eq!(poll(&mut polled, timeout), Ok(1), "nothing came in");
-        self.backend.receive(0, &mut self.inlet);
+        self.backend.receive(0, &mut self.sink);
     }
 
     fn handle(&mut self, channel: u32, value: f64) {
-        self.backend.handle(NO, channel, value, &mut self.inlet);
+        self.backend.handle(NO, channel, value, &mut self.sink);
     }
 
     /// One routing step.
@@ -262,14 +262,14 @@ fn without_a_pattern_or_a_destination_nothing_goes_out_and_nothing_breaks() {
     rig.step(&[(0, 0.5), (0, 0.75)]);
     rig.nothing_arrives();
     let mut backend = open(&[("bind", "127.0.0.1 0"), ("/a", "f 0 1")], &["/a"]).expect("it opens");
-    backend.handle(NO, 0, 0.5, &mut Inlet::default());
+    backend.handle(NO, 0, 0.5, &mut EventSink::default());
     backend.flush();
 }
 
 #[test]
 fn a_destination_is_learned_from_the_last_sound_packet() {
     let backend = open(&[("bind", "127.0.0.1 0"), ("destination", "learn"), ("/a", "f 0 1")], &["/a"]);
-    let mut rig = Rig { backend: backend.expect("it opens"), peer: peer(), inlet: Inlet::default() };
+    let mut rig = Rig { backend: backend.expect("it opens"), peer: peer(), sink: EventSink::default() };
     rig.step(&[(0, 0.5)]);
     rig.send(&encode("/any", vec![]));
     rig.receive();
@@ -292,7 +292,7 @@ fn a_learned_destination_can_have_a_port_of_its_own() {
     let listener = peer();
     let learn = format!("learn@{}", port_of(&listener));
     let backend = open(&[("bind", "127.0.0.1 0"), ("destination", &learn), ("/a", "f 0 1")], &["/a"]);
-    let mut rig = Rig { backend: backend.expect("it opens"), peer: peer(), inlet: Inlet::default() };
+    let mut rig = Rig { backend: backend.expect("it opens"), peer: peer(), sink: EventSink::default() };
     rig.send(&encode("/any", vec![]));
     rig.receive();
     rig.step(&[(0, 0.5)]);
@@ -305,7 +305,7 @@ fn an_instance_without_bind_sends_and_hears_the_answer() {
     let peer = peer();
     let to = format!("localhost {}", port_of(&peer));
     let backend = open(&[("destination", &to), ("/a", "f 0 1")], &["/a"]).expect("it opens");
-    let mut rig = Rig { backend, peer, inlet: Inlet::default() };
+    let mut rig = Rig { backend, peer, sink: EventSink::default() };
     rig.step(&[(0, 0.5)]);
     let mut buffer = [0; 64];
     let (_, from) = rig.peer.recv_from(&mut buffer).expect("it arrives");
@@ -319,7 +319,7 @@ fn both_families_come_in_and_go_out_through_the_ipv6_wildcard() {
     let to = format!("127.0.0.1 {}", port_of(&peer));
     let settings = [("bind", ":: 0"), ("destination", to.as_str()), ("/a", "f 0 1")];
     let backend = open(&settings, &["/a"]).expect("it opens");
-    let mut rig = Rig { backend, peer, inlet: Inlet::default() };
+    let mut rig = Rig { backend, peer, sink: EventSink::default() };
     let port = rig.address().port();
     rig.peer.send_to(&encode("/a", floats([0.5])), ("127.0.0.1", port)).expect("it is sent");
     assert_eq!(rig.events(1), [(0, 0.5)]);
@@ -383,7 +383,7 @@ fn malformed_packets_are_settled_in_the_log_later_and_leave_no_deadline_behind()
     rig.send(&encode("/a", floats([0.5])));
     assert_eq!(rig.events(1), [(0, 0.5)]);
     let due = rig.backend.deadline().expect("nine were not said");
-    rig.backend.tick(due, &mut rig.inlet);
+    rig.backend.tick(due, &mut rig.sink);
     assert_eq!(rig.backend.deadline(), None);
 }
 
@@ -435,12 +435,12 @@ fn feed_random_packets(count: usize) {
         b"\x3f\0\0\0",
     ];
     let mut noise = Noise(1);
-    let mut inlet = Inlet::default();
+    let mut sink = EventSink::default();
     let mut seen = [0_u32; 4];
     for _ in 0..count {
         let packet = noise.packet(&pieces);
-        intake.datagram(&packet, &"test", &paths, &mut inlet);
-        for event in inlet.drain() {
+        intake.datagram(&packet, &"test", &paths, &mut sink);
+        for event in sink.drain() {
             assert!((0.0..=1.0).contains(&event.value));
             let address = channels[event.channel as usize].split(':').next().unwrap_or_default();
             assert!(

@@ -1,6 +1,6 @@
 //! One connection to a running show: a request out, replies in.
 
-use super::super::dial::Peer;
+use super::super::connect::Peer;
 use super::super::protocol::{Reply, Request, write_line};
 use super::ClientError;
 use super::text::clean;

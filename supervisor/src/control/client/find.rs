@@ -1,7 +1,7 @@
 //! Finds the running show: the one whose socket is named, or else the only one there is.
 
 use super::super::SUFFIX;
-use super::super::dial::{Peer, dial};
+use super::super::connect::{Peer, connect_to};
 use super::ClientError;
 use super::text::clean;
 use crate::runtime_dir;
@@ -39,7 +39,7 @@ pub(super) fn list(shows: &[Found]) -> String {
 
 fn reach(path: &Path) -> Result<Peer, ClientError> {
     let unreachable = |source| ClientError::Unreachable { path: path.to_owned(), source };
-    let peer = dial(path, PATIENCE).map_err(unreachable)?;
+    let peer = connect_to(path, PATIENCE).map_err(unreachable)?;
     if is_trusted(Uid::effective().as_raw(), peer.uid) {
         Ok(peer)
     } else {

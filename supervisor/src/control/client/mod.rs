@@ -13,8 +13,8 @@ mod table;
 mod text;
 
 use super::args::{ActArgs, MonitorArgs, SendArgs, SocketArgs, StatusArgs};
-use super::ask::Act;
-use super::protocol::{Refusal, Reply, Request, Status};
+use super::protocol::{ErrorReply, Reply, Request, Status};
+use super::request::Act;
 use exchange::{Exchange, PATIENCE};
 use serde::Serialize;
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -58,7 +58,7 @@ enum ClientError {
     Garbled(String),
     /// It says no.
     #[error("{}", clean(&.0.message))]
-    Refused(Refusal),
+    Refused(ErrorReply),
     /// Reading from it failed.
     #[error("cannot talk to the show: {0}")]
     Talk(io::Error),

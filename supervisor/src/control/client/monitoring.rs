@@ -1,6 +1,6 @@
 //! `monitor`: prints events as they pass.
 
-use super::super::protocol::{PassingEvent, Reply, Way};
+use super::super::protocol::{Direction, PassingEvent, Reply};
 use super::ClientError;
 use super::exchange::Exchange;
 use super::text::{clean, dimmed};
@@ -80,8 +80,8 @@ fn text(event: &PassingEvent, style: Style, zone: &TimeZone) -> String {
     let time = i64::try_from(event.time_ms).ok().and_then(|time| Timestamp::from_millisecond(time).ok());
     let time = time.unwrap_or_default().to_zoned(zone.clone()).strftime("%H:%M:%S%.3f").to_string();
     let way = match event.way {
-        Way::In => "in ",
-        Way::Out => "out",
+        Direction::In => "in ",
+        Direction::Out => "out",
     };
     let name = clean(&format!("{}.{}", event.instance, event.channel));
     format!("{}  {}  {:<32} {}", dimmed(&time, style.color), way, name, number(event.value))
@@ -98,7 +98,7 @@ fn number(value: f64) -> String {
 mod tests {
     use super::*;
 
-    fn event(value: f64, way: Way) -> Reply {
+    fn event(value: f64, way: Direction) -> Reply {
         let (instance, channel) = ("desk".to_owned(), "/fader/1".to_owned());
         Reply::Event(PassingEvent { instance, channel, way, value, time_ms: 1_700_000_000_123 })
     }
@@ -110,9 +110,9 @@ mod tests {
     #[test]
     fn events_are_lines_that_align() {
         let lines = [
-            printed(&event(0.5, Way::Out), false),
-            printed(&event(1.0 / 3.0, Way::In), false),
-            printed(&event(1.0, Way::Out), false),
+            printed(&event(0.5, Direction::Out), false),
+            printed(&event(1.0 / 3.0, Direction::In), false),
+            printed(&event(1.0, Direction::Out), false),
             printed(&Reply::Dropped(12), false),
         ];
         insta::assert_snapshot!(lines.join("\n"), @r"
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn as_json_an_event_is_one_object() {
-        let lines = [printed(&event(0.1, Way::In), true), printed(&Reply::Dropped(3), true)];
+        let lines = [printed(&event(0.1, Direction::In), true), printed(&Reply::Dropped(3), true)];
         insta::assert_snapshot!(lines.join("\n"), @r#"
         {"instance":"desk","channel":"/fader/1","way":"in","value":0.1,"time_ms":1700000000123}
         {"dropped":3}

@@ -113,7 +113,7 @@ fn hand_on(mut event: Event<'_>, coder: &MidiEvent, post: &mut Post) {
         return;
     }
     let mut bytes = [0; LONGEST];
-    // what is no message of MIDI, such as the news of a connection, has no bytes
+    // what is no message of MIDI, such as the event of a connection, has no bytes
     if let Some(bytes) = coder.decode(&mut bytes, &mut event).ok().and_then(|length| bytes.get(..length)) {
         post.receive(bytes);
     }

@@ -1,0 +1,198 @@
+//! The names of a show, as users write them: found fast, and answered with "did you mean" where they are wrong.
+
+use super::pattern::Pattern;
+use super::protocol::ErrorReply;
+use super::request::ChannelName;
+use crate::ids::InstanceId;
+use mm_config::{Instance, Kind, Show, did_you_mean};
+use std::sync::Arc;
+
+/// A show with more instances than this is not listed in a hint.
+const MOST_LISTED: usize = 12;
+
+/// All instances and channels of a show by name.
+#[derive(Debug, Default)]
+pub struct Names {
+    instances: Vec<Named>,
+}
+
+#[derive(Debug)]
+struct Named {
+    name: String,
+    kind: Kind,
+    /// By number.
+    channels: Vec<Arc<ChannelName>>,
+    /// The channels' numbers, in the order of their names.
+    sorted: Vec<u32>,
+}
+
+impl Names {
+    /// The names of `show`.
+    #[must_use]
+    pub fn new(show: &Show) -> Self {
+        Self { instances: show.instances.iter().map(Named::new).collect() }
+    }
+
+    /// The name of a channel.
+    #[must_use]
+    pub fn channel(&self, instance: InstanceId, channel: u32) -> Option<&Arc<ChannelName>> {
+        self.instances.get(instance.0)?.channels.get(channel as usize)
+    }
+
+    /// The channel with that name.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub fn find_channel(&self, instance: &str, channel: &str) -> Result<(InstanceId, u32), ErrorReply> {
+        let no = self.find(instance, |_| true)?;
+        let named = &self.instances[no.0];
+        let place = named.sorted.binary_search_by(|number| named.channel_name(*number).cmp(channel));
+        match place {
+            Ok(index) => Ok((no, named.sorted[index])),
+            Err(_) => Err(no_channel(named, channel)),
+        }
+    }
+
+    /// The Python instances with these names, each once.
+    ///
+    /// # Errors
+    ///
+    /// There is no instance of a name, or it is not Python's.
+    pub fn find_python(&self, names: &[String]) -> Result<Vec<InstanceId>, ErrorReply> {
+        let mut found = Vec::new();
+        for name in names {
+            let no = self.find(name, |named| named.kind == Kind::Python)?;
+            let kind = self.instances[no.0].kind;
+            if kind != Kind::Python {
+                let message = format!("`{name}` is an instance of `{kind}`, which runs with the show");
+                let hint = "only instances of `python` can be started, stopped, restarted and reloaded";
+                return Err(ErrorReply::new(message).hint(Some(hint.to_owned())));
+            }
+            if !found.contains(&no) {
+                found.push(no);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Reads a pattern for channels, and finds out what can never match.
+    ///
+    /// # Errors
+    ///
+    /// It names an instance or a channel that the show does not have, or is too long.
+    pub fn pattern(&self, text: &str) -> Result<Pattern, ErrorReply> {
+        let pattern = Pattern::new(text)?;
+        if let Some(instance) = pattern.only_instance() {
+            match pattern.only_channel() {
+                Some(channel) => self.find_channel(instance, channel).map(drop)?,
+                None => self.find(instance, |_| true).map(drop)?,
+            }
+        }
+        Ok(pattern)
+    }
+
+    /// The instance with that name; those that `fit` are suggested otherwise.
+    fn find(&self, name: &str, fit: impl Fn(&Named) -> bool) -> Result<InstanceId, ErrorReply> {
+        if let Some(index) = self.instances.iter().position(|named| named.name == name) {
+            return Ok(InstanceId(index));
+        }
+        let fitting: Vec<&str> =
+            self.instances.iter().filter(|named| fit(named)).map(|named| named.name.as_str()).collect();
+        let hint = did_you_mean(name, fitting.iter().copied()).or_else(|| list(&fitting));
+        Err(ErrorReply::new(format!("the show has no instance `{name}`")).hint(hint))
+    }
+}
+
+impl Named {
+    fn new(instance: &Instance) -> Self {
+        let name = instance.name.clone();
+        let channels: Vec<_> = instance
+            .channels
+            .iter()
+            .map(|channel| Arc::new(ChannelName { instance: name.clone(), channel: channel.name.clone() }))
+            .collect();
+        let mut sorted: Vec<u32> = (0..u32::try_from(channels.len()).unwrap_or(u32::MAX)).collect();
+        sorted.sort_by_key(|number| channels[*number as usize].channel.as_str());
+        Self { name, kind: instance.kind, channels, sorted }
+    }
+
+    fn channel_name(&self, number: u32) -> &str {
+        &self.channels[number as usize].channel
+    }
+}
+
+fn no_channel(named: &Named, channel: &str) -> ErrorReply {
+    let hint = did_you_mean(channel, named.channels.iter().map(|name| name.channel.as_str()))
+        .unwrap_or_else(|| "only channels that a mapping uses can be named".to_owned());
+    ErrorReply::new(format!("no mapping uses a channel `{channel}` of instance `{}`", named.name))
+        .hint(Some(hint))
+}
+
+fn list(names: &[&str]) -> Option<String> {
+    let listed: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    (1..=MOST_LISTED).contains(&listed.len()).then(|| format!("there are {}", listed.join(", ")))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in super::super) fn names(text: &str) -> Names {
+        Names::new(&crate::test_shows::show(text))
+    }
+
+    fn show() -> Names {
+        names(
+            "[osc desk]\n[python lights]\n[python sound]\n[map]\ndesk./b > lights.m.dim\ndesk./a > sound.m.level\n",
+        )
+    }
+
+    #[test]
+    fn a_channel_is_found_by_its_name() {
+        let names = show();
+        assert_eq!(names.find_channel("desk", "/a"), Ok((InstanceId(0), 1)));
+        assert_eq!(names.find_channel("lights", "m.dim"), Ok((InstanceId(1), 0)));
+        let name = names.channel(InstanceId(0), 1).unwrap();
+        assert_eq!((name.instance.as_str(), name.channel.as_str()), ("desk", "/a"));
+        assert!(names.channel(InstanceId(0), 2).is_none());
+        assert!(names.channel(InstanceId(9), 0).is_none());
+    }
+
+    #[test]
+    fn a_wrong_name_is_answered_with_one_that_is_close() {
+        let names = show();
+        let refusal = names.find_channel("deks", "/a").unwrap_err();
+        assert_eq!(refusal.message, "the show has no instance `deks`");
+        assert_eq!(refusal.hint.as_deref(), Some("did you mean `desk`?"));
+        let refusal = names.find_channel("lights", "m.din").unwrap_err();
+        assert_eq!(refusal.message, "no mapping uses a channel `m.din` of instance `lights`");
+        assert_eq!(refusal.hint.as_deref(), Some("did you mean `m.dim`?"));
+    }
+
+    #[test]
+    fn instances_to_act_on_are_listed_where_no_name_is_close() {
+        let refusal = show().find_python(&["xyzzy".into()]).unwrap_err();
+        assert_eq!(refusal.hint.as_deref(), Some("there are `lights`, `sound`"));
+    }
+
+    #[test]
+    fn only_python_instances_can_be_acted_on_each_once() {
+        let names = show();
+        let found = names.find_python(&["sound".into(), "lights".into(), "sound".into()]);
+        assert_eq!(found, Ok(vec![InstanceId(2), InstanceId(1)]));
+        let refusal = names.find_python(&["desk".into()]).unwrap_err();
+        assert_eq!(refusal.message, "`desk` is an instance of `osc`, which runs with the show");
+    }
+
+    #[test]
+    fn a_pattern_that_can_never_match_is_refused() {
+        let names = show();
+        for text in ["*", "desk", "desk.*", "desk./a", "l*.m.dim", "?esk"] {
+            assert!(names.pattern(text).is_ok(), "{text}");
+        }
+        for text in ["dusk", "dusk.*", "desk./c"] {
+            assert!(names.pattern(text).is_err(), "{text}");
+        }
+    }
+}

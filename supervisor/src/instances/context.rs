@@ -1,0 +1,106 @@
+//! What an instance may touch while it handles something: lent to it by the loop, for that long.
+
+use super::launcher::WorkerLauncher;
+use super::script_watch::ScriptWatch;
+use super::spare::Spare;
+use super::worker::Worker;
+use crate::ids::{InstanceId, WorkerId};
+use crate::poller::Poller;
+use crate::router::Router;
+use crate::script_output::Drain;
+use std::collections::HashMap;
+use std::time::Instant;
+
+/// What all instances share.
+#[derive(Debug, Default)]
+pub struct Registry {
+    /// Which instance an incarnation belongs to, from its start until its process is reaped and its control channel closed.
+    owners: HashMap<WorkerId, InstanceId>,
+    last: u64,
+    /// Instances whose workers may have sent something.
+    pub hot: Vec<InstanceId>,
+}
+
+/// The number of instances that the show no longer has.
+const GONE: InstanceId = InstanceId(usize::MAX);
+
+impl Registry {
+    /// The instance that an incarnation belongs to.
+    #[must_use]
+    pub fn owner(&self, worker_id: WorkerId) -> Option<InstanceId> {
+        self.owners.get(&worker_id).copied()
+    }
+
+    /// The show was read again: instances have other numbers, or none.
+    pub fn renumber(&mut self, number: impl Fn(InstanceId) -> Option<InstanceId>) {
+        self.owners.values_mut().for_each(|no| *no = number(*no).unwrap_or(GONE));
+        self.hot = self.hot.drain(..).filter_map(number).collect();
+    }
+
+    /// The worker of an instance was told not to ring: the instance has to be looked at until it was asked to again.
+    pub fn mark_hot(&mut self, instance: InstanceId) {
+        if !self.hot.contains(&instance) {
+            self.hot.push(instance);
+        }
+    }
+
+    fn next_id(&mut self) -> WorkerId {
+        self.last += 1;
+        WorkerId(self.last)
+    }
+
+    /// Nothing more can come from an incarnation.
+    pub fn forget(&mut self, worker_id: WorkerId) {
+        self.owners.remove(&worker_id);
+    }
+}
+
+/// What an instance may touch.
+pub struct LoopContext<'a> {
+    /// What it takes to start a worker.
+    pub tools: &'a WorkerLauncher,
+    /// Watches descriptors.
+    pub poller: &'a Poller,
+    /// Takes what workers send.
+    pub router: &'a mut Router,
+    /// Takes what workers print.
+    pub drain: &'a Drain,
+    /// What all instances share.
+    pub registry: &'a mut Registry,
+    /// A worker for whoever needs one first.
+    pub spare: &'a mut Spare,
+    /// Tells of scripts that have changed.
+    pub watch: &'a mut ScriptWatch,
+    /// Whether the loop stays on its core, and wants workers that have little to do there.
+    pub stays: bool,
+    /// The time.
+    pub now: Instant,
+}
+
+impl LoopContext<'_> {
+    /// A number for a new incarnation of `owner`, never used before.
+    pub fn next_worker_id(&mut self, owner: InstanceId) -> WorkerId {
+        let id = self.registry.next_id();
+        self.registry.owners.insert(id, owner);
+        id
+    }
+
+    /// The spare worker, if there is one, as one of `owner`.
+    pub fn take_spare(&mut self, owner: InstanceId, name: &str) -> Option<Worker> {
+        let worker = self.spare.take(name, self.drain, self.now)?;
+        self.registry.owners.insert(worker.id, owner);
+        Some(worker)
+    }
+
+    /// Starts a spare if it is time to.
+    pub fn tick_spare(&mut self) {
+        let registry = &mut *self.registry;
+        self.spare.tick(|| registry.next_id(), self.tools, self.now);
+    }
+
+    /// A random number from 0.0 to 1.0.
+    #[must_use]
+    pub fn jitter(&self) -> f64 {
+        fastrand::f64()
+    }
+}

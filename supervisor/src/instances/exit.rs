@@ -1,0 +1,114 @@
+//! How a worker's life ended, in words.
+
+use crate::ids::WorkerId;
+use crate::reaper::WaitStatus;
+use jiff::Timestamp;
+use nix::sys::signal::Signal;
+use std::fmt;
+
+/// Why a worker ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExitReason {
+    /// By itself, with this status.
+    Exited(i32),
+    /// By a signal that was not ours.
+    Killed(Signal),
+    /// Its modules could not be imported; the text names the exception.
+    ImportFailed(String),
+    /// Its modules were not imported in time.
+    StartTimeout,
+    /// It made no progress for so long; the text says where.
+    Hang(String),
+    /// It used more resident memory, in bytes, than `memory-limit` allows.
+    OverMemory {
+        /// What it used.
+        used: u64,
+        /// What it may use.
+        limit: u64,
+    },
+    /// It broke a rule of the shared memory or of the control channel.
+    Violation(String),
+    /// The process could not be started.
+    NotStarted(String),
+    /// It was asked to.
+    Stopped,
+    /// With the process that all workers are children of.
+    Lost,
+    /// The system does not say.
+    Unknown,
+}
+
+/// The end of a worker, for `status`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExitRecord {
+    /// Why, in words.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+    /// Which worker, unless none came to life.
+    pub worker_id: Option<WorkerId>,
+    /// The exception, if it was one at import.
+    pub traceback: Option<String>,
+}
+
+impl ExitRecord {
+    /// An end at this moment; `place` says what the worker was doing.
+    #[must_use]
+    pub fn now(ending: &ExitReason, place: &str) -> Self {
+        let reason = format!("{ending}{place}");
+        Self { reason, at: Timestamp::now(), worker_id: None, traceback: None }
+    }
+}
+
+impl ExitReason {
+    /// What the system says of a process that has ended.
+    #[must_use]
+    pub fn of_process(how: WaitStatus) -> Self {
+        match how {
+            WaitStatus::Code(code) => ExitReason::Exited(code),
+            WaitStatus::Signal(signal) => {
+                Signal::try_from(signal).map_or(ExitReason::Unknown, ExitReason::Killed)
+            }
+            WaitStatus::Lost => ExitReason::Lost,
+            WaitStatus::Unknown => ExitReason::Unknown,
+        }
+    }
+
+    /// Whether it needs no further explanation.
+    #[must_use]
+    pub fn is_self_explanatory(&self) -> bool {
+        !matches!(
+            self,
+            ExitReason::Exited(_)
+                | ExitReason::Killed(_)
+                | ExitReason::Unknown
+                | ExitReason::OverMemory { .. }
+        )
+    }
+
+    /// Whether nothing went wrong.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        matches!(self, ExitReason::Exited(0) | ExitReason::Stopped)
+    }
+}
+
+impl fmt::Display for ExitReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ExitReason::Exited(code) => write!(f, "exit status {code}"),
+            ExitReason::Killed(signal) => write!(f, "killed by {signal}"),
+            ExitReason::ImportFailed(summary) => write!(f, "import failed: {summary}"),
+            ExitReason::StartTimeout => f.write_str("modules not imported within `start-timeout`"),
+            ExitReason::Hang(place) => write!(f, "killed because it hung {place}"),
+            ExitReason::OverMemory { used, limit } => {
+                write!(f, "killed over `memory-limit`: {} MiB of {} MiB", used >> 20, limit >> 20)
+            }
+            ExitReason::Violation(what) => write!(f, "killed for a violation: {what}"),
+            ExitReason::NotStarted(error) => write!(f, "not started: {error}"),
+            ExitReason::Stopped => f.write_str("stopped"),
+            ExitReason::Lost => f.write_str("ended together with the reaper, the parent of all workers"),
+            ExitReason::Unknown => f.write_str("ended"),
+        }
+    }
+}

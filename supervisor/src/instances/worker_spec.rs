@@ -1,0 +1,103 @@
+//! What makes a worker that of its instance; the same from one incarnation to the next.
+
+use super::launcher::WorkerLauncher;
+use super::values::Values;
+use super::worker::Worker;
+use crate::ids::WorkerId;
+use mm_config::{ModuleRef, PythonOptions, Show};
+use mm_shared::control::{Boot, Module, ToWorker};
+use mm_shared::frame;
+use std::path::PathBuf;
+
+/// What makes a worker that of its instance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WorkerSpec {
+    instance: String,
+    directory: PathBuf,
+    modules: Vec<Module>,
+    default_handler: Option<String>,
+    venv: Option<PathBuf>,
+    watch: bool,
+}
+
+impl WorkerSpec {
+    /// The recipe of the instance called `instance`.
+    #[must_use]
+    pub fn new(show: &Show, instance: &str, options: &PythonOptions) -> Self {
+        let module =
+            |module: &ModuleRef| Module { text: module.text.clone(), directory: module.directory.clone() };
+        Self {
+            instance: instance.to_owned(),
+            directory: show.directory.clone(),
+            modules: options.modules.iter().map(module).collect(),
+            default_handler: options.default_handler.clone(),
+            venv: options.venv.clone(),
+            watch: options.watch,
+        }
+    }
+
+    /// Whether the spare worker can become one of this instance.
+    #[must_use]
+    pub fn fits_spare(&self) -> bool {
+        self.venv.is_none()
+    }
+
+    /// The files whose change reloads the instance, as far as they are known without an import; none if it is not to be
+    /// watched. A module may be a file, or a package.
+    #[must_use]
+    pub fn watched_files(&self) -> Option<Vec<PathBuf>> {
+        if !self.watch {
+            return None;
+        }
+        let candidates = |module: &Module| {
+            let stem = module.text.strip_suffix(".py").unwrap_or(&module.text);
+            let path = if stem.contains('/') { stem.to_owned() } else { stem.replace('.', "/") };
+            let places = [module.directory.clone(), self.directory.clone()];
+            places.map(|place| [place.join(format!("{path}.py")), place.join(&path).join("__init__.py")])
+        };
+        let mut files: Vec<PathBuf> = self.modules.iter().flat_map(candidates).flatten().collect();
+        files.sort();
+        files.dedup();
+        Some(files)
+    }
+
+    /// Starts a worker and gives it its boot.
+    ///
+    /// # Errors
+    ///
+    /// The system has no descriptor, memory or thread left, or the boot is too long.
+    pub fn begin(&self, tools: &WorkerLauncher, id: WorkerId, values: &mut Values) -> Result<Worker, String> {
+        let (directory, venv) = (self.directory.clone(), self.venv.clone());
+        let mut worker = Worker::begin(tools, id, directory, venv).map_err(|error| error.to_string())?;
+        self.boot(&mut worker, values)?;
+        Ok(worker)
+    }
+
+    /// Gives a worker its boot, which makes it one of this instance. One that cannot have it is killed.
+    ///
+    /// # Errors
+    ///
+    /// The boot is too long.
+    pub fn boot(&self, worker: &mut Worker, values: &mut Values) -> Result<(), String> {
+        let boot = Boot {
+            instance: self.instance.clone(),
+            directory: self.directory.clone(),
+            modules: self.modules.clone(),
+            default_handler: self.default_handler.clone(),
+            channels: values.for_boot(),
+            mapped: values.mapped(),
+            watch: self.watch,
+        };
+        worker.end.up.set_channel_limit(values.limit());
+        match frame::encode(frame::BOOT, &boot) {
+            Ok(frame) => {
+                worker.send(ToWorker::Boot(frame));
+                Ok(())
+            }
+            Err(error) => {
+                worker.kill();
+                Err(error.to_string())
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The workers in the reaper: starting them, and taking their status when they have ended.
+
+use super::protocol::{SpawnCommand, WaitStatus};
+use crate::ids::WorkerId;
+use mm_shared::WorkerFds;
+use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
+use nix::sys::signal::{Signal, killpg};
+use rustix::process::{
+    Pid, PidfdFlags, Signal as PidfdSignal, WaitOptions, pidfd_open, pidfd_send_signal, waitpid,
+};
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command, Stdio};
+
+/// The living workers, by their incarnations.
+#[derive(Debug, Default)]
+pub struct Children {
+    workers: HashMap<WorkerId, Worker>,
+}
+
+#[derive(Debug)]
+struct Worker {
+    pid: Pid,
+    pidfd: OwnedFd,
+}
+
+/// A worker that was started.
+#[derive(Debug)]
+pub struct Started {
+    /// The number of its process.
+    pub pid: i32,
+    /// Becomes readable when it ends.
+    pub pidfd: OwnedFd,
+    /// Its standard output.
+    pub stdout: OwnedFd,
+    /// Its standard error.
+    pub stderr: OwnedFd,
+}
+
+impl Children {
+    /// Starts a worker, whose end `epoll` will report.
+    ///
+    /// # Errors
+    ///
+    /// The system has no descriptor or process left, or the program cannot be run. Nothing is left of it then.
+    pub fn start(
+        &mut self,
+        start: SpawnCommand,
+        descriptors: Vec<OwnedFd>,
+        epoll: &Epoll,
+    ) -> io::Result<Started> {
+        let (worker_id, mut child) = (start.worker_id, spawn(start, descriptors)?);
+        let watched =
+            Pid::from_raw(child.id().cast_signed()).ok_or(rustix::io::Errno::SRCH).map_err(io::Error::from);
+        let watched = watched.and_then(|pid| {
+            let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
+            epoll.add(&pidfd, EpollEvent::new(EpollFlags::EPOLLIN, worker_id.0))?;
+            Ok((pid, pidfd.try_clone()?, pidfd))
+        });
+        match (watched, child.stdout.take(), child.stderr.take()) {
+            (Ok((pid, copy, pidfd)), Some(stdout), Some(stderr)) => {
+                self.workers.insert(worker_id, Worker { pid, pidfd });
+                let (stdout, stderr) = (stdout.into(), stderr.into());
+                Ok(Started { pid: pid.as_raw_nonzero().get(), pidfd: copy, stdout, stderr })
+            }
+            (watched, ..) => {
+                // nobody would message its end
+                let _ = child.kill();
+                let _ = child.wait();
+                Err(watched.err().unwrap_or_else(|| io::Error::other("no pipes")))
+            }
+        }
+    }
+
+    /// Ends a worker at once.
+    pub fn kill(&self, worker_id: WorkerId) {
+        if let Some(worker) = self.workers.get(&worker_id) {
+            // it may have ended meanwhile, which is what is wanted
+            let _ = pidfd_send_signal(&worker.pidfd, PidfdSignal::KILL);
+        }
+    }
+
+    /// A worker has ended: ends what is left of its group, and takes its status.
+    pub fn reap(&mut self, worker_id: WorkerId, epoll: &Epoll) -> Option<WaitStatus> {
+        let Worker { pid, pidfd } = self.workers.remove(&worker_id)?;
+        // the supervisor has the same pidfd, so closing this one does not end the watch
+        let _ = epoll.delete(&pidfd);
+        // as long as it is not reaped, its number cannot be that of anybody else's group
+        let _ = killpg(nix::unistd::Pid::from_raw(pid.as_raw_nonzero().get()), Signal::SIGKILL);
+        let status = waitpid(Some(pid), WaitOptions::NOHANG);
+        Some(status.ok().flatten().map_or(WaitStatus::Unknown, |(_, status)| wait_status(status)))
+    }
+
+    /// The numbers of their processes.
+    #[must_use]
+    pub fn pids(&self) -> Vec<i32> {
+        self.workers.values().map(|worker| worker.pid.as_raw_nonzero().get()).collect()
+    }
+}
+
+fn wait_status(status: rustix::process::WaitStatus) -> WaitStatus {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => WaitStatus::Code(code),
+        (None, Some(signal)) => WaitStatus::Signal(signal),
+        (None, None) => WaitStatus::Unknown,
+    }
+}
+
+fn spawn(start: SpawnCommand, descriptors: Vec<OwnedFd>) -> io::Result<Child> {
+    // those that there is no room for do not arrive
+    let descriptors: [OwnedFd; 5] =
+        descriptors.try_into().map_err(|_| io::Error::from(nix::errno::Errno::EMFILE))?;
+    let [down, up, bell_to_worker, bell_from_worker, space] = descriptors;
+    let descriptors = WorkerFds { down, up, bell_to_worker, bell_from_worker, space };
+    let mut command = Command::new(start.program);
+    command
+        .args(start.arguments)
+        .arg("--parent")
+        .arg(std::process::id().to_string())
+        .arg("--fds")
+        .arg(descriptors.raw().to_string())
+        .current_dir(start.directory)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    descriptors.pass_to(&mut command);
+    command.spawn()
+}

@@ -1,0 +1,70 @@
+//! HUP: reads the show file again, away from the loop, and works out what differs from the running show.
+//!
+//! Reading files and looking up hosts may take long, so a thread does both. What comes back is complete: a show
+//! with backends that only have to be opened, or the reason why nothing changes.
+
+pub mod change;
+
+use crate::backends::{self, Plan};
+use crate::event_loop::message::LoopMessage;
+use crate::mailbox::MailboxSender;
+use change::{ShowChange, align};
+use mm_config::{Overrides, Show};
+use std::io;
+use std::sync::Arc;
+use std::thread;
+
+/// Where a show came from.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// What is running.
+    pub show: Arc<Show>,
+    /// What the command line has set.
+    pub overrides: Overrides,
+}
+
+/// A show that can take the place of the running one.
+pub struct LoadedShow {
+    /// The show.
+    pub show: Show,
+    /// Its backends, with all hosts looked up.
+    pub plans: Vec<Box<dyn Plan>>,
+    /// What belongs together in the two.
+    pub diff: ShowChange,
+}
+
+impl std::fmt::Debug for LoadedShow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LoadedShow").field("diff", &self.diff).finish_non_exhaustive()
+    }
+}
+
+/// Starts to read; the outcome comes as a message.
+///
+/// # Errors
+///
+/// The system refuses a thread.
+pub fn begin(origin: Origin, post: MailboxSender<LoopMessage>) -> io::Result<()> {
+    let work = move || {
+        post.send(LoopMessage::ShowRead(read(&origin).map(Box::new)));
+    };
+    thread::Builder::new().name("reread".into()).spawn(work).map(drop)
+}
+
+fn read(origin: &Origin) -> Result<LoadedShow, String> {
+    let loaded = mm_config::load(&origin.show.path, &origin.overrides);
+    let (mut show, mut diagnostics) = (loaded.show, loaded.diagnostics);
+    let diff = align(&origin.show, &mut show);
+    let mut plans = backends::plan(&show, &mut diagnostics);
+    let report = diagnostics.render(false);
+    if diagnostics.has_errors() {
+        return Err(report);
+    }
+    if !diagnostics.is_empty() {
+        tracing::warn!(report = %report.trim_end(), "the show file has warnings");
+    }
+    for plan in &mut plans {
+        plan.resolve().map_err(|error| error.to_string())?;
+    }
+    Ok(LoadedShow { show, plans, diff })
+}

@@ -1,0 +1,100 @@
+//! The others: an instance of the same show under a steady stream of events, which has to get every one of them.
+
+use crate::osc::{F, Peer};
+use crate::running::Running;
+use crate::test_show::TestShow;
+use crate::wait::every;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// What a show has to contain for [`BackgroundTraffic`], anywhere: it comes in on a port of its own.
+const SHOW: &str = "
+[osc calm]
+bind = $CALM
+[python steady]
+module = steady
+[map]
+calm./steady > steady.steady.tick
+calm./steady/report > steady.steady.report
+";
+
+/// Time between two events: 200 a second.
+const PERIOD: Duration = Duration::from_millis(5);
+
+/// Event numbers go out as fractions of this, which are exact as floats.
+const SCALE: u16 = u16::MAX;
+
+const SCRIPT: &str = "
+import midimonster
+
+seen = wrong = last = 0
+
+def tick(value):
+    global seen, wrong, last
+    number = round(value * 65536)
+    seen += 1
+    wrong += number != last + 1
+    last = number
+
+def report(value):
+    print(f'{seen} seen, {wrong} out of place')
+";
+
+/// The stream. It has to be finished to be of use.
+#[must_use]
+pub struct BackgroundTraffic {
+    stop: Arc<AtomicBool>,
+    sender: JoinHandle<u16>,
+}
+
+impl BackgroundTraffic {
+    /// Writes `show.cfg` with this text and what the stream needs.
+    pub fn show(stage: &TestShow, text: &str) {
+        stage.write("steady.py", SCRIPT);
+        stage.osc_show(&format!("{text}{SHOW}"));
+    }
+
+    /// Starts to send.
+    ///
+    /// # Panics
+    ///
+    /// When there is no socket.
+    pub fn start(show: &Running) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let peer = calm_peer(show);
+        let sender = thread::spawn(move || {
+            let mut number = 0;
+            every(PERIOD, || {
+                number += 1;
+                peer.send("/steady", &[F(f32::from(number) / 65536.0)]);
+                number < SCALE && !stopped.load(Ordering::Relaxed)
+            });
+            number
+        });
+        Self { stop, sender }
+    }
+
+    /// Stops sending, and makes sure that every event has arrived in its order.
+    ///
+    /// # Panics
+    ///
+    /// When one has not.
+    #[track_caller]
+    pub fn finish(self, show: &Running) {
+        self.stop.store(true, Ordering::Relaxed);
+        let sent = self.sender.join().expect("the sender only sends");
+        calm_peer(show).send("/steady/report", &[F(1.0)]);
+        let said = show.wait_for(&["[steady]", " seen, "]);
+        let expected = format!("{sent} seen, 0 out of place");
+        assert!(said.ends_with(&expected), "{expected} was expected, but: {said}");
+    }
+}
+
+fn calm_peer(show: &Running) -> Peer {
+    let calm = show.stage().calm();
+    Peer::new(SocketAddr::new(calm.ip(), 0), calm)
+}

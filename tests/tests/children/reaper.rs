@@ -1,0 +1,150 @@
+//! The reaper itself: nothing but the parent of workers, and replaced when it is killed.
+
+use crate::{assert_gone, run, sleepers};
+use mm_tests::osc::F;
+use mm_tests::processes::Process;
+use mm_tests::{TestShow, wait_for, wait_until};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::process::Command;
+
+#[test]
+fn when_it_is_killed_all_workers_come_back_under_a_new_one() {
+    let show = run();
+    let (old, a, b) = (show.reaper(), show.worker("a"), show.worker("b"));
+    let left = sleepers(&show);
+    old.signal(Signal::SIGKILL);
+    show.wait_for(&["the reaper was lost"]);
+    for name in ["a", "b"] {
+        show.wait_for(&[&format!("[{name}]"), "worker exited", "reaper"]);
+        show.log().wait_for_nth(2, &[&format!("[{name}] ready")]);
+    }
+    assert_gone(&left);
+    assert!(!a.is_alive() && !b.is_alive());
+    let new = show.reaper();
+    assert_ne!(new, old);
+    assert_eq!(show.worker("a").family().map(|family| family.0), Some(new.pid));
+    show.send("/ask", &[F(0.5)]);
+    show.expect("/answer", &[F(0.5)]);
+    show.stop();
+}
+
+#[test]
+fn when_it_does_not_answer_any_more_it_is_replaced() {
+    let show = run();
+    let (old, a, b) = (show.reaper(), show.worker("a"), show.worker("b"));
+    let left = sleepers(&show);
+    old.signal(Signal::SIGSTOP);
+    // nobody could say that it has ended, nor start the next one
+    a.signal(Signal::SIGKILL);
+    show.wait_for(&["the reaper was lost", "it has not answered for"]);
+    for name in ["a", "b"] {
+        show.log().wait_for_nth(2, &[&format!("[{name}] ready")]);
+    }
+    assert_gone(&left);
+    assert!(!old.is_alive() && !b.is_alive());
+    show.send("/ask", &[F(0.5)]);
+    show.expect("/answer", &[F(0.5)]);
+    show.stop();
+}
+
+#[test]
+fn when_it_does_not_answer_any_more_the_show_still_ends() {
+    let show = run();
+    let reaper = show.reaper();
+    reaper.signal(Signal::SIGSTOP);
+    show.stop();
+    assert!(!reaper.is_alive());
+}
+
+#[test]
+fn it_has_no_descriptor_but_its_socket_and_those_of_its_workers() {
+    let show = run();
+    let reaper = show.reaper();
+    let standard = reaper.descriptors().into_iter().find(|(number, _)| *number == 0);
+    let standard = standard.map(|(_, target)| target.to_string_lossy().into_owned());
+    assert!(standard.as_ref().is_some_and(|target| target.starts_with("socket:")), "{standard:?}");
+    // While it starts a spare worker it holds that one's descriptors, until the order is done.
+    wait_until("nothing else is open in the reaper", || {
+        let own = reaper.descriptors().into_iter().filter(|(number, _)| *number > 2);
+        own.map(|(_, target)| target.to_string_lossy().into_owned()).all(|target| {
+            ["anon_inode:[pidfd]", "pidfd:", "anon_inode:[eventpoll]"]
+                .iter()
+                .any(|start| target.starts_with(start))
+        })
+    });
+    show.stop();
+}
+
+#[test]
+fn what_asks_the_whole_terminal_to_end_does_not_end_it() {
+    let show = run();
+    let (reaper, worker) = (show.reaper(), show.worker("a"));
+    let (_, group, session) = reaper.family().unwrap();
+    assert_eq!((group, session), (reaper.pid, reaper.pid));
+    for signal in [Signal::SIGINT, Signal::SIGHUP, Signal::SIGTERM] {
+        reaper.signal(signal);
+    }
+    show.send("/die/a", &[F(0.5)]);
+    show.log().wait_for_nth(2, &["[a] ready"]);
+    wait_for("the end of the first worker", || (!worker.is_alive()).then_some(()));
+    assert!(reaper.is_alive());
+    show.stop();
+}
+
+#[test]
+fn by_hand_it_does_nothing() {
+    let ended = TestShow::new().finish(&["reaper"]);
+    ended.assert(1, &["reaper: ", "hint: it is started by mm-supervisor"]);
+}
+
+const NOT_STARTED: &[&str] = &["[a]", "worker exited: not started: Too many open files"];
+
+/// Sets how many descriptors a process may have; the kernel's own tool, since the test is another process.
+fn limit_descriptors(process: Process, limit: usize) {
+    let status = Command::new("prlimit")
+        .args([format!("--pid={}", process.pid), format!("--nofile={limit}:1024")])
+        .status();
+    assert!(status.is_ok_and(|status| status.success()));
+}
+
+#[test]
+fn without_descriptors_it_starts_nobody_and_goes_on_when_there_are_some_again() {
+    let stage = TestShow::new();
+    stage.write("h.py", "import os\ndef die(value):\n    os._exit(3)\n");
+    stage.osc_show("[python a]\nmodule = h\nbackoff-max = 50ms\n[map]\nnet./die > a.h.die");
+    let show = stage.run();
+    let reaper = show.reaper();
+    // four are its own; there is no room for those of a worker, or for those and hardly more
+    for limit in [6, 11] {
+        limit_descriptors(reaper, limit);
+        let failures = show.log().count(NOT_STARTED);
+        // a spare that was on its way already needs nothing, so whoever comes is killed until nobody does
+        wait_until("a worker that cannot be started", || {
+            for (pid, _) in reaper.children() {
+                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            }
+            show.log().count(NOT_STARTED) > failures
+        });
+        let ready = show.log().count(&["[a] ready"]);
+        limit_descriptors(reaper, 1024);
+        show.log().wait_for_nth(ready + 1, &["[a] ready"]);
+    }
+    assert!(reaper.is_alive());
+    show.stop();
+}
+
+#[test]
+fn no_worker_outlives_both_it_and_the_supervisor() {
+    let stage = TestShow::new();
+    stage.write("h.py", "def go(value):\n    pass\n");
+    stage.osc_show("[python a]\nmodule = h\n[map]\nnet./go > a.h.go");
+    let mut show = stage.run();
+    let (reaper, worker) = (show.reaper(), show.worker("a"));
+    reaper.signal(Signal::SIGSTOP);
+    // the worker sees its control channel end, and need not wait for the reaper's death
+    let left = show.kill();
+    reaper.signal(Signal::SIGKILL);
+    assert_gone(&[worker]);
+    assert_gone(&left);
+}

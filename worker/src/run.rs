@@ -1,0 +1,160 @@
+//! A worker's life, in the order in which it goes: interpreter, boot, import, ready, serve, stop.
+
+use crate::args::Args;
+use crate::dispatch::{Dispatch, Source};
+use crate::link::Outgoing;
+use crate::python::channels::Channels;
+use crate::python::errors::Errors;
+use crate::python::handlers::Handlers;
+use crate::python::output::Output;
+use crate::python::sockets::Sockets;
+use crate::python::timers::Timers;
+use crate::python::{Instance, activity, become_instance, cleanup, interpreter, modules, sources};
+use crate::startup::{Process, WorkerError, let_term_kill};
+use mm_shared::control::{Boot, ChannelBoot, Failure, FromWorker, ToWorker};
+use mm_shared::{Activity, WorkerEnd, frame};
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+use std::time::Duration;
+
+/// Exit status when a module cannot be imported.
+const IMPORT_FAILED: i32 = 3;
+
+/// How long the last messages may take to be sent.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Lives, and returns the exit status.
+pub fn live(process: Process, args: &Args) -> Result<u8, WorkerError> {
+    interpreter::start(args.venv.as_deref(), process.term.wakeup_fd())?;
+    let outgoing = process.outgoing.clone();
+    Python::attach(|py| run(py, process))?;
+    interpreter::finish();
+    outgoing.flush(FAREWELL);
+    Ok(0)
+}
+
+fn run(py: Python<'_>, process: Process) -> Result<(), WorkerError> {
+    let Process { end, inbox, outgoing, term } = process;
+    let boot: Boot = match inbox.wait(py) {
+        ToWorker::Boot(bytes) => frame::decode(frame::BOOT, frame::BOOT_LIMIT, &bytes)?,
+        ToWorker::Stop => {
+            inbox.leave();
+            outgoing.send(FromWorker::Stopped);
+            return Ok(());
+        }
+        ToWorker::Serve(_) => return Err(WorkerError::OutOfTurn("Serve")),
+    };
+    let (instance, source) = set_up(py, &boot, end, &outgoing)?;
+    import(py, &boot, &outgoing);
+    let handlers = find_handlers(py, instance, &boot);
+    // in this order: the next change of what it does shows that it serves
+    activity::enter(Activity::Idle, 0);
+    outgoing.send(FromWorker::Ready);
+    // while this waits, TERM still ends the process: there is nothing to clean up before the show starts
+    match inbox.wait(py) {
+        ToWorker::Serve(values) => {
+            term.listen();
+            take_over(py, instance, &values)?;
+            Dispatch::new(instance, handlers, source, &inbox, &term)?.run(py);
+        }
+        ToWorker::Stop => {}
+        ToWorker::Boot(_) => return Err(WorkerError::OutOfTurn("Boot")),
+    }
+    // an exit that takes too long can be cut short by the supervisor
+    let_term_kill();
+    inbox.leave();
+    stop(py, instance);
+    Ok(())
+}
+
+/// Makes this process the instance that the boot message describes.
+fn set_up(
+    py: Python<'_>,
+    boot: &Boot,
+    end: WorkerEnd,
+    outgoing: &Outgoing,
+) -> Result<(&'static Instance, Source), WorkerError> {
+    activity::install(end.progress);
+    let source = Source {
+        down: end.down,
+        bell: end.bell_to_worker,
+        bell_from_worker: end.bell_from_worker.try_clone()?,
+    };
+    let instance = Instance {
+        channels: Channels::new(py, boot)?,
+        output: Output::new(end.up, end.bell_from_worker, end.space, outgoing.clone()),
+        timers: Timers::new()?,
+        sockets: Sockets::new()?,
+        cleanup: cleanup::Cleanup::default(),
+        errors: Errors::new(outgoing.clone()),
+        outgoing: outgoing.clone(),
+    };
+    Ok((become_instance(instance), source))
+}
+
+/// Imports the modules, or ends the process.
+fn import(py: Python<'_>, boot: &Boot, outgoing: &Outgoing) {
+    activity::enter(Activity::Import, 0);
+    let outcome = match std::env::set_current_dir(&boot.directory) {
+        Ok(()) => modules::import_all(py, boot),
+        Err(error) => Err(unusable_directory(boot, &error)),
+    };
+    if boot.watch {
+        outgoing.send(FromWorker::Sources(sources::of_script(py, boot)));
+    }
+    if let Err(failure) = outcome {
+        outgoing.send(FromWorker::Failed(failure));
+        interpreter::flush(py);
+        outgoing.flush(FAREWELL);
+        // not through the interpreter's own exit: that waits for threads which the modules may have started
+        signal_hook::low_level::exit(IMPORT_FAILED);
+    }
+}
+
+fn unusable_directory(boot: &Boot, error: &std::io::Error) -> Failure {
+    let text = format!("the show's directory `{}` cannot be entered: {error}", boot.directory.display());
+    Failure { module: String::new(), summary: text.clone(), traceback: text }
+}
+
+fn find_handlers(py: Python<'_>, instance: &Instance, boot: &Boot) -> Handlers {
+    let (handlers, warnings) = Handlers::find(py, instance, boot.default_handler.as_deref(), boot.mapped);
+    for warning in warnings {
+        instance.outgoing.offer(FromWorker::Warning(warning));
+    }
+    handlers
+}
+
+/// Takes over the values that have changed since the boot message, and lets the outputs go.
+fn take_over(py: Python<'_>, instance: &Instance, values: &[ChannelBoot]) -> PyResult<()> {
+    for value in values {
+        let name = PyString::new(py, &value.name);
+        let number = match instance.channels.number(&name)? {
+            Some(number) => Some(number),
+            None => instance.output.add(&instance.channels, &name)?,
+        };
+        let Some(number) = number else { continue };
+        instance.channels.values().set_input(number, value.input);
+        // what the script has set at load is newer than what its predecessor sent
+        if !instance.output.is_set(py, number) {
+            instance.channels.values().set_output(number, value.output);
+        }
+    }
+    instance.timers.restart();
+    instance.output.start(py, instance.channels.values());
+    Ok(())
+}
+
+/// Runs the cleanup handler and lets go of all that belongs to the script.
+fn stop(py: Python<'_>, instance: &Instance) {
+    instance.output.stop(py);
+    instance.outgoing.send(FromWorker::Yielded);
+    activity::enter(Activity::Cleanup, 0);
+    if let Some(handler) = cleanup::take(&instance.cleanup)
+        && let Err(error) = handler.call0(py)
+    {
+        instance.errors.report(py, "cleanup handler".into(), &error);
+    }
+    instance.timers.clear();
+    instance.sockets.clear();
+    instance.outgoing.send(FromWorker::Stopped);
+}
