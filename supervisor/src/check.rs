@@ -19,7 +19,8 @@ use crate::reaper::Spawned;
 use crate::runtime_dir::RuntimeDir;
 use crate::script_output::{Drain, Stream};
 use crate::signals::Signals;
-use crate::startup::{self, Loaded, StartError, find_worker, say, tools};
+use crate::stderr::print_line;
+use crate::startup::{self, Loaded, StartError, find_worker, tools};
 use mm_config::{Kind, PythonOptions, Show};
 use mm_shared::control::FromWorker;
 use std::process::ExitCode;
@@ -53,12 +54,12 @@ fn try_run(args: &CheckArgs) -> Result<ExitCode, StartError> {
     let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let path = show.path.display();
     if faults > 0 {
-        say(&format!("error: {} of `{path}` cannot start", count(faults, "instance")));
+        print_line(&format!("error: {} of `{path}` cannot start", count(faults, "instance")));
         return Ok(ExitCode::from(2));
     }
     let (instances, mappings) =
         (count(show.instances.len(), "instance"), count(show.mappings.len(), "mapping"));
-    say(&format!("`{path}` is valid: {instances}, {mappings}"));
+    print_line(&format!("`{path}` is valid: {instances}, {mappings}"));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -97,7 +98,7 @@ fn import_all(
     for trial in &trials {
         drain.retire(trial.worker.id);
         if let Some(Outcome::Failed(what)) = &trial.outcome {
-            say(&format!("error: instance `{}`: {what}", trial.instance));
+            print_line(&format!("error: instance `{}`: {what}", trial.instance));
         }
     }
     Ok(trials.iter().filter(|trial| matches!(trial.outcome, Some(Outcome::Failed(_)))).count())

@@ -1,17 +1,11 @@
-//! The supervisor's one blocking call, and the closed list of what can end it.
+//! What can wake the event loop: the closed list.
 
 use crate::ids::WorkerId;
-use nix::poll::{PollFd, PollFlags, ppoll};
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use nix::sys::time::TimeSpec;
-use std::io;
-use std::os::fd::AsFd;
-use std::time::Duration;
+pub use mm_shared::sys::poller::Interest;
+use mm_shared::sys::poller::{self, PollKey};
 
-const MILLISECOND: Duration = Duration::from_millis(1);
-
-/// How many wake-ups one wait takes in; more wait for the next.
-const BATCH: usize = 128;
+/// The event loop's poller.
+pub type Poller = poller::Poller<Wake>;
 
 /// Why the loop woke up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +21,7 @@ pub enum Wake {
         /// Which of its descriptors.
         token: u32,
     },
-    /// The worker of an incarnation has put events into its ring, or has made space in ours.
+    /// A worker has put events into its ring, or has made space in ours.
     Bell(WorkerId),
 }
 
@@ -41,8 +35,8 @@ const SUBJECT_BITS: u32 = 56;
 /// Bits of a backend's subject that hold the token.
 const TOKEN_BITS: u32 = 28;
 
-impl Wake {
-    fn key(self) -> u64 {
+impl PollKey for Wake {
+    fn to_u64(self) -> u64 {
         let (kind, subject) = match self {
             Wake::Signal => (SIGNAL, 0),
             Wake::Mailbox => (MAILBOX, 0),
@@ -52,7 +46,7 @@ impl Wake {
         kind << SUBJECT_BITS | subject
     }
 
-    fn from_key(key: u64) -> Option<Wake> {
+    fn from_u64(key: u64) -> Option<Wake> {
         let subject = key & ((1 << SUBJECT_BITS) - 1);
         match key >> SUBJECT_BITS {
             SIGNAL => Some(Wake::Signal),
@@ -65,87 +59,6 @@ impl Wake {
             _ => None,
         }
     }
-}
-
-/// How a descriptor is watched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trigger {
-    /// Reported as long as there is something to read.
-    Level,
-    /// Reported once for each time that something was written; for eventfds, which then need no reading.
-    Edge,
-}
-
-/// Waits for any of the watched descriptors.
-pub struct Poller {
-    epoll: Epoll,
-    events: [EpollEvent; BATCH],
-}
-
-impl Poller {
-    /// A poller that watches nothing yet.
-    ///
-    /// # Errors
-    ///
-    /// The process has no descriptor left.
-    pub fn new() -> io::Result<Self> {
-        Ok(Self { epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?, events: [EpollEvent::empty(); BATCH] })
-    }
-
-    /// Watches `descriptor` for reading and reports it as `wake`.
-    ///
-    /// # Errors
-    ///
-    /// The descriptor is watched already, or the system's limit is reached.
-    pub fn watch(&self, descriptor: impl AsFd, trigger: Trigger, wake: Wake) -> io::Result<()> {
-        let flags = match trigger {
-            Trigger::Level => EpollFlags::EPOLLIN,
-            Trigger::Edge => EpollFlags::EPOLLIN | EpollFlags::EPOLLET,
-        };
-        Ok(self.epoll.add(descriptor, EpollEvent::new(flags, wake.key()))?)
-    }
-
-    /// Ends watching. Needed before a descriptor is closed that a process still shares.
-    pub fn forget(&self, descriptor: impl AsFd) {
-        // a descriptor that is not watched is what the caller wants
-        let _ = self.epoll.delete(descriptor);
-    }
-
-    /// Waits until something happens or `timeout` is over; `None` waits for ever. Adds to `wakes`.
-    ///
-    /// # Errors
-    ///
-    /// The system refuses to wait; an interruption by a signal is none.
-    pub fn wait(&mut self, timeout: Option<Duration>, wakes: &mut Vec<Wake>) -> io::Result<()> {
-        let timeout = match timeout {
-            Some(short) if !short.is_zero() && short < MILLISECOND => {
-                self.nap(short);
-                EpollTimeout::ZERO
-            }
-            other => other.map_or(EpollTimeout::NONE, milliseconds),
-        };
-        match self.epoll.wait(&mut self.events, timeout) {
-            Ok(count) => {
-                wakes.extend(self.events[..count].iter().filter_map(|event| Wake::from_key(event.data())));
-                Ok(())
-            }
-            Err(nix::errno::Errno::EINTR) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Waits for less than a millisecond, of which epoll's own wait knows nothing on older kernels.
-    fn nap(&self, time: Duration) {
-        let mut set = [PollFd::new(self.epoll.0.as_fd(), PollFlags::POLLIN)];
-        // whatever comes of it, the look that follows says what there is
-        let _ = ppoll(&mut set, Some(TimeSpec::from_duration(time)), None);
-    }
-}
-
-/// A duration in whole milliseconds, rounded up, so that a deadline has really come when the wait ends.
-pub(crate) fn milliseconds(timeout: Duration) -> EpollTimeout {
-    let rounded = timeout.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128);
-    EpollTimeout::try_from(rounded as i32).unwrap_or(EpollTimeout::MAX)
 }
 
 #[cfg(test)]
@@ -161,14 +74,7 @@ mod tests {
             Wake::Bell(WorkerId(1 << 40)),
         ];
         for wake in wakes {
-            assert_eq!(Wake::from_key(wake.key()), Some(wake));
+            assert_eq!(Wake::from_u64(wake.to_u64()), Some(wake));
         }
-    }
-
-    #[test]
-    fn a_deadline_is_never_waited_for_too_short() {
-        assert_eq!(milliseconds(Duration::from_micros(1)), EpollTimeout::from(1_u8));
-        assert_eq!(milliseconds(Duration::ZERO), EpollTimeout::ZERO);
-        assert_eq!(milliseconds(Duration::MAX), EpollTimeout::MAX);
     }
 }

@@ -24,12 +24,13 @@ use crate::script_output::Drain;
 use crate::show_reload::Origin;
 use crate::signals::Signals;
 use crate::state::{self, Saved, Store};
+use crate::stderr::print_line;
 use crate::worker_binary;
 use mm_config::{Diagnostics, Kind, Show, SupervisorOptions};
 use mm_shared::Geometry;
 use mm_shared::control_link::Rendezvous;
 use std::fmt::Display;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -51,9 +52,9 @@ impl StartError {
 
     /// Says it on standard error, in the words of the compiler.
     pub fn print(&self) {
-        say(&format!("error: {}", self.message));
+        print_line(&format!("error: {}", self.message));
         if let Some(hint) = &self.hint {
-            say(&format!("hint: {hint}"));
+            print_line(&format!("hint: {hint}"));
         }
     }
 }
@@ -62,11 +63,6 @@ impl From<OpenError> for StartError {
     fn from(error: OpenError) -> Self {
         Self { message: error.message, hint: error.hint }
     }
-}
-
-/// Writes a line to standard error, which may be gone.
-pub fn say(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// A show that can be run, with nothing opened yet.
@@ -157,8 +153,8 @@ fn open_state(options: &SupervisorOptions) -> Result<(Option<Store>, Saved), Sta
 /// Reads and checks a show file, and says all that is wrong with it. `None`: it cannot be run.
 pub fn load(args: &ShowArgs) -> Option<Loaded> {
     let Some(path) = args.path() else {
-        say("error: no show file given");
-        say("hint: `mm-supervisor --config show.cfg` runs a show, `mm-supervisor --help` tells more");
+        print_line("error: no show file given");
+        print_line("hint: `mm-supervisor --config show.cfg` runs a show, `mm-supervisor --help` tells more");
         return None;
     };
     let mut loaded = mm_config::load(path, &args.overrides());
@@ -176,7 +172,7 @@ fn print(diagnostics: &Diagnostics) {
     }
     let color =
         io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    say(diagnostics.render(color).trim_end());
+    print_line(diagnostics.render(color).trim_end());
 }
 
 /// The worker to run; a show without Python needs none.

@@ -4,6 +4,7 @@ pub mod children;
 pub mod clock;
 pub mod cpu;
 pub mod inherit;
+pub mod poller;
 pub mod priority;
 pub mod process;
 pub mod stacks;

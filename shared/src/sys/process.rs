@@ -1,11 +1,11 @@
-//! The life of a process that the supervisor starts: it ends with its parent, adopts orphans, and starts with signals
-//! as they were made.
+//! Processes: what one does to itself when it starts (it ends with its parent, adopts orphans, resets its signals), and
+//! what the kernel knows of another one.
 
 use nix::libc;
 use nix::sys::prctl;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction, sigprocmask};
-use nix::unistd::{getppid, setsid};
-use std::io;
+use nix::unistd::{SysconfVar, getppid, setsid, sysconf};
+use std::{fs, io};
 
 /// Makes the kernel kill this process when the *thread* that started it ends, however that ends. Fails when the
 /// parent is not `parent` (any more): then it ended before this was set up, and nobody would ever kill us.
@@ -86,4 +86,19 @@ fn dispose(signal: Signal, handler: SigHandler) -> io::Result<()> {
     // SAFETY: no code of ours runs in a handler, the signal is ignored or treated as the system does
     unsafe { sigaction(signal, &action) }?;
     Ok(())
+}
+
+/// Whether a debugger holds a process. A process that does not exist is not traced.
+pub fn is_traced(pid: i32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:"));
+    tracer.is_some_and(|pid| pid.trim() != "0")
+}
+
+/// Resident memory of a process in bytes (`/proc/PID/statm`, second field, in pages); `None` if it has ended.
+pub fn resident(pid: i32) -> Option<u64> {
+    let statm = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
+    let page = sysconf(SysconfVar::PAGE_SIZE).ok().flatten()?;
+    Some(pages * u64::try_from(page).ok()?)
 }

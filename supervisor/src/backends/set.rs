@@ -6,7 +6,7 @@
 use crate::backends::{Backend, EventSink, OpenError, Plan};
 use crate::control::protocol::{InstanceStatus, State};
 use crate::ids::InstanceId;
-use crate::poller::{Poller, Trigger, Wake};
+use crate::poller::{Interest, Poller, Wake};
 use crate::show_reload::change::ShowChange;
 use mm_config::Show;
 use std::io;
@@ -91,7 +91,7 @@ impl BackendSet {
         let index = u32::try_from(place).map_err(io::Error::other)?;
         let watches = host.backend.iter().flat_map(|backend| backend.watches());
         for watch in watches {
-            poller.watch(watch.descriptor, Trigger::Level, Wake::Backend { index, token: watch.token })?;
+            poller.watch(watch.descriptor, Interest::Read, Wake::Backend { index, token: watch.token })?;
         }
         Ok(())
     }

@@ -37,7 +37,7 @@ impl BusyPoller {
         let Some(spinner) = &mut self.spinner else { return Ok(false) };
         let mut outcome = Ok(());
         let goes_on = spinner.look_outside(|| {
-            outcome = poller.wait(Some(Duration::ZERO), wakes);
+            outcome = poller.wait(Some(Duration::ZERO), wakes).map(drop);
             outcome.is_err() || !wakes.is_empty()
         });
         let came = !wakes.is_empty();

@@ -26,7 +26,7 @@ use crate::instances::launcher::WorkerLauncher;
 use crate::instances::script_watch::ScriptWatch;
 use crate::instances::spare::Spare;
 use crate::mailbox::Mailbox;
-use crate::poller::{Poller, Trigger, Wake};
+use crate::poller::{Interest, Poller, Wake};
 use crate::router::cycles::Rounds;
 use crate::router::{Routed, Router, STEP_BUDGET};
 use crate::script_output::Drain;
@@ -129,8 +129,8 @@ impl EventLoop {
     /// The process has no descriptor left.
     pub fn new(parts: Parts) -> io::Result<Self> {
         let poller = Poller::new()?;
-        poller.watch(parts.signals.descriptor(), Trigger::Level, Wake::Signal)?;
-        poller.watch(parts.mailbox.descriptor(), Trigger::Edge, Wake::Mailbox)?;
+        poller.watch(parts.signals.descriptor(), Interest::Read, Wake::Signal)?;
+        poller.watch(parts.mailbox.descriptor(), Interest::ReadEdge, Wake::Mailbox)?;
         parts.hosts.watch(&poller)?;
         let Parts { hosts, fleet, router, tools, mailbox, signals, drain, spare, origin, store, saved } =
             parts;

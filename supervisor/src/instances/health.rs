@@ -5,10 +5,10 @@ use super::context::LoopContext;
 use super::exit::ExitReason;
 use super::instance::ScriptInstance;
 use super::lifecycle::{self, State};
-use super::watchdog::{Look, Watchdog, is_traced};
+use super::watchdog::{Look, Watchdog};
 use mm_shared::Activity;
-use nix::unistd::{Pid, SysconfVar, sysconf};
-use std::fs;
+use mm_shared::sys::process::{is_traced, resident};
+use nix::unistd::Pid;
 use std::time::{Duration, Instant};
 
 /// How often memory is looked at.
@@ -63,18 +63,9 @@ impl HealthMonitor {
     fn look_at_memory(&mut self, pid: Option<Pid>, now: Instant) -> Option<ExitReason> {
         let (limit, next) = self.memory.as_mut().filter(|(_, next)| *next <= now)?;
         *next = now + MEMORY_PERIOD;
-        let used = resident(pid?)?;
+        let used = resident(pid?.as_raw())?;
         (used > *limit).then_some(ExitReason::OverMemory { used, limit: *limit })
     }
-}
-
-/// Resident memory of a process in bytes (`/proc/PID/statm`, second field, in pages).
-#[must_use]
-pub fn resident(pid: Pid) -> Option<u64> {
-    let statm = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
-    let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
-    let page = sysconf(SysconfVar::PAGE_SIZE).ok().flatten()?;
-    Some(pages * u64::try_from(page).ok()?)
 }
 
 impl ScriptInstance {

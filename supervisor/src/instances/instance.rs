@@ -15,7 +15,7 @@ use super::worker::Worker;
 use super::worker_spec::WorkerSpec;
 use crate::backends::Numbered;
 use crate::ids::InstanceId;
-use crate::poller::{Trigger, Wake};
+use crate::poller::{Interest, Wake};
 use mm_config::{PythonOptions, Show};
 use mm_shared::control::{ChannelBoot, Failure, ToWorker};
 use mm_shared::spin::Spinner;
@@ -259,7 +259,7 @@ impl ScriptInstance {
     pub(super) fn serve(&mut self, changed: Vec<ChannelBoot>, cx: &mut LoopContext<'_>) {
         let Some(worker) = &mut self.current else { return };
         let bell = &worker.end.bell_from_worker;
-        if let Err(error) = cx.poller.watch(bell, Trigger::Edge, Wake::Bell(worker.id)) {
+        if let Err(error) = cx.poller.watch(bell, Interest::ReadEdge, Wake::Bell(worker.id)) {
             self.violated(&format!("its doorbell cannot be watched: {error}"), cx);
             return;
         }

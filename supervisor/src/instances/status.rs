@@ -2,7 +2,6 @@
 
 use super::InstanceSet;
 use super::context::LoopContext;
-use super::health::resident;
 use super::instance::ScriptInstance;
 use super::lifecycle::{self, State as Life};
 use super::transition::Transition;
@@ -11,6 +10,7 @@ use crate::control::protocol::{HandlerTimes, InstanceStatus, LastExit, State};
 use crate::control::request::Act;
 use crate::ids::InstanceId;
 use crate::script_output::Drain;
+use mm_shared::sys::process::resident;
 use std::time::{Duration, Instant};
 
 impl InstanceSet {
@@ -123,7 +123,7 @@ impl ScriptInstance {
             errors: self.past_errors.saturating_add(progress.map_or(0, |progress| progress.errors())),
             queued: Some((self.flow.queued() + waiting) as u64),
             conflated: Some(self.flow.conflated()),
-            rss_bytes: self.current.as_ref().and_then(|worker| resident(worker.pid()?)),
+            rss_bytes: self.current.as_ref().and_then(|worker| resident(worker.pid()?.as_raw())),
             handler_us: progress.and_then(|progress| {
                 let times = progress.handler_times();
                 let micros = |time: Option<Duration>| time.map(|time| time.as_nanos() as f64 / 1000.0);

@@ -7,7 +7,6 @@
 use mm_shared::Activity;
 use mm_shared::progress::Doing;
 use mm_shared::sys::clock;
-use std::fs;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -95,14 +94,6 @@ fn next_look(limit: Duration, now: Instant) -> Instant {
 /// How long the machine has slept since it was switched on.
 fn time_asleep() -> Duration {
     clock::since_boot().saturating_sub(clock::monotonic())
-}
-
-/// Whether a debugger holds a process.
-#[must_use]
-pub fn is_traced(pid: i32) -> bool {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:"));
-    tracer.is_some_and(|pid| pid.trim() != "0")
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! The workers in the reaper: starting them, and taking their status when they have ended.
 
+use super::process::Source;
 use super::protocol::{SpawnCommand, WaitStatus};
 use crate::ids::WorkerId;
 use mm_shared::WorkerFds;
-use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
+use mm_shared::sys::poller::{Interest, Poller};
 use nix::sys::signal::{Signal, killpg};
 use rustix::process::{
     Pid, PidfdFlags, Signal as PidfdSignal, WaitOptions, pidfd_open, pidfd_send_signal, waitpid,
@@ -39,7 +40,7 @@ pub struct Started {
 }
 
 impl Children {
-    /// Starts a worker, whose end `epoll` will report.
+    /// Starts a worker, whose end `poller` will report.
     ///
     /// # Errors
     ///
@@ -48,14 +49,14 @@ impl Children {
         &mut self,
         start: SpawnCommand,
         descriptors: Vec<OwnedFd>,
-        epoll: &Epoll,
+        poller: &Poller<Source>,
     ) -> io::Result<Started> {
         let (worker_id, mut child) = (start.worker_id, spawn(start, descriptors)?);
         let watched =
             Pid::from_raw(child.id().cast_signed()).ok_or(rustix::io::Errno::SRCH).map_err(io::Error::from);
         let watched = watched.and_then(|pid| {
             let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
-            epoll.add(&pidfd, EpollEvent::new(EpollFlags::EPOLLIN, worker_id.0))?;
+            poller.watch(&pidfd, Interest::Read, Source::Worker(worker_id))?;
             Ok((pid, pidfd.try_clone()?, pidfd))
         });
         match (watched, child.stdout.take(), child.stderr.take()) {
@@ -82,10 +83,10 @@ impl Children {
     }
 
     /// A worker has ended: ends what is left of its group, and takes its status.
-    pub fn reap(&mut self, worker_id: WorkerId, epoll: &Epoll) -> Option<WaitStatus> {
+    pub fn reap(&mut self, worker_id: WorkerId, poller: &Poller<Source>) -> Option<WaitStatus> {
         let Worker { pid, pidfd } = self.workers.remove(&worker_id)?;
         // the supervisor has the same pidfd, so closing this one does not end the watch
-        let _ = epoll.delete(&pidfd);
+        poller.forget(&pidfd);
         // as long as it is not reaped, its number cannot be that of anybody else's group
         let _ = killpg(nix::unistd::Pid::from_raw(pid.as_raw_nonzero().get()), Signal::SIGKILL);
         let status = waitpid(Some(pid), WaitOptions::NOHANG);

@@ -4,7 +4,7 @@
 //! supervisor ── SpawnCommand {incarnation, program, directory, arguments} + 5 descriptors ──► reaper
 //! supervisor ◄── Spawned {incarnation, pid} + pidfd, stdout, stderr                  ── reaper
 //!            ◄── Failed {incarnation, error}            instead of Spawned
-//!            ◄── Exited {incarnation, how}              after Spawned
+//!            ◄── Exited {worker_id, status}             after Spawned
 //! ```
 //!
 //! Both ends are the same program. So a packet that is none of these is a fault of ours, and ends the connection.
@@ -72,7 +72,7 @@ pub enum Reply {
         /// Which one.
         worker_id: WorkerId,
         /// In which way.
-        how: WaitStatus,
+        status: WaitStatus,
     },
 }
 
@@ -216,11 +216,11 @@ mod tests {
     #[test]
     fn an_end_that_is_gone_is_no_error() {
         let (supervisor, reaper) = pair();
-        supervisor.send(&Reply::Exited { worker_id: WorkerId(1), how: WaitStatus::Code(3) }, &[]).unwrap();
+        supervisor.send(&Reply::Exited { worker_id: WorkerId(1), status: WaitStatus::Code(3) }, &[]).unwrap();
         drop(supervisor);
         assert!(reaper.receive::<Reply>().unwrap().is_some());
         assert!(reaper.receive::<Reply>().unwrap().is_none());
-        assert!(reaper.send(&Reply::Exited { worker_id: WorkerId(1), how: WaitStatus::Lost }, &[]).is_err());
+        assert!(reaper.send(&Reply::Exited { worker_id: WorkerId(1), status: WaitStatus::Lost }, &[]).is_err());
     }
 
     #[test]

@@ -11,8 +11,8 @@ use super::pending::PendingSpawns;
 use super::protocol::{FdSocket, Received, Reply, WaitStatus};
 use crate::event_loop::message::{LoopMessage, WorkerEvent};
 use crate::ids::WorkerId;
-use crate::instances::watchdog::is_traced;
 use crate::mailbox::MailboxSender;
+use mm_shared::sys::process::is_traced;
 use nix::unistd::Pid;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -98,11 +98,11 @@ impl ReplyReader {
                 self.pending.dismiss(worker_id);
                 (worker_id, WorkerEvent::Spawned(Err(io::Error::other(error))))
             }
-            Reply::Exited { worker_id, how } => {
+            Reply::Exited { worker_id, status } => {
                 if !self.pending.dismiss(worker_id) {
                     return;
                 }
-                (worker_id, WorkerEvent::Exited(how))
+                (worker_id, WorkerEvent::Exited(status))
             }
         };
         self.post.send(LoopMessage::Worker { worker_id, event });

@@ -57,7 +57,7 @@ impl<'a> Dispatch<'a> {
         source: Source,
         inbox: &'a Inbox,
         term: &'a Term,
-    ) -> nix::Result<Dispatch<'a>> {
+    ) -> std::io::Result<Dispatch<'a>> {
         let waiting = Waiting::new()?;
         waiting.watch(&source.bell)?;
         waiting.watch(inbox)?;
@@ -152,7 +152,7 @@ impl<'a> Dispatch<'a> {
     }
 
     /// Waits for anything, or, when there is more to do, only looks.
-    fn wait(&mut self, py: Python<'_>, more: bool) -> nix::Result<Woken> {
+    fn wait(&mut self, py: Python<'_>, more: bool) -> std::io::Result<Woken> {
         // also when it does not sleep: each turn shows that the loop goes on
         activity::enter(Activity::Idle, 0);
         if !more {

@@ -1,21 +1,40 @@
 //! The one place where the main thread waits.
 //!
-//! All but the sockets are watched by edge: whatever woke the loop is found by looking at its state, so nothing has to
-//! be read to make a descriptor quiet again.
+//! All descriptors but the sockets are watched edge-triggered: the state of a source shows what woke the loop, so
+//! nothing has to be read to make a descriptor quiet again.
 
 use crate::python::sockets::Sockets;
 use crate::startup::Term;
-use nix::errno::Errno;
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use mm_shared::sys::poller::{Interest, PollKey, Poller, Waited};
 use pyo3::prelude::*;
+use std::io;
 use std::os::fd::AsFd;
+use std::time::Duration;
 
-const OTHERS: u64 = 0;
-const SOCKETS: u64 = 1;
-const SIGNALS: u64 = 2;
+/// What can wake the main loop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// Events, messages, ticks: found by looking at each.
+    Others,
+    Sockets,
+    Signals,
+}
+
+impl PollKey for Source {
+    fn to_u64(self) -> u64 {
+        self as u64
+    }
+
+    fn from_u64(number: u64) -> Option<Source> {
+        [Source::Others, Source::Sockets, Source::Signals].into_iter().find(|source| *source as u64 == number)
+    }
+}
 
 /// What the loop sleeps on.
-pub struct Waiting(Epoll);
+pub struct Waiting {
+    poller: Poller<Source>,
+    ready: Vec<Source>,
+}
 
 /// What cannot be seen from the state of a source.
 #[derive(Default)]
@@ -27,23 +46,23 @@ pub struct Woken {
 }
 
 impl Waiting {
-    pub fn new() -> nix::Result<Waiting> {
-        Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map(Waiting)
+    pub fn new() -> io::Result<Waiting> {
+        Ok(Waiting { poller: Poller::new()?, ready: Vec::new() })
     }
 
     /// Wakes the loop each time that something becomes readable.
-    pub fn watch(&self, source: impl AsFd) -> nix::Result<()> {
-        self.0.add(source, EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, OTHERS))
+    pub fn watch(&self, source: impl AsFd) -> io::Result<()> {
+        self.poller.watch(source, Interest::ReadEdge, Source::Others)
     }
 
     /// Wakes the loop as long as a managed socket is readable.
-    pub fn watch_sockets(&self, sockets: &Sockets) -> nix::Result<()> {
-        self.0.add(sockets, EpollEvent::new(EpollFlags::EPOLLIN, SOCKETS))
+    pub fn watch_sockets(&self, sockets: &Sockets) -> io::Result<()> {
+        self.poller.watch(sockets, Interest::Read, Source::Sockets)
     }
 
     /// Wakes the loop when a signal has come.
-    pub fn watch_signals(&self, term: &Term) -> nix::Result<()> {
-        self.0.add(term, EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, SIGNALS))
+    pub fn watch_signals(&self, term: &Term) -> io::Result<()> {
+        self.poller.watch(term, Interest::ReadEdge, Source::Signals)
     }
 
     /// Waits without the interpreter lock; with `sleep` false it only gives other threads their chance and looks.
@@ -51,16 +70,12 @@ impl Waiting {
     /// # Errors
     ///
     /// Those of the system, when the script has closed descriptors that are not its own.
-    pub fn wait(&self, py: Python<'_>, sleep: bool) -> nix::Result<Woken> {
-        let timeout = if sleep { EpollTimeout::NONE } else { EpollTimeout::ZERO };
-        let mut events = [EpollEvent::empty(); 8];
-        let outcome = py.detach(|| self.0.wait(&mut events, timeout));
-        let (count, interrupted) = match outcome {
-            Ok(count) => (count, false),
-            Err(Errno::EINTR) => (0, true),
-            Err(error) => return Err(error),
-        };
-        let came = |token| events.iter().take(count).any(|event| event.data() == token);
-        Ok(Woken { sockets: came(SOCKETS), signals: interrupted || came(SIGNALS) })
+    pub fn wait(&mut self, py: Python<'_>, sleep: bool) -> io::Result<Woken> {
+        let timeout = if sleep { None } else { Some(Duration::ZERO) };
+        self.ready.clear();
+        let (poller, ready) = (&mut self.poller, &mut self.ready);
+        let interrupted = py.detach(|| poller.wait(timeout, ready))? == Waited::Interrupted;
+        let came = |source| self.ready.contains(&source);
+        Ok(Woken { sockets: came(Source::Sockets), signals: interrupted || came(Source::Signals) })
     }
 }

@@ -1,0 +1,132 @@
+//! The reaper's own process: starts workers, reports their ends, and clears away what they leave.
+
+use super::children::{Children, Started};
+use super::orphans::{self, OrphanKiller};
+use super::protocol::{FdSocket, Received, Reply, SpawnCommand};
+use crate::ids::WorkerId;
+use crate::stderr::print_line;
+use mm_shared::sys::poller::{Interest, PollKey, Poller};
+use mm_shared::sys::process;
+use nix::sys::prctl;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::process::ExitCode;
+
+/// What the reaper waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// A request from the supervisor.
+    Requests,
+    /// The end of a worker.
+    Worker(WorkerId),
+}
+
+impl PollKey for Source {
+    /// Ids of workers count from 1.
+    fn to_u64(self) -> u64 {
+        match self {
+            Source::Requests => 0,
+            Source::Worker(worker_id) => worker_id.0,
+        }
+    }
+
+    fn from_u64(number: u64) -> Option<Self> {
+        Some(if number == 0 { Source::Requests } else { Source::Worker(WorkerId(number)) })
+    }
+}
+
+/// The hidden verb `reaper`: lives until the supervisor is gone.
+#[must_use]
+pub fn run() -> ExitCode {
+    let requests = io::stdin();
+    let outcome = settle_in().and_then(|()| Reaper::new(requests.as_fd())?.serve());
+    orphans::clear(&[]);
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            print_line(&format!("reaper: {error}\nhint: it is started by mm-supervisor, not by hand"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Makes this process what the reaper is, before it has a child.
+fn settle_in() -> io::Result<()> {
+    prctl::set_name(c"mm-reaper")?;
+    process::lead_session();
+    process::reset_signals()?;
+    process::ignore_requests()?;
+    process::adopt_orphans()?;
+    if let Err(error) = mm_shared::sys::children::children() {
+        print_line(&format!(
+            "reaper: programs that scripts leave in sessions of their own are not found: {error}"
+        ));
+    }
+    Ok(())
+}
+
+struct Reaper<'a> {
+    socket: FdSocket<BorrowedFd<'a>>,
+    poller: Poller<Source>,
+    children: Children,
+    orphans: OrphanKiller,
+}
+
+impl<'a> Reaper<'a> {
+    fn new(socket: BorrowedFd<'a>) -> io::Result<Self> {
+        let poller = Poller::new()?;
+        poller.watch(socket, Interest::Read, Source::Requests)?;
+        Ok(Self {
+            socket: FdSocket::new(socket),
+            poller,
+            children: Children::default(),
+            orphans: OrphanKiller::default(),
+        })
+    }
+
+    /// Serves until the supervisor is gone.
+    fn serve(mut self) -> io::Result<()> {
+        let mut ready = Vec::new();
+        loop {
+            self.poller.wait(self.orphans.pause(), &mut ready)?;
+            for source in &ready {
+                if let Source::Worker(worker_id) = source {
+                    self.report_exit(*worker_id)?;
+                }
+            }
+            // One request per turn, so that exits are reported between two of them.
+            if ready.contains(&Source::Requests) && !self.take_request()? {
+                return Ok(());
+            }
+            ready.clear();
+            if self.orphans.is_due() {
+                self.orphans.round(&self.children.pids());
+            }
+        }
+    }
+
+    /// The process of a worker has ended. Its exit is reported first, and what it left is cleared away next.
+    fn report_exit(&mut self, worker_id: WorkerId) -> io::Result<()> {
+        let Some(status) = self.children.reap(worker_id, &self.poller) else { return Ok(()) };
+        self.orphans.wanted();
+        self.socket.send(&Reply::Exited { worker_id, status }, &[])
+    }
+
+    /// Starts the worker that the supervisor asks for; false: the supervisor is gone.
+    fn take_request(&mut self) -> io::Result<bool> {
+        let Some(Received { message: command, descriptors }) = self.socket.receive::<SpawnCommand>()? else {
+            return Ok(false);
+        };
+        let worker_id = command.worker_id;
+        let started = self.children.start(command, descriptors, &self.poller);
+        let reported = started.and_then(|Started { pid, pidfd, stdout, stderr }| {
+            let descriptors = [pidfd.as_fd(), stdout.as_fd(), stderr.as_fd()];
+            self.socket.send(&Reply::Spawned { worker_id, pid }, &descriptors)
+        });
+        if let Err(error) = reported {
+            self.children.kill(worker_id);
+            self.socket.send(&Reply::Failed { worker_id, error: error.to_string() }, &[])?;
+        }
+        Ok(true)
+    }
+}
