@@ -220,7 +220,9 @@ mod tests {
         drop(supervisor);
         assert!(reaper.receive::<Reply>().unwrap().is_some());
         assert!(reaper.receive::<Reply>().unwrap().is_none());
-        assert!(reaper.send(&Reply::Exited { worker_id: WorkerId(1), status: WaitStatus::Lost }, &[]).is_err());
+        assert!(
+            reaper.send(&Reply::Exited { worker_id: WorkerId(1), status: WaitStatus::Lost }, &[]).is_err()
+        );
     }
 
     #[test]
