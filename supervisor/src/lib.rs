@@ -30,7 +30,7 @@ pub mod mailbox;
 pub mod reaper;
 pub mod show_reload;
 
-pub mod file_watch;
+pub mod script_watch;
 pub mod state;
 
 pub mod realtime;

@@ -23,13 +23,13 @@ use crate::instances::InstanceSet;
 use crate::instances::context::{LoopContext, Registry};
 use crate::instances::idle::IdleMode;
 use crate::instances::launcher::WorkerLauncher;
-use crate::instances::script_watch::ScriptWatch;
 use crate::instances::spare::Spare;
 use crate::mailbox::Mailbox;
 use crate::poller::{Interest, Poller, Wake};
 use crate::router::cycles::Rounds;
 use crate::router::{Routed, Router, STEP_BUDGET};
 use crate::script_output::Drain;
+use crate::script_watch::ScriptWatch;
 use crate::show_reload::Origin;
 use crate::signals::{Request, Signals};
 use crate::state::{Saved, Store};
@@ -136,7 +136,11 @@ impl EventLoop {
             parts;
         let (names, desk) = (SharedNames::new(&origin.show), Desk::new(&origin.show));
         let rounds = Rounds::new(&origin.show);
-        let watch = ScriptWatch::new(tools.post.clone());
+        let post = tools.post.clone();
+        let watch = ScriptWatch::new(move |instance| {
+            // Without a loop there is nothing to reload.
+            let _ = post.send(LoopMessage::ScriptChanged(instance));
+        });
         let mut this = Self {
             hosts,
             fleet,

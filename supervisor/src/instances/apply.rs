@@ -24,7 +24,7 @@ impl InstanceSet {
                 before[no.0] = Some(instance);
             } else {
                 tracing::info!(instance = %instance.name, "no longer in the show");
-                cx.watch.end(&instance.name);
+                cx.watch.unwatch(&instance.name);
                 instance.step(lifecycle::Event::Stop, cx);
                 self.removed.push(instance);
             }
@@ -71,7 +71,7 @@ impl ScriptInstance {
             return;
         }
         if recipe.watched_files().is_none() {
-            cx.watch.end(&self.name);
+            cx.watch.unwatch(&self.name);
         }
         self.recipe = recipe;
         self.next_names = Some(names);

@@ -1,13 +1,13 @@
 //! What an instance may touch while it handles something: lent to it by the loop, for that long.
 
 use super::launcher::WorkerLauncher;
-use super::script_watch::ScriptWatch;
 use super::spare::Spare;
 use super::worker::Worker;
 use crate::ids::{InstanceId, WorkerId};
 use crate::poller::Poller;
 use crate::router::Router;
 use crate::script_output::Drain;
+use crate::script_watch::ScriptWatch;
 use std::collections::HashMap;
 use std::time::Instant;
 

@@ -235,7 +235,7 @@ impl ScriptInstance {
     pub(super) fn watch_files(&self, more: Vec<PathBuf>, cx: &mut LoopContext<'_>) {
         let Some(mut files) = self.recipe.watched_files() else { return };
         files.extend(more);
-        cx.watch.files(&self.name, files);
+        cx.watch.watch(&self.name, files);
     }
 
     /// Makes a worker of this instance: of the spare if it can be, else a new one.

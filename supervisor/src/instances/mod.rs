@@ -24,7 +24,7 @@ pub mod values;
 pub mod apply;
 pub mod link;
 pub mod retiring;
-pub mod script_watch;
+mod script_watch;
 pub mod spare;
 pub mod worker;
 pub mod worker_spec;

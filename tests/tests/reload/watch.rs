@@ -72,15 +72,32 @@ fn a_file_that_is_gone_for_a_moment_is_no_reason_to_stop() {
 }
 
 #[test]
-fn a_stopped_instance_is_not_started_by_saving_its_script() {
+fn a_script_that_is_saved_empty_is_reloaded_once_when_it_has_content_again() {
     let (show, others) = run("watch = on");
+    show.stage().write("h.py", "");
+    for value in [0.5, 0.625, 0.75] {
+        assert_answers(&show, "/one", value);
+    }
+    show.stage().write("h.py", script("two"));
+    show.log().wait_for_nth(2, &["[py] ready"]);
+    assert_answers(&show, "/two", 0.5);
+    assert_eq!(show.log().count(&["[py]", "the script has changed"]), 1);
+    finish(show, others);
+}
+
+#[test]
+fn a_stopped_instance_is_not_started_by_saving_its_script() {
+    let stage = TestShow::new();
+    stage.python("h.py", &script("one"));
+    let instances = "[python py]\nmodule = h\nwatch = on\n[python py2]\nmodule = h\nwatch = on\n";
+    stage.osc_show(&format!("{instances}[map]\n{}", crate::MAPPINGS));
+    let show = stage.run();
     show.ask(&["stop", "py"]).assert(0, &[]);
     show.stage().replace("h.py", &script("two"));
-    // Another instance's reload comes after it, if there was one.
-    show.ask(&["reload", "steady"]).assert(0, &[]);
+    // Instances with the same script are reported together, in the order of their names.
+    show.wait_for(&["[py2]", "the script has changed"]);
     assert_eq!(show.control().standing("py")["state"], "stopped");
     show.ask(&["start", "py"]).assert(0, &[]);
     assert_answers(&show, "/two", 0.5);
-    drop(others);
     show.stop();
 }

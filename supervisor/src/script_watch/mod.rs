@@ -1,0 +1,135 @@
+//! Reports which instances' scripts have changed on disk: `watch = on`.
+//!
+//! ```text
+//! loop ── watch(instance, files) ──► thread: looks at all files every 250 ms ── report(instance) ──► loop
+//! ```
+//!
+//! A look is one `stat` per file. It follows links, and it sees replaced files, replaced folders, and folders that appear
+//! later. Unlike a subscription to the kernel it also works on network file systems and in containers, has no limit per
+//! user, and cannot miss anything.
+//!
+//! The rules:
+//!
+//! - An instance is reported once per change, when none of its files has changed for [`QUIET_TIME`]. A file that is
+//!   written slowly is therefore reported when it is whole.
+//! - A missing file is not a change. A file that is empty or missing where there was content is probably being written:
+//!   the report waits for the content, for [`INCOMPLETE_TIMEOUT`] at most.
+//! - The caller never waits for a disk: only the thread looks at files. A file of several instances is looked at once.
+//! - There is no thread while no instance is watched.
+
+mod file_id;
+mod scripts;
+#[cfg(test)]
+mod tests;
+
+use scripts::Scripts;
+use std::collections::BTreeSet;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+use tracing::dispatcher;
+
+/// Between two looks at the files.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How long files have to stay the same before a change of them is reported. As long as the interval: a change is
+/// reported by the look after the one that found it.
+const QUIET_TIME: Duration = LOOK_INTERVAL;
+
+/// How long a report waits for the content of a file that has become empty or has disappeared.
+const INCOMPLETE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Files that one instance may have; further ones are not watched.
+const FILE_LIMIT: usize = 4096;
+
+/// Watches the scripts of all instances that ask for it. Dropping it ends the watch.
+pub struct ScriptWatch {
+    report: Report,
+    thread: Option<Sender<Command>>,
+    instances: BTreeSet<String>,
+    has_failed: bool,
+}
+
+type Report = Arc<dyn Fn(String) + Send + Sync>;
+
+enum Command {
+    /// Makes these the files of an instance.
+    Watch(String, Vec<PathBuf>),
+    /// Answers when all commands before this one are done.
+    #[cfg(test)]
+    Barrier(Sender<()>),
+}
+
+impl ScriptWatch {
+    /// A watch that calls `report` with the name of an instance whose scripts have changed. The thread that calls it logs
+    /// where the thread that first calls [`ScriptWatch::watch`] does.
+    #[must_use]
+    pub fn new(report: impl Fn(String) + Send + Sync + 'static) -> Self {
+        Self { report: Arc::new(report), thread: None, instances: BTreeSet::new(), has_failed: false }
+    }
+
+    /// Makes `files` the files of an instance, in place of those that it had. Changes of files that it had before are
+    /// still reported. Files that do not exist are waited for. Relative paths start at the working directory.
+    pub fn watch(&mut self, instance: &str, files: Vec<PathBuf>) {
+        if self.thread.is_none() {
+            match start(Arc::clone(&self.report)) {
+                Ok(thread) => self.thread = Some(thread),
+                Err(error) if !self.has_failed => {
+                    self.has_failed = true;
+                    tracing::warn!(
+                        event = "script_watch_failed",
+                        "`watch = on` has no effect: cannot start a thread: {error}"
+                    );
+                }
+                Err(_) => {}
+            }
+        }
+        if let Some(thread) = &self.thread {
+            self.instances.insert(instance.to_owned());
+            // Fails only after a panic in the thread, which is in the log.
+            let _ = thread.send(Command::Watch(instance.to_owned(), files));
+        }
+    }
+
+    /// Ends the watch on an instance.
+    pub fn unwatch(&mut self, instance: &str) {
+        if !self.instances.remove(instance) {
+            return;
+        }
+        if self.instances.is_empty() {
+            self.thread = None;
+        } else if let Some(thread) = &self.thread {
+            let _ = thread.send(Command::Watch(instance.to_owned(), Vec::new()));
+        }
+    }
+}
+
+fn start(report: Report) -> io::Result<Sender<Command>> {
+    let (sender, commands) = channel();
+    let log = dispatcher::get_default(Clone::clone);
+    let work = move || dispatcher::with_default(&log, || run(&commands, &report));
+    thread::Builder::new().name("script-watch".into()).spawn(work)?;
+    Ok(sender)
+}
+
+/// Runs until the other end of `commands` is dropped.
+fn run(commands: &Receiver<Command>, report: &Report) {
+    let mut scripts = Scripts::default();
+    let mut next_look = Instant::now();
+    loop {
+        match commands.recv_timeout(next_look.saturating_duration_since(Instant::now())) {
+            Ok(Command::Watch(instance, files)) => scripts.watch(instance, files, Instant::now()),
+            #[cfg(test)]
+            Ok(Command::Barrier(done)) => done.send(()).expect("a test that waits"),
+            Err(RecvTimeoutError::Timeout) => {
+                let now = Instant::now();
+                next_look = now + LOOK_INTERVAL;
+                scripts.look(now).into_iter().for_each(|instance| report(instance));
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
