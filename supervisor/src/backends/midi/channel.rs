@@ -1,11 +1,11 @@
-//! Names of channels, `ch0.cc7`: what they address, and what is wrong with them.
+//! Parses channel names such as `ch0.cc7`: what they address, and which part is wrong.
 
 use std::fmt;
 use std::ops::Range;
 
-/// The kinds of events that MIDI has for us.
+/// The kinds of controls that a MIDI channel has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum ChannelKind {
     Cc,
     Note,
     /// Pressure on one key.
@@ -24,10 +24,10 @@ pub enum Kind {
 const TOP_7: u16 = 0x7f;
 /// The highest value of 14 bits.
 const TOP_14: u16 = 0x3fff;
-/// The parameter that means "none": it cannot be received.
+/// The parameter number that means "none selected". It cannot be received.
 pub const NULL_PARAMETER: u16 = TOP_14;
 
-impl Kind {
+impl ChannelKind {
     const ALL: [Self; 8] = [
         Self::Cc,
         Self::Note,
@@ -52,7 +52,7 @@ impl Kind {
         }
     }
 
-    /// The highest number that follows the name; `None` where there is only one for each MIDI channel.
+    /// The highest number that may follow the name; `None` for kinds that exist once per MIDI channel.
     fn top_number(self) -> Option<u16> {
         match self {
             Self::Cc | Self::Note | Self::Pressure => Some(TOP_7),
@@ -61,7 +61,7 @@ impl Kind {
         }
     }
 
-    /// What 1.0 is on the wire.
+    /// The raw value of 1.0.
     pub fn top_value(self) -> u16 {
         match self {
             Self::Pitch | Self::Rpn | Self::Nrpn => TOP_14,
@@ -69,30 +69,30 @@ impl Kind {
         }
     }
 
-    /// The value of a raw one, from 0.0 to 1.0.
+    /// Converts a raw value to 0.0 to 1.0.
     pub fn value(self, raw: u16) -> f64 {
         f64::from(raw.min(self.top_value())) / f64::from(self.top_value())
     }
 
-    /// The raw value that is nearest to `value`; the way through [`Kind::value`] and back changes none.
+    /// Converts to the nearest raw value. The inverse of [`ChannelKind::value`] for every raw value.
     pub fn raw(self, value: f64) -> u16 {
-        // a conversion from float saturates, and makes 0 of what is no number
+        // A conversion from float saturates and turns NaN into 0.
         (value.clamp(0.0, 1.0) * f64::from(self.top_value())).round() as u16
     }
 }
 
-/// What a channel stands for.
+/// What a channel name addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Address {
+pub struct ChannelAddress {
     /// The MIDI channel, 0 to 15.
     pub channel: u8,
-    pub kind: Kind,
-    /// The controller, key or parameter; 0 where there is only one.
+    pub kind: ChannelKind,
+    /// The controller, key or parameter number; 0 for kinds without a number.
     pub number: u16,
 }
 
-impl fmt::Display for Address {
-    /// As a show names it.
+impl fmt::Display for ChannelAddress {
+    /// The name in a show file.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { channel, kind, number } = self;
         write!(f, "ch{channel}.{}", kind.name())?;
@@ -100,71 +100,71 @@ impl fmt::Display for Address {
     }
 }
 
-/// What is wrong with a name, and with which part of it.
+/// What is wrong with a part of a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// In bytes of the name.
+pub struct NameError {
+    /// The part, in bytes of the name.
     pub range: Range<usize>,
-    /// What was expected there.
+    /// The text that marks the part.
     pub label: String,
 }
 
-/// What a name stands for, and what is odd about it all the same.
+/// What a name addresses, and what is unusual about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Parsed {
-    pub address: Address,
-    pub oddity: Option<Fault>,
+pub struct ParsedName {
+    pub address: ChannelAddress,
+    pub warning: Option<NameError>,
 }
 
-/// Reads a name.
-pub fn parse(name: &str) -> Result<Parsed, Fault> {
+/// Parses a channel name.
+pub fn parse_name(name: &str) -> Result<ParsedName, NameError> {
     let prefix = ["channel", "ch"].into_iter().find(|prefix| name.starts_with(prefix));
     let Some(prefix) = prefix else {
-        return Err(fault(0..name.len(), "expected `chN.TYPE`, as in `ch0.cc7`"));
+        return Err(name_error(0..name.len(), "expected `chN.TYPE`, as in `ch0.cc7`"));
     };
     let (digits, after) = leading_digits(&name[prefix.len()..]);
     let at = prefix.len()..prefix.len() + digits.len();
     let channel = digits.parse().ok().filter(|channel| *channel <= 15);
     let Some(channel) = channel else {
         let at = if digits.is_empty() { 0..at.end } else { at };
-        return Err(fault(at, "expected the number of a MIDI channel, 0 to 15"));
+        return Err(name_error(at, "expected the number of a MIDI channel, 0 to 15"));
     };
     let Some(text) = after.strip_prefix('.') else {
-        return Err(fault(at.end..name.len().max(at.end), "expected a dot and a type, as in `.cc7`"));
+        return Err(name_error(at.end..name.len().max(at.end), "expected a dot and a type, as in `.cc7`"));
     };
-    let (kind, number, oddity) = parse_control(text).map_err(|fault| fault.behind(at.end + 1))?;
-    let oddity = oddity.map(|oddity| oddity.behind(at.end + 1));
-    Ok(Parsed { address: Address { channel, kind, number }, oddity })
+    let (kind, number, warning) = parse_control(text).map_err(|error| error.shifted(at.end + 1))?;
+    let warning = warning.map(|warning| warning.shifted(at.end + 1));
+    Ok(ParsedName { address: ChannelAddress { channel, kind, number }, warning })
 }
 
-/// Reads a type and its number.
-fn parse_control(text: &str) -> Result<(Kind, u16, Option<Fault>), Fault> {
+/// Parses a type and its number.
+fn parse_control(text: &str) -> Result<(ChannelKind, u16, Option<NameError>), NameError> {
     let letters = text.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(text.len());
-    let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.name() == &text[..letters]) else {
-        let names = Kind::ALL.map(Kind::name).join("`, `");
-        return Err(fault(0..letters.max(1).min(text.len()), &format!("expected one of `{names}`")));
+    let Some(kind) = ChannelKind::ALL.into_iter().find(|kind| kind.name() == &text[..letters]) else {
+        let names = ChannelKind::ALL.map(ChannelKind::name).join("`, `");
+        return Err(name_error(0..letters.max(1).min(text.len()), &format!("expected one of `{names}`")));
     };
     let rest = letters..text.len();
     let digits = &text[letters..];
     let whole = digits.bytes().all(|byte| byte.is_ascii_digit());
     match kind.top_number() {
         None if whole && !digits.is_empty() => {
-            let only = format!("there is one `{}` for each MIDI channel: the number is ignored", kind.name());
-            Ok((kind, 0, Some(fault(rest, &only))))
+            let only = format!("there is one `{}` per MIDI channel; the number is ignored", kind.name());
+            Ok((kind, 0, Some(name_error(rest, &only))))
         }
         None if whole => Ok((kind, 0, None)),
-        None => Err(fault(rest, &format!("nothing follows `{}`", kind.name()))),
+        None => Err(name_error(rest, &format!("nothing follows `{}`", kind.name()))),
         Some(_) if digits.is_empty() => {
             let zero = format!("taken as `{}0`", kind.name());
-            Ok((kind, 0, Some(fault(0..letters, &zero))))
+            Ok((kind, 0, Some(name_error(0..letters, &zero))))
         }
         Some(top) => match digits.parse().ok().filter(|number| whole && *number <= top) {
             Some(NULL_PARAMETER) => {
-                let odd = "this parameter means that none is selected: nothing comes in on it";
-                Ok((kind, NULL_PARAMETER, Some(fault(rest, odd))))
+                let odd = "this number means that no parameter is selected; it never receives events";
+                Ok((kind, NULL_PARAMETER, Some(name_error(rest, odd))))
             }
             Some(number) => Ok((kind, number, None)),
-            None => Err(fault(rest, &format!("expected a number from 0 to {top}"))),
+            None => Err(name_error(rest, &format!("expected a number from 0 to {top}"))),
         },
     }
 }
@@ -173,16 +173,15 @@ fn leading_digits(text: &str) -> (&str, &str) {
     text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()))
 }
 
-fn fault(range: Range<usize>, label: &str) -> Fault {
-    Fault { range, label: label.to_owned() }
+fn name_error(range: Range<usize>, label: &str) -> NameError {
+    NameError { range, label: label.to_owned() }
 }
 
-impl Fault {
-    fn behind(self, offset: usize) -> Self {
+impl NameError {
+    fn shifted(self, offset: usize) -> Self {
         Self { range: self.range.start + offset..self.range.end + offset, ..self }
     }
 }
 
 #[cfg(test)]
-#[path = "channel_tests.rs"]
 mod tests;

@@ -3,52 +3,54 @@
 //! An instance has three threads around it, and the loop never waits for any of them:
 //!
 //! ```text
-//! midir's callback ─► arrivals ─► loop: intake ─► events        keeper: opens ports, connects devices
-//!                     events ─► loop: outbox ─► sender ─► midir's port
+//! midir's callback ─► rx_queue ─► loop: rx ─► events        keeper: opens ports, connects devices
+//!                     events ─► loop: tx_queue ─► sender ─► midir's port
 //! ```
 //!
 //! The pure parts are [`channel`] (names), [`bytes`] (a stream to messages), [`parameters`], [`codec`] (messages to values
 //! and back), [`pace`] and [`devices`]; [`port`] is all that knows the MIDI system.
 
 mod channel;
+mod channel_map;
 mod options;
 
-mod bytes;
 mod parameters;
+mod parser;
 
 mod codec;
 
-mod arrivals;
-mod intake;
+mod rx;
+mod rx_queue;
 
-mod outbox;
-mod pace;
-mod sender;
+mod rate_limiter;
+mod tx_queue;
+mod tx_thread;
 
-mod devices;
-mod keeper;
+mod connector;
+mod device_selector;
 
 mod port;
 
 use super::{Backend, EventSink, Numbered, OpenError, Plan, Watch};
 use crate::ids::InstanceId;
-use arrivals::Arrivals;
+use channel_map::ChannelMap;
+use connector::{Connector, OutageFlag};
 use crossbeam_queue::ArrayQueue;
-use devices::Wanted;
-use intake::Intake;
-use keeper::{Keeper, Outage};
+use device_selector::DeviceSelector;
 use mm_config::{Diagnostics, Section};
 use mm_shared::Doorbell;
-use options::{Common, Options, Slots};
-use outbox::{CAPACITY, Outbox, Value};
-use port::Names;
-use sender::{FAREWELL, Sender, Word};
+use options::{MidiBackendOptions, MidiInstanceOptions};
+use port::PortNames;
+use rx::MidiRx;
+use rx_queue::MidiRxQueue;
 use std::io;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, Sender as Mailbox, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::Instant;
+use tx_queue::{CAPACITY, MidiTxQueue, TxValue};
+use tx_thread::{SHUTDOWN_TIMEOUT, TxCommand, TxThread};
 
 /// Checks what the show says of its `midi` instances: one plan for each, so that a reload can replace a single one.
 pub fn plan(
@@ -56,14 +58,14 @@ pub fn plan(
     instances: &[Numbered<'_>],
     diagnostics: &mut Diagnostics,
 ) -> Vec<Box<dyn Plan>> {
-    let common = Common::read(section);
-    let outage = Outage::default();
+    let common = MidiBackendOptions::read(section);
+    let outage = OutageFlag::default();
     let plans = instances.iter().map(|Numbered { no, instance }| MidiPlan {
         no: *no,
         name: instance.name.clone(),
         common: common.clone(),
-        options: Options::read(instance),
-        slots: Slots::new(instance, diagnostics),
+        options: MidiInstanceOptions::read(instance),
+        channels: ChannelMap::new(instance, diagnostics),
         outage: Arc::clone(&outage),
     });
     plans.map(|plan| Box::new(plan) as Box<dyn Plan>).collect()
@@ -74,10 +76,10 @@ pub fn plan(
 struct MidiPlan {
     no: InstanceId,
     name: String,
-    common: Common,
-    options: Options,
-    slots: Slots,
-    outage: Outage,
+    common: MidiBackendOptions,
+    options: MidiInstanceOptions,
+    channels: ChannelMap,
+    outage: OutageFlag,
 }
 
 impl Plan for MidiPlan {
@@ -99,55 +101,58 @@ impl Plan for MidiPlan {
 
 impl MidiPlan {
     fn start(&self) -> io::Result<Midi> {
-        let arrivals = Arrivals::new()?;
-        let (words, heard) = channel();
-        let (outgoing, outbox, done) = self.start_sender(heard)?;
-        let keeping = Arc::new(keeper::Shared {
+        let rx_queue = MidiRxQueue::new()?;
+        let (commands, received) = channel();
+        let (tx_shared, tx_queue, done) = self.start_tx_thread(received)?;
+        let connector = Arc::new(connector::ConnectorShared {
             ending: false.into(),
             bell: Doorbell::new()?,
             state: String::new().into(),
         });
-        let closed = self.start_keeper(&arrivals, words, outbox.sender(), Arc::clone(&keeping))?;
-        let (name, slots) = (self.name.clone(), self.slots.clone());
-        let intake = Intake::new(self.no, name, self.common.detect, arrivals);
-        Ok(Midi { slots, intake, outbox, outgoing, keeping, done, closed })
+        let closed = self.start_connector(&rx_queue, commands, tx_queue.sender(), Arc::clone(&connector))?;
+        let (name, channels) = (self.name.clone(), self.channels.clone());
+        let rx = MidiRx::new(self.no, name, self.common.detect, rx_queue);
+        Ok(Midi { channels, rx, tx_queue, tx_shared, connector, done, closed })
     }
 
-    fn start_sender(&self, words: Receiver<Word>) -> io::Result<(Arc<sender::Shared>, Outbox, Receiver<()>)> {
+    fn start_tx_thread(
+        &self,
+        commands: Receiver<TxCommand>,
+    ) -> io::Result<(Arc<tx_thread::TxShared>, MidiTxQueue, Receiver<()>)> {
         let queue = Arc::new(ArrayQueue::new(CAPACITY));
-        let shared = Arc::new(sender::Shared::default());
+        let shared = Arc::new(tx_thread::TxShared::default());
         let (done, is_done) = channel();
-        let sender = Sender {
+        let sender = TxThread {
             name: self.name.clone(),
-            addresses: self.slots.addresses.clone(),
+            addresses: self.channels.addresses.clone(),
             deselect: self.options.deselect,
             rate: self.options.rate,
             queue: Arc::clone(&queue),
-            words,
+            commands,
             shared: Arc::clone(&shared),
             done,
         };
         let thread = thread::Builder::new().name("midi-out".into()).spawn(move || sender.run())?;
-        let outbox = Outbox::new(queue, self.slots.addresses.len(), thread.thread().clone());
-        Ok((shared, outbox, is_done))
+        let tx_queue = MidiTxQueue::new(queue, self.channels.addresses.len(), thread.thread().clone());
+        Ok((shared, tx_queue, is_done))
     }
 
-    fn start_keeper(
+    fn start_connector(
         &self,
-        arrivals: &Arrivals,
-        words: Mailbox<Word>,
+        rx_queue: &MidiRxQueue,
+        commands: Sender<TxCommand>,
         sender: &thread::Thread,
-        shared: Arc<keeper::Shared>,
+        shared: Arc<connector::ConnectorShared>,
     ) -> io::Result<Receiver<()>> {
-        let names = Names { client: self.common.name.clone(), port: self.name.clone() };
+        let names = PortNames { client: self.common.name.clone(), port: self.name.clone() };
         let (closed, is_closed) = channel();
-        let poster = arrivals.poster();
+        let rx_handle = rx_queue.handle();
         let wanted = [&self.options.read, &self.options.write];
-        let keeper = Keeper {
+        let keeper = Connector {
             name: self.name.clone(),
-            open: Box::new(move || port::open(&names, poster.post())),
-            wanted: wanted.map(|text| text.as_deref().map(Wanted::new)),
-            words,
+            open: Box::new(move || port::open(&names, rx_handle.stream())),
+            wanted: wanted.map(|text| text.as_deref().map(DeviceSelector::new)),
+            commands,
             sender: sender.clone(),
             shared,
             outage: Arc::clone(&self.outage),
@@ -161,11 +166,11 @@ impl MidiPlan {
 /// An instance at work.
 #[derive(Debug)]
 struct Midi {
-    slots: Slots,
-    intake: Intake,
-    outbox: Outbox,
-    outgoing: Arc<sender::Shared>,
-    keeping: Arc<keeper::Shared>,
+    channels: ChannelMap,
+    rx: MidiRx,
+    tx_queue: MidiTxQueue,
+    tx_shared: Arc<tx_thread::TxShared>,
+    connector: Arc<connector::ConnectorShared>,
     /// Tells when all is sent at the end.
     done: Receiver<()>,
     /// Tells when the ports are closed.
@@ -174,50 +179,50 @@ struct Midi {
 
 impl Backend for Midi {
     fn watches(&self) -> Vec<Watch<'_>> {
-        vec![Watch { descriptor: self.intake.arrivals().descriptor(), token: 0 }]
+        vec![Watch { descriptor: self.rx.queue().descriptor(), token: 0 }]
     }
 
     fn receive(&mut self, _token: u32, sink: &mut EventSink) {
-        self.intake.receive(&self.slots, sink);
+        self.rx.receive(&self.channels, sink);
     }
 
     fn handle(&mut self, _instance: InstanceId, channel: u32, value: f64, _inlet: &mut EventSink) {
-        if let Some((slot, address)) = self.slots.of_channel(channel) {
-            self.outbox.set(Value { slot, raw: address.kind.raw(value) });
+        if let Some((slot, address)) = self.channels.of_channel(channel) {
+            self.tx_queue.set(TxValue { slot, raw: address.kind.raw(value) });
         }
     }
 
     fn flush(&mut self) {
-        self.outbox.flush();
+        self.tx_queue.flush();
     }
 
     fn renumber(&mut self, number: &dyn Fn(InstanceId) -> InstanceId) {
-        self.intake.renumber(number);
+        self.rx.renumber(number);
     }
 
     fn errors(&self) -> u64 {
-        self.intake.errors() + self.outgoing.lost.load(Ordering::Relaxed)
+        self.rx.errors() + self.tx_shared.lost.load(Ordering::Relaxed)
     }
 
     fn conflated(&self) -> u64 {
-        self.outbox.conflated()
+        self.tx_queue.conflated()
     }
 
     fn note(&self, _instance: InstanceId) -> Option<String> {
-        let ports = self.keeping.state.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let ports = self.connector.state.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let parts: Vec<_> =
-            Some(ports).filter(|text| !text.is_empty()).into_iter().chain(self.intake.state()).collect();
+            Some(ports).filter(|text| !text.is_empty()).into_iter().chain(self.rx.state()).collect();
         (!parts.is_empty()).then(|| parts.join("; "))
     }
 
     fn deadline(&self) -> Option<Instant> {
-        [self.intake.deadline(), self.outbox.deadline()].into_iter().flatten().min()
+        [self.rx.deadline(), self.tx_queue.deadline()].into_iter().flatten().min()
     }
 
     fn tick(&mut self, now: Instant, _inlet: &mut EventSink) {
-        self.intake.tick(now);
-        if self.outbox.deadline().is_some_and(|deadline| deadline <= now) {
-            self.outbox.flush();
+        self.rx.tick(now);
+        if self.tx_queue.deadline().is_some_and(|deadline| deadline <= now) {
+            self.tx_queue.flush();
         }
     }
 }
@@ -225,12 +230,12 @@ impl Backend for Midi {
 impl Drop for Midi {
     /// Lets go out what was sent last, then closes the ports.
     fn drop(&mut self) {
-        self.outgoing.ending.store(true, Ordering::SeqCst);
-        self.outbox.flush();
+        self.tx_shared.ending.store(true, Ordering::SeqCst);
+        self.tx_queue.flush();
         // a sender that takes longer ends by itself
-        let _ = self.done.recv_timeout(FAREWELL);
-        self.keeping.ending.store(true, Ordering::SeqCst);
-        self.keeping.bell.ring();
-        let _ = self.closed.recv_timeout(FAREWELL);
+        let _ = self.done.recv_timeout(SHUTDOWN_TIMEOUT);
+        self.connector.ending.store(true, Ordering::SeqCst);
+        self.connector.bell.ring();
+        let _ = self.closed.recv_timeout(SHUTDOWN_TIMEOUT);
     }
 }

@@ -1,18 +1,19 @@
-//! Parameter numbers: controllers 98 to 101 select one of 16,383 parameters, 6 and 38 set it, for each MIDI channel.
+//! Parameter numbers: controllers 98 to 101 select one of 16,383 parameters, 6 and 38 set it. Each
+//! MIDI channel has a selection of its own.
 
-use super::channel::{Kind, NULL_PARAMETER};
+use super::channel::{ChannelKind, NULL_PARAMETER};
 
 const VALUE_HIGH: u8 = 6;
 const VALUE_LOW: u8 = 38;
 
-/// The controllers that select a parameter, high and low.
-fn selectors(kind: Kind) -> [u8; 2] {
-    if kind == Kind::Nrpn { [99, 98] } else { [101, 100] }
+/// The controllers that select a parameter: the upper and the lower half of its number.
+fn selectors(kind: ChannelKind) -> [u8; 2] {
+    if kind == ChannelKind::Nrpn { [99, 98] } else { [101, 100] }
 }
 
-/// What is selected on each MIDI channel.
+/// Decodes controllers to parameters; keeps the selection of each MIDI channel.
 #[derive(Debug, Default)]
-pub struct Parameters {
+pub struct ParameterDecoder {
     channels: [Selection; 16],
 }
 
@@ -21,21 +22,21 @@ struct Selection {
     registered: bool,
     high: Option<u8>,
     low: Option<u8>,
-    /// The upper half of the value; it counts until another comes or something else is selected.
+    /// The upper half of the value, in force until the next one or the next selection.
     value: Option<u8>,
 }
 
-/// A parameter that has got a value.
+/// A parameter and its new value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Set {
-    pub kind: Kind,
+pub struct ParameterValue {
+    pub kind: ChannelKind,
     pub number: u16,
     pub raw: u16,
 }
 
-impl Parameters {
-    /// Takes a controller's value. The lower half of a value completes it.
-    pub fn control(&mut self, channel: u8, controller: u8, value: u8) -> Option<Set> {
+impl ParameterDecoder {
+    /// Decodes one controller message. The lower half of a value completes a parameter.
+    pub fn control(&mut self, channel: u8, controller: u8, value: u8) -> Option<ParameterValue> {
         let selection = self.channels.get_mut(usize::from(channel))?;
         match controller {
             98..=101 => {
@@ -47,9 +48,9 @@ impl Parameters {
                 None
             }
             VALUE_LOW => {
-                let kind = if selection.registered { Kind::Rpn } else { Kind::Nrpn };
+                let kind = if selection.registered { ChannelKind::Rpn } else { ChannelKind::Nrpn };
                 let raw = joined(selection.value?, value);
-                Some(Set { kind, number: selection.number()?, raw })
+                Some(ParameterValue { kind, number: selection.number()?, raw })
             }
             _ => None,
         }
@@ -63,7 +64,7 @@ impl Selection {
             *self = Self { registered, ..Self::default() };
         }
         self.value = None;
-        // the odd ones are the upper halves
+        // Odd controllers select the upper half.
         let half = if controller % 2 == 1 { &mut self.high } else { &mut self.low };
         *half = Some(value);
     }
@@ -77,11 +78,12 @@ fn joined(high: u8, low: u8) -> u16 {
     u16::from(high & 0x7f) << 7 | u16::from(low & 0x7f)
 }
 
-/// The controllers that set a parameter, in order, and with `deselect` those that select none afterwards.
-pub fn sequence(set: Set, deselect: bool) -> impl Iterator<Item = (u8, u8)> {
+/// The controllers that set a parameter, in order; with `deselect` those that deselect it follow.
+pub fn sequence(value: ParameterValue, deselect: bool) -> impl Iterator<Item = (u8, u8)> {
     let halves = |value: u16| [(value >> 7 & 0x7f) as u8, (value & 0x7f) as u8];
-    let ([select_high, select_low], [number_high, number_low]) = (selectors(set.kind), halves(set.number));
-    let [high, low] = halves(set.raw);
+    let ([select_high, select_low], [number_high, number_low]) =
+        (selectors(value.kind), halves(value.number));
+    let [high, low] = halves(value.raw);
     let all = [
         (select_high, number_high),
         (select_low, number_low),
@@ -94,5 +96,4 @@ pub fn sequence(set: Set, deselect: bool) -> impl Iterator<Item = (u8, u8)> {
 }
 
 #[cfg(test)]
-#[path = "parameters_tests.rs"]
 mod tests;

@@ -4,8 +4,8 @@
 //! the server still works, and whether what was handed to midir has left: between two periods midir keeps 2047
 //! messages and corrupts its stream with one more.
 
-use super::super::arrivals::Post;
-use super::{Device, Direction, Names, Opened, Outlet, Sending, System};
+use super::super::rx_queue::RxStream;
+use super::{Device, MidiSystem, OpenPorts, PortDirection, PortNames, SendOutcome, TxPort};
 use jack::{
     AsyncClient, Client, ClientOptions, Control, Error, LoggerType, NotificationHandler, PortFlags, PortId,
     ProcessHandler, ProcessScope, set_logger,
@@ -23,52 +23,52 @@ use std::time::{Duration, Instant};
 const MIDI: &str = "8 bit raw midi";
 
 /// No period for this long: the server is gone. The longest period is a fifth of a second.
-const STANDSTILL: Duration = Duration::from_secs(1);
+const STALL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A connection is in force from one of the next periods on; what is sent before that reaches nobody.
 const PERIODS_TO_CONNECT: u64 = 3;
 
 /// Messages that midir may hold: well below what it has space for.
-const MOST_HELD: u32 = 1500;
+const BUFFERED_LIMIT: u32 = 1500;
 
 /// Opens the ports of an instance.
 ///
 /// # Errors
 ///
 /// What is missing, for people.
-pub fn open(names: &Names, post: Post) -> Result<Opened, String> {
+pub fn open(names: &PortNames, stream: RxStream) -> Result<OpenPorts, String> {
     // the library prints what fails; for the whole process it can be told not to
     set_logger(LoggerType::None);
     let (client, _) = Client::new(&names.client("watch"), ClientOptions::NO_START_SERVER)
         .map_err(|_| "no JACK server runs".to_owned())?;
-    let periods = Periods::default();
+    let periods = PeriodCounter::default();
     let changed = Arc::new(Doorbell::new().map_err(|error| error.to_string())?);
     let client = client
-        .activate_async(Changes(Arc::clone(&changed)), periods.clone())
+        .activate_async(PortChangeNotifier(Arc::clone(&changed)), periods.clone())
         .map_err(|error| error.to_string())?;
     let (receiver, sender) = (names.client("in"), names.client("out"));
     let before = all_ports(client.as_client());
-    let connection = open_input(&receiver, &names.port(), post)?;
-    let outlet = open_output(&sender, &names.port())?;
+    let connection = open_input(&receiver, &names.port(), stream)?;
+    let tx = open_output(&sender, &names.port())?;
     let after = all_ports(client.as_client());
     let find = |client: &str| {
         let new = after.iter().find(|port| port.starts_with(client) && !before.contains(port));
         new.cloned().ok_or_else(|| format!("the port of `{client}` is not there"))
     };
     let ports = [find(&receiver)?, find(&sender)?];
-    let outlet = JackOutlet { connection: outlet, held: Held::default(), periods: periods.clone() };
+    let tx = JackTxPort { connection: tx, held: BufferedMessages::default(), periods: periods.clone() };
     let seen = (periods.count(), Instant::now());
-    let system = Jack { _connection: connection, ports, client, changed, periods, seen };
-    Ok(Opened { system: Box::new(system), outlet: Box::new(outlet) })
+    let system = JackSystem { _connection: connection, ports, client, changed, periods, seen };
+    Ok(OpenPorts { system: Box::new(system), tx: Box::new(tx) })
 }
 
 fn all_ports(client: &Client) -> Vec<String> {
     client.ports(None, Some(MIDI), PortFlags::empty())
 }
 
-fn open_input(client: &str, port: &str, mut post: Post) -> Result<MidiInputConnection<()>, String> {
+fn open_input(client: &str, port: &str, mut stream: RxStream) -> Result<MidiInputConnection<()>, String> {
     let input = MidiInput::new(client).map_err(|error| error.to_string())?;
-    let receive = move |_time: u64, bytes: &[u8], (): &mut ()| post.receive(bytes);
+    let receive = move |_time: u64, bytes: &[u8], (): &mut ()| stream.receive(bytes);
     input.create_virtual(port, receive, ()).map_err(|error| error.to_string())
 }
 
@@ -77,17 +77,17 @@ fn open_output(client: &str, port: &str) -> Result<MidiOutputConnection, String>
     output.create_virtual(port).map_err(|error| error.to_string())
 }
 
-/// Counts periods.
+/// RxCounts periods.
 #[derive(Debug, Clone, Default)]
-struct Periods(Arc<AtomicU64>);
+struct PeriodCounter(Arc<AtomicU64>);
 
-impl Periods {
+impl PeriodCounter {
     fn count(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-impl ProcessHandler for Periods {
+impl ProcessHandler for PeriodCounter {
     fn process(&mut self, _client: &Client, _scope: &ProcessScope) -> Control {
         self.0.fetch_add(1, Ordering::Relaxed);
         Control::Continue
@@ -95,34 +95,34 @@ impl ProcessHandler for Periods {
 }
 
 /// Rings when ports come and go.
-struct Changes(Arc<Doorbell>);
+struct PortChangeNotifier(Arc<Doorbell>);
 
-impl NotificationHandler for Changes {
+impl NotificationHandler for PortChangeNotifier {
     fn port_registration(&mut self, _client: &Client, _port: PortId, _is_there: bool) {
         self.0.ring();
     }
 }
 
-struct Jack {
+struct JackSystem {
     _connection: MidiInputConnection<()>,
     /// The one that receives and the one that sends, by their full names.
     ports: [String; 2],
-    client: AsyncClient<Changes, Periods>,
+    client: AsyncClient<PortChangeNotifier, PeriodCounter>,
     changed: Arc<Doorbell>,
-    periods: Periods,
+    periods: PeriodCounter,
     /// The count of periods, and when it was seen to change.
     seen: (u64, Instant),
 }
 
-impl Jack {
-    fn port(&self, direction: Direction) -> &str {
+impl JackSystem {
+    fn port(&self, direction: PortDirection) -> &str {
         &self.ports[direction as usize]
     }
 
     /// Waits until so many periods have begun, or the server stands still.
     fn wait_for_periods(&self, count: u64) {
         let (target, start) = (self.periods.count() + count, Instant::now());
-        while self.periods.count() < target && start.elapsed() < STANDSTILL {
+        while self.periods.count() < target && start.elapsed() < STALL_TIMEOUT {
             thread::sleep(Duration::from_millis(1));
         }
     }
@@ -148,25 +148,25 @@ fn without_number(name: &str) -> String {
     }
 }
 
-impl System for Jack {
-    fn devices(&self, direction: Direction) -> Vec<Device> {
+impl MidiSystem for JackSystem {
+    fn devices(&self, direction: PortDirection) -> Vec<Device> {
         let flags = match direction {
-            Direction::In => PortFlags::IS_OUTPUT,
-            Direction::Out => PortFlags::IS_INPUT,
+            PortDirection::In => PortFlags::IS_OUTPUT,
+            PortDirection::Out => PortFlags::IS_INPUT,
         };
         let ports = self.client.as_client().ports(None, Some(MIDI), flags);
         let others = ports.into_iter().filter(|port| !self.ports.contains(port));
         others.map(|port| self.device(port)).collect()
     }
 
-    fn is_connected(&self, direction: Direction, device: &Device) -> bool {
+    fn is_connected(&self, direction: PortDirection, device: &Device) -> bool {
         let own = self.client.as_client().port_by_name(self.port(direction));
         own.is_some_and(|own| own.is_connected_to(&device.key).unwrap_or(false))
     }
 
-    fn connect(&self, direction: Direction, device: &Device) -> Result<(), String> {
+    fn connect(&self, direction: PortDirection, device: &Device) -> Result<(), String> {
         let (own, other) = (self.port(direction), device.key.as_str());
-        let (from, to) = if direction == Direction::In { (other, own) } else { (own, other) };
+        let (from, to) = if direction == PortDirection::In { (other, own) } else { (own, other) };
         match self.client.as_client().connect_ports_by_name(from, to) {
             Ok(()) => {
                 self.wait_for_periods(PERIODS_TO_CONNECT);
@@ -184,7 +184,7 @@ impl System for Jack {
             let ports = all_ports(self.client.as_client());
             return self.ports.iter().all(|own| ports.contains(own));
         }
-        self.seen.1.elapsed() < STANDSTILL
+        self.seen.1.elapsed() < STALL_TIMEOUT
     }
 
     fn wait(&mut self, bell: &Doorbell, timeout: Duration) {
@@ -195,21 +195,21 @@ impl System for Jack {
     }
 }
 
-struct JackOutlet {
+struct JackTxPort {
     connection: MidiOutputConnection,
-    held: Held,
-    periods: Periods,
+    held: BufferedMessages,
+    periods: PeriodCounter,
 }
 
 /// How many messages may not have left yet. Pure.
 #[derive(Debug, Default)]
-struct Held {
+struct BufferedMessages {
     period: u64,
     in_period: u32,
     in_the_one_before: u32,
 }
 
-impl Held {
+impl BufferedMessages {
     /// What was handed over two periods ago has left in the one between.
     fn count(&mut self, period: u64) -> u32 {
         match period.saturating_sub(self.period) {
@@ -222,17 +222,17 @@ impl Held {
     }
 }
 
-impl Outlet for JackOutlet {
-    fn send(&mut self, message: &[u8]) -> Sending {
-        if self.held.count(self.periods.count()) >= MOST_HELD {
-            return Sending::Busy;
+impl TxPort for JackTxPort {
+    fn send(&mut self, message: &[u8]) -> SendOutcome {
+        if self.held.count(self.periods.count()) >= BUFFERED_LIMIT {
+            return SendOutcome::Busy;
         }
         match self.connection.send(message) {
             Ok(()) => {
                 self.held.in_period += 1;
-                Sending::Done
+                SendOutcome::Sent
             }
-            Err(error) => Sending::Failed(error.to_string()),
+            Err(error) => SendOutcome::Failed(error.to_string()),
         }
     }
 
@@ -243,11 +243,11 @@ impl Outlet for JackOutlet {
 
 #[cfg(test)]
 mod tests {
-    use super::{Held, without_number};
+    use super::{BufferedMessages, without_number};
 
     #[test]
     fn what_was_handed_over_has_left_two_periods_later() {
-        let mut held = Held::default();
+        let mut held = BufferedMessages::default();
         assert_eq!(held.count(7), 0);
         held.in_period += 3;
         assert_eq!(held.count(7), 3);

@@ -19,12 +19,12 @@ use std::time::Duration;
 
 /// Which way events go, seen from the show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
+pub enum PortDirection {
     In,
     Out,
 }
 
-impl Direction {
+impl PortDirection {
     pub const BOTH: [Self; 2] = [Self::In, Self::Out];
 }
 
@@ -46,14 +46,14 @@ impl Device {
 
 /// What the ports of an instance are called.
 #[derive(Debug, Clone)]
-pub struct Names {
+pub struct PortNames {
     /// What the names of clients begin with.
     pub client: String,
     /// The name of the instance.
     pub port: String,
 }
 
-impl Names {
+impl PortNames {
     /// The longest name of a client that both systems take, in bytes.
     const LONGEST: usize = 60;
 
@@ -72,9 +72,9 @@ impl Names {
 
 /// What became of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Sending {
+pub enum SendOutcome {
     /// It is on its way.
-    Done,
+    Sent,
     /// Nothing was taken, and there may be space in a moment.
     #[cfg_attr(not(feature = "jack"), allow(dead_code, reason = "ALSA does not tell this from a failure"))]
     Busy,
@@ -83,27 +83,27 @@ pub enum Sending {
 }
 
 /// The port that sends.
-pub trait Outlet: Send {
+pub trait TxPort: Send {
     /// Sends one message; never waits.
-    fn send(&mut self, message: &[u8]) -> Sending;
+    fn send(&mut self, message: &[u8]) -> SendOutcome;
 
     /// Whether all that was sent has left, so that the port can be closed.
     fn is_drained(&mut self) -> bool;
 }
 
 /// The system, with the port that receives.
-pub trait System {
+pub trait MidiSystem {
     /// What could be connected, without our own ports.
-    fn devices(&self, direction: Direction) -> Vec<Device>;
+    fn devices(&self, direction: PortDirection) -> Vec<Device>;
 
-    fn is_connected(&self, direction: Direction, device: &Device) -> bool;
+    fn is_connected(&self, direction: PortDirection, device: &Device) -> bool;
 
     /// Connects a device with the port of this direction.
     ///
     /// # Errors
     ///
     /// The system's reason.
-    fn connect(&self, direction: Direction, device: &Device) -> Result<(), String>;
+    fn connect(&self, direction: PortDirection, device: &Device) -> Result<(), String>;
 
     /// Whether both ports still work. Asked about once a second.
     fn is_alive(&mut self) -> bool;
@@ -113,21 +113,21 @@ pub trait System {
 }
 
 /// Both halves: they are used by two threads.
-pub struct Opened {
-    pub system: Box<dyn System>,
-    pub outlet: Box<dyn Outlet>,
+pub struct OpenPorts {
+    pub system: Box<dyn MidiSystem>,
+    pub tx: Box<dyn TxPort>,
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Names;
+    use super::PortNames;
 
     #[test]
     fn names_are_cut_to_what_the_systems_take() {
-        let names = |port: &str| Names { client: "mm-supervisor".into(), port: port.into() };
+        let names = |port: &str| PortNames { client: "mm-supervisor".into(), port: port.into() };
         assert_eq!(names("fader").client("in"), "mm-supervisor fader in");
         let long = names(&"ä".repeat(100)).client("out");
-        assert!(long.len() <= Names::LONGEST && long.ends_with(" out"), "{long}");
+        assert!(long.len() <= PortNames::LONGEST && long.ends_with(" out"), "{long}");
         assert_eq!(names("a:b").port(), "a_b");
     }
 }

@@ -3,20 +3,20 @@
 //! It announces clients and ports that come and go, so nothing has to be looked for; a look once a second is for what
 //! no announcement tells, somebody who cuts our connection for instance.
 
-mod input;
+mod rx_port;
 
-use super::super::arrivals::Post;
-use super::{Device, Direction, Names, Opened, Outlet, Sending, System};
+use super::super::rx_queue::RxStream;
+use super::{Device, MidiSystem, OpenPorts, PortDirection, PortNames, SendOutcome, TxPort};
 use alsa::poll::{Descriptors, poll, pollfd};
 use alsa::seq::{
     Addr, ClientIter, PortCap, PortInfo, PortIter, PortSubscribe, PortSubscribeIter, PortType, QuerySubsType,
     Seq,
 };
-use alsa::{Direction as Flow, Output};
-use input::Input;
+use alsa::{Direction, Output};
 use midir::os::unix::VirtualOutput;
 use midir::{MidiOutput, MidiOutputConnection};
 use mm_shared::Doorbell;
+use rx_port::AlsaRxPort;
 use std::ffi::CString;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use std::time::Duration;
 /// # Errors
 ///
 /// What is missing, for people.
-pub fn open(names: &Names, post: Post) -> Result<Opened, String> {
+pub fn open(names: &PortNames, stream: RxStream) -> Result<OpenPorts, String> {
     // The library prints what fails. For each thread it can be told not to; what it gathers instead is dropped with
     // the next attempt.
     let _ = Output::local_error_handler();
@@ -36,16 +36,16 @@ pub fn open(names: &Names, post: Post) -> Result<Opened, String> {
     })?;
     let sender = names.client("out");
     let before = ports_of(&watch, &sender);
-    let outlet = open_output(&sender, &names.port())?;
+    let tx = open_output(&sender, &names.port())?;
     let outgoing = ports_of(&watch, &sender).into_iter().find(|port| !before.contains(port));
     let outgoing = outgoing.ok_or_else(|| format!("the port of `{sender}` is not there"))?;
-    let input = Input::open(&text(&names.client("in")), &text(&names.port()), post)?;
-    let system = Alsa { watch, outgoing, input };
-    Ok(Opened { system: Box::new(system), outlet: Box::new(AlsaOutlet(outlet)) })
+    let input = AlsaRxPort::open(&text(&names.client("in")), &text(&names.port()), stream)?;
+    let system = AlsaSystem { watch, outgoing, input };
+    Ok(OpenPorts { system: Box::new(system), tx: Box::new(AlsaTxPort(tx)) })
 }
 
 /// A client that is told of all others.
-fn open_watch(names: &Names) -> alsa::Result<Seq> {
+fn open_watch(names: &PortNames) -> alsa::Result<Seq> {
     let seq = Seq::open(None, None, true)?;
     let (client, port) = (text(&names.client("watch")), text("watch"));
     seq.set_client_name(&client)?;
@@ -57,7 +57,7 @@ fn open_watch(names: &Names) -> alsa::Result<Seq> {
     Ok(seq)
 }
 
-/// Names were freed of zeros.
+/// PortNames were freed of zeros.
 fn text(name: &str) -> CString {
     CString::new(name).unwrap_or_default()
 }
@@ -74,18 +74,18 @@ fn ports_of(seq: &Seq, name: &str) -> Vec<Addr> {
     clients.flat_map(|client| PortIter::new(seq, client.get_client())).map(|port| port.addr()).collect()
 }
 
-struct Alsa {
+struct AlsaSystem {
     watch: Seq,
     /// The port that sends.
     outgoing: Addr,
-    input: Input,
+    input: AlsaRxPort,
 }
 
-impl Alsa {
-    fn port(&self, direction: Direction) -> Addr {
+impl AlsaSystem {
+    fn port(&self, direction: PortDirection) -> Addr {
         match direction {
-            Direction::In => self.input.address,
-            Direction::Out => self.outgoing,
+            PortDirection::In => self.input.address,
+            PortDirection::Out => self.outgoing,
         }
     }
 
@@ -103,14 +103,14 @@ impl Alsa {
     }
 }
 
-impl System for Alsa {
-    fn devices(&self, direction: Direction) -> Vec<Device> {
+impl MidiSystem for AlsaSystem {
+    fn devices(&self, direction: PortDirection) -> Vec<Device> {
         let wanted = match direction {
-            Direction::In => PortCap::READ | PortCap::SUBS_READ,
-            Direction::Out => PortCap::WRITE | PortCap::SUBS_WRITE,
+            PortDirection::In => PortCap::READ | PortCap::SUBS_READ,
+            PortDirection::Out => PortCap::WRITE | PortCap::SUBS_WRITE,
         };
         let kinds = PortType::MIDI_GENERIC | PortType::SYNTH | PortType::APPLICATION;
-        let own = Direction::BOTH.map(|direction| self.port(direction).client);
+        let own = PortDirection::BOTH.map(|direction| self.port(direction).client);
         let clients = ClientIter::new(&self.watch).map(|client| client.get_client());
         let others = clients.filter(|client| *client != 0 && !own.contains(client));
         let ports = others.flat_map(|client| PortIter::new(&self.watch, client));
@@ -123,22 +123,22 @@ impl System for Alsa {
         usable.filter_map(|port| self.device(&port)).collect()
     }
 
-    fn is_connected(&self, direction: Direction, device: &Device) -> bool {
+    fn is_connected(&self, direction: PortDirection, device: &Device) -> bool {
         let own = self.port(direction);
         let Ok(other) = device.key.parse::<Addr>() else { return false };
         let is_other = |addr: Addr| (addr.client, addr.port) == (other.client, other.port);
         match direction {
-            Direction::In => PortSubscribeIter::new(&self.watch, own, QuerySubsType::WRITE)
+            PortDirection::In => PortSubscribeIter::new(&self.watch, own, QuerySubsType::WRITE)
                 .any(|subscription| is_other(subscription.get_sender())),
-            Direction::Out => PortSubscribeIter::new(&self.watch, own, QuerySubsType::READ)
+            PortDirection::Out => PortSubscribeIter::new(&self.watch, own, QuerySubsType::READ)
                 .any(|subscription| is_other(subscription.get_dest())),
         }
     }
 
-    fn connect(&self, direction: Direction, device: &Device) -> Result<(), String> {
+    fn connect(&self, direction: PortDirection, device: &Device) -> Result<(), String> {
         let other: Addr = device.key.parse().map_err(|_| "it has no address".to_owned())?;
         let own = self.port(direction);
-        let (from, to) = if direction == Direction::In { (other, own) } else { (own, other) };
+        let (from, to) = if direction == PortDirection::In { (other, own) } else { (own, other) };
         let connect = || {
             let subscription = PortSubscribe::empty()?;
             subscription.set_sender(from);
@@ -155,7 +155,7 @@ impl System for Alsa {
     fn wait(&mut self, bell: &Doorbell, timeout: Duration) {
         let bell_fd = pollfd { fd: bell.as_raw_fd(), events: alsa::poll::Flags::IN.bits(), revents: 0 };
         let mut descriptors = vec![bell_fd];
-        match (&self.watch, Some(Flow::Capture)).get() {
+        match (&self.watch, Some(Direction::Capture)).get() {
             Ok(own) => descriptors.extend(own),
             Err(_) => std::thread::sleep(timeout),
         }
@@ -169,13 +169,13 @@ impl System for Alsa {
     }
 }
 
-struct AlsaOutlet(MidiOutputConnection);
+struct AlsaTxPort(MidiOutputConnection);
 
-impl Outlet for AlsaOutlet {
-    fn send(&mut self, message: &[u8]) -> Sending {
+impl TxPort for AlsaTxPort {
+    fn send(&mut self, message: &[u8]) -> SendOutcome {
         match self.0.send(message) {
-            Ok(()) => Sending::Done,
-            Err(error) => Sending::Failed(error.to_string()),
+            Ok(()) => SendOutcome::Sent,
+            Err(error) => SendOutcome::Failed(error.to_string()),
         }
     }
 

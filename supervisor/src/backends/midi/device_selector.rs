@@ -4,7 +4,7 @@ use super::port::Device;
 
 /// A device that the show asks for.
 #[derive(Debug)]
-pub struct Wanted {
+pub struct DeviceSelector {
     /// As it stands in the show: what a name begins with, or `client:port` in numbers.
     pub text: String,
     /// Whether it is given in numbers. They change; then the name that it had counts.
@@ -15,7 +15,7 @@ pub struct Wanted {
     others: Vec<String>,
 }
 
-impl Wanted {
+impl DeviceSelector {
     pub fn new(text: &str) -> Self {
         let number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
         let by_number = text.split_once(':').is_some_and(|(client, port)| number(client) && number(port));
@@ -74,23 +74,23 @@ mod tests {
         Device { key: key.into(), names: vec![format!("{name}:{name} MIDI 1"), name.into()] }
     }
 
-    fn chosen(wanted: &mut Wanted, devices: &[Device]) -> Option<String> {
+    fn chosen(wanted: &mut DeviceSelector, devices: &[Device]) -> Option<String> {
         wanted.choose(devices).map(|device| device.key)
     }
 
     #[test]
     fn a_name_fits_whole_before_it_fits_by_its_beginning() {
         let devices = [device("20:0", "Launchpad Pro"), device("24:0", "Launchpad")];
-        assert_eq!(chosen(&mut Wanted::new("Launchpad"), &devices).unwrap(), "24:0");
-        assert_eq!(chosen(&mut Wanted::new("Launch"), &devices).unwrap(), "20:0");
-        assert_eq!(chosen(&mut Wanted::new("Launchpad:Launchpad MIDI"), &devices).unwrap(), "24:0");
-        assert_eq!(chosen(&mut Wanted::new("launch"), &devices), None);
+        assert_eq!(chosen(&mut DeviceSelector::new("Launchpad"), &devices).unwrap(), "24:0");
+        assert_eq!(chosen(&mut DeviceSelector::new("Launch"), &devices).unwrap(), "20:0");
+        assert_eq!(chosen(&mut DeviceSelector::new("Launchpad:Launchpad MIDI"), &devices).unwrap(), "24:0");
+        assert_eq!(chosen(&mut DeviceSelector::new("launch"), &devices), None);
     }
 
     #[test]
     fn a_device_is_found_again_under_another_number() {
         for text in ["Pad", "20:0"] {
-            let mut wanted = Wanted::new(text);
+            let mut wanted = DeviceSelector::new(text);
             assert_eq!(chosen(&mut wanted, &[device("20:0", "Pad")]).unwrap(), "20:0");
             assert_eq!(chosen(&mut wanted, &[]), None);
             assert_eq!(chosen(&mut wanted, &[device("28:0", "Pad")]).unwrap(), "28:0");
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_number_that_another_device_has_got_is_not_followed() {
-        let mut wanted = Wanted::new("20:0");
+        let mut wanted = DeviceSelector::new("20:0");
         assert!(chosen(&mut wanted, &[device("20:0", "Pad")]).is_some());
         assert_eq!(chosen(&mut wanted, &[device("20:0", "Keys")]), None);
         assert_eq!(chosen(&mut wanted, &[device("20:0", "Keys"), device("24:0", "Pad")]).unwrap(), "24:0");
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn a_device_by_number_is_not_confused_with_another_of_its_name() {
         let (one, two) = (device("20:0", "Pad"), device("24:0", "Pad"));
-        let mut wanted = Wanted::new("24:0");
+        let mut wanted = DeviceSelector::new("24:0");
         assert_eq!(chosen(&mut wanted, &[one.clone(), two]).unwrap(), "24:0");
         assert_eq!(chosen(&mut wanted, std::slice::from_ref(&one)), None);
         assert_eq!(chosen(&mut wanted, &[one, device("28:0", "Pad")]).unwrap(), "28:0");

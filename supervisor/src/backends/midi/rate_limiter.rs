@@ -16,9 +16,9 @@ const BURST: u32 = 1000;
 const SPURT: u32 = 16;
 const WINDOW: Duration = Duration::from_millis(1);
 
-/// Counts what has left.
+/// RxCounts what has left.
 #[derive(Debug)]
-pub struct Pace {
+pub struct RateLimiter {
     /// The time that one message takes on the cable.
     each: Duration,
     /// When the cable will have carried all that has left.
@@ -27,7 +27,7 @@ pub struct Pace {
     in_window: u32,
 }
 
-impl Pace {
+impl RateLimiter {
     /// `rate` is in messages a second.
     pub fn new(rate: u32, now: Instant) -> Self {
         Self { each: Duration::from_secs(1) / rate.max(1), carried: now, window: now, in_window: 0 }
@@ -60,7 +60,7 @@ mod tests {
     fn departures(rate: u32, count: u32) -> Vec<Duration> {
         let start = Instant::now();
         let mut now = start;
-        let mut pace = Pace::new(rate, now);
+        let mut pace = RateLimiter::new(rate, now);
         (0..count)
             .map(|_| {
                 now = now.max(pace.next(now));
@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn a_single_message_never_waits() {
         let now = Instant::now();
-        assert_eq!(Pace::new(1, now).next(now), now);
+        assert_eq!(RateLimiter::new(1, now).next(now), now);
     }
 
     #[test]
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn a_pause_makes_room_for_the_next_burst() {
         let start = Instant::now();
-        let mut pace = Pace::new(1000, start);
+        let mut pace = RateLimiter::new(1000, start);
         pace.left(1500, start);
         assert!(pace.next(start) > start + Duration::from_millis(400));
         let later = start + Duration::from_secs(2);

@@ -1,10 +1,10 @@
 //! Messages that came in: to events of the channels that the show has, and with `detect` to the log.
 
-use super::arrivals::{Arrival, Arrivals, Counts};
-use super::channel::Address;
-use super::codec::{Reading, read, serves_parameters};
-use super::options::Slots;
-use super::parameters::Parameters;
+use super::channel::ChannelAddress;
+use super::channel_map::ChannelMap;
+use super::codec::{AddressedValue, decode, is_parameter_controller};
+use super::parameters::ParameterDecoder;
+use super::rx_queue::{MidiRxQueue, ReceivedMessage, RxCounts};
 use crate::backends::EventSink;
 use crate::backends::log_throttle::LogThrottle;
 use crate::ids::InstanceId;
@@ -18,42 +18,42 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// The receiving side of an instance.
 #[derive(Debug)]
-pub struct Intake {
+pub struct MidiRx {
     no: InstanceId,
     name: String,
-    arrivals: Arrivals,
-    parameters: Parameters,
+    queue: MidiRxQueue,
+    parameters: ParameterDecoder,
     detect: Option<LogThrottle>,
     /// When the latest message arrived.
     latest: Option<Instant>,
     /// What was said of these counts, and when to look at them again.
-    said: Counts,
+    said: RxCounts,
     look: Option<Instant>,
 }
 
-impl Intake {
-    pub fn new(no: InstanceId, name: String, detect: bool, arrivals: Arrivals) -> Self {
+impl MidiRx {
+    pub fn new(no: InstanceId, name: String, detect: bool, queue: MidiRxQueue) -> Self {
         let detect = detect.then(|| LogThrottle::new(50, SECOND));
-        let (parameters, said) = (Parameters::default(), Counts::default());
-        Self { no, name, arrivals, parameters, detect, latest: None, said, look: None }
+        let (parameters, said) = (ParameterDecoder::default(), RxCounts::default());
+        Self { no, name, queue, parameters, detect, latest: None, said, look: None }
     }
 
-    pub fn arrivals(&self) -> &Arrivals {
-        &self.arrivals
+    pub fn queue(&self) -> &MidiRxQueue {
+        &self.queue
     }
 
     /// Turns what waits into events.
-    pub fn receive(&mut self, slots: &Slots, sink: &mut EventSink) {
-        let Self { no, name, arrivals, parameters, detect, latest, look, .. } = self;
-        arrivals.take(BATCH, |Arrival { at, message }| {
+    pub fn receive(&mut self, channels: &ChannelMap, sink: &mut EventSink) {
+        let Self { no, name, queue, parameters, detect, latest, look, .. } = self;
+        queue.take(BATCH, |ReceivedMessage { at, message }| {
             *latest = Some(at);
             look.get_or_insert(at + SECOND);
-            for Reading { address, raw } in read(message, parameters) {
-                if let Some(shown) = detect.as_mut().filter(|_| !serves_parameters(address)) {
+            for AddressedValue { address, raw } in decode(message, parameters) {
+                if let Some(shown) = detect.as_mut().filter(|_| !is_parameter_controller(address)) {
                     show(shown, name, address, raw, at);
                 }
                 let value = address.kind.value(raw);
-                slots.listeners(address).iter().for_each(|channel| sink.push(*no, *channel, value));
+                channels.listeners(address).iter().for_each(|channel| sink.push(*no, *channel, value));
             }
         });
     }
@@ -64,7 +64,7 @@ impl Intake {
 
     /// Messages that were lost for want of space, and bytes that were no messages.
     pub fn errors(&self) -> u64 {
-        let Counts { lost, stray, .. } = self.arrivals.counts();
+        let RxCounts { lost, stray, .. } = self.queue.counts();
         lost + stray
     }
 
@@ -83,7 +83,7 @@ impl Intake {
             return;
         }
         self.look = None;
-        let counts = self.arrivals.counts();
+        let counts = self.queue.counts();
         let more = |now: u64, before: u64| Some(now - before).filter(|count| *count > 0);
         if let Some(lost) = more(counts.lost, self.said.lost) {
             tracing::warn!(instance = %name, "at least {lost} messages came in faster than they could be taken in, and are lost");
@@ -100,7 +100,7 @@ impl Intake {
     /// What came in so far, for people.
     pub fn state(&self) -> Option<String> {
         let latest = self.latest.map(|at| format!("latest message {:.1} s ago", at.elapsed().as_secs_f64()));
-        let exclusive = Some(self.arrivals.counts().exclusive).filter(|count| *count > 0);
+        let exclusive = Some(self.queue.counts().exclusive).filter(|count| *count > 0);
         let exclusive = exclusive.map(|count| format!("{count} system-exclusive messages ignored"));
         let parts: Vec<_> = latest.into_iter().chain(exclusive).collect();
         (!parts.is_empty()).then(|| parts.join(", "))
@@ -108,7 +108,7 @@ impl Intake {
 }
 
 /// Shows a reading as a show names it, for pasting into `[map]`.
-fn show(shown: &mut LogThrottle, name: &str, address: Address, raw: u16, at: Instant) {
+fn show(shown: &mut LogThrottle, name: &str, address: ChannelAddress, raw: u16, at: Instant) {
     if shown.add(at) {
         let value = address.kind.value(raw);
         tracing::info!(instance = %name, "detect: {name}.{address} = {value:.4} ({raw} of {})", address.kind.top_value());

@@ -1,13 +1,13 @@
 //! The thread that sends, to a port made for the test.
 
-use super::{Sender, Shared, Word};
-use crate::backends::midi::channel::{Address, Kind};
-use crate::backends::midi::outbox::{Outbox, Value};
-use crate::backends::midi::port::{Outlet, Sending};
+use super::{TxCommand, TxShared, TxThread};
+use crate::backends::midi::channel::{ChannelAddress, ChannelKind};
+use crate::backends::midi::port::{SendOutcome, TxPort};
+use crate::backends::midi::tx_queue::{MidiTxQueue, TxValue};
 use crossbeam_queue::ArrayQueue;
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, Sender as Mailbox, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -16,15 +16,15 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 struct Port {
-    sent: Mailbox<Vec<u8>>,
+    sent: Sender<Vec<u8>>,
     /// What the next tries come to; then all are done.
-    outcomes: Arc<Mutex<VecDeque<Sending>>>,
+    outcomes: Arc<Mutex<VecDeque<SendOutcome>>>,
 }
 
-impl Outlet for Port {
-    fn send(&mut self, message: &[u8]) -> Sending {
-        let outcome = self.outcomes.lock().unwrap().pop_front().unwrap_or(Sending::Done);
-        if outcome == Sending::Done {
+impl TxPort for Port {
+    fn send(&mut self, message: &[u8]) -> SendOutcome {
+        let outcome = self.outcomes.lock().unwrap().pop_front().unwrap_or(SendOutcome::Sent);
+        if outcome == SendOutcome::Sent {
             let _ = self.sent.send(message.to_vec());
         }
         outcome
@@ -36,55 +36,55 @@ impl Outlet for Port {
 }
 
 struct Rig {
-    outbox: Outbox,
-    words: Mailbox<Word>,
-    shared: Arc<Shared>,
+    tx_queue: MidiTxQueue,
+    commands: Sender<TxCommand>,
+    shared: Arc<TxShared>,
     done: Receiver<()>,
     sent: Receiver<Vec<u8>>,
-    sender: Mailbox<Vec<u8>>,
-    outcomes: Arc<Mutex<VecDeque<Sending>>>,
+    sender: Sender<Vec<u8>>,
+    outcomes: Arc<Mutex<VecDeque<SendOutcome>>>,
 }
 
 impl Rig {
     /// With the controllers 0 to 9, and a parameter as the last.
     fn new() -> Self {
-        let cc = (0..10).map(|number| Address { channel: 0, kind: Kind::Cc, number });
-        let nrpn = Address { channel: 0, kind: Kind::Nrpn, number: 900 };
+        let cc = (0..10).map(|number| ChannelAddress { channel: 0, kind: ChannelKind::Cc, number });
+        let nrpn = ChannelAddress { channel: 0, kind: ChannelKind::Nrpn, number: 900 };
         let addresses: Vec<_> = cc.chain([nrpn]).collect();
         let queue = Arc::new(ArrayQueue::new(8192));
-        let (words, heard) = channel();
+        let (commands, received) = channel();
         let (done, is_done) = channel();
         let (sender, sent) = channel();
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(TxShared::default());
         let slots = addresses.len();
-        let work = Sender {
+        let work = TxThread {
             name: "test".into(),
             addresses,
             deselect: true,
             rate: 16_000,
             queue: Arc::clone(&queue),
-            words: heard,
+            commands: received,
             shared: Arc::clone(&shared),
             done,
         };
         let thread = thread::spawn(move || work.run());
-        let outbox = Outbox::new(queue, slots, thread.thread().clone());
-        Self { outbox, words, shared, done: is_done, sent, sender, outcomes: Arc::default() }
+        let tx_queue = MidiTxQueue::new(queue, slots, thread.thread().clone());
+        Self { tx_queue, commands, shared, done: is_done, sent, sender, outcomes: Arc::default() }
     }
 
     fn open(&mut self) {
         let port = Port { sent: self.sender.clone(), outcomes: Arc::clone(&self.outcomes) };
-        self.tell(Word::Outlet(Box::new(port)));
+        self.tell(TxCommand::UsePort(Box::new(port)));
     }
 
-    fn tell(&mut self, word: Word) {
-        self.words.send(word).unwrap();
-        self.outbox.sender().unpark();
+    fn tell(&mut self, command: TxCommand) {
+        self.commands.send(command).unwrap();
+        self.tx_queue.sender().unpark();
     }
 
     fn set(&mut self, slot: u32, raw: u16) {
-        self.outbox.set(Value { slot, raw });
-        self.outbox.flush();
+        self.tx_queue.set(TxValue { slot, raw });
+        self.tx_queue.flush();
     }
 
     fn next(&self) -> Vec<u8> {
@@ -97,7 +97,7 @@ impl Rig {
 
     fn end(self) -> Vec<Vec<u8>> {
         self.shared.ending.store(true, Ordering::SeqCst);
-        self.outbox.sender().unpark();
+        self.tx_queue.sender().unpark();
         self.done.recv_timeout(PATIENCE).expect("the end");
         self.sent.try_iter().collect()
     }
@@ -110,8 +110,8 @@ fn everything_goes_out_in_order() {
     let values: Vec<_> = (0..2000u16).map(|n| ((n % 10) as u8, (n % 128) as u8)).collect();
     values
         .iter()
-        .for_each(|(slot, raw)| rig.outbox.set(Value { slot: u32::from(*slot), raw: u16::from(*raw) }));
-    rig.outbox.flush();
+        .for_each(|(slot, raw)| rig.tx_queue.set(TxValue { slot: u32::from(*slot), raw: u16::from(*raw) }));
+    rig.tx_queue.flush();
     assert_eq!(rig.next_values(2000), values);
     assert_eq!(rig.end(), Vec::<Vec<u8>>::new());
 }
@@ -132,16 +132,16 @@ fn a_device_that_comes_back_gets_the_last_values() {
         rig.set(slot, raw);
     }
     assert_eq!(rig.next_values(3), [(3, 1), (1, 2), (3, 4)]);
-    rig.tell(Word::Refresh);
+    rig.tell(TxCommand::ResendValues);
     assert_eq!(rig.next_values(2), [(1, 2), (3, 4)]);
 }
 
 #[test]
 fn what_comes_while_there_is_no_port_is_sent_when_there_is_one_the_last_of_each_channel() {
     let mut rig = Rig::new();
-    rig.tell(Word::NoOutlet);
+    rig.tell(TxCommand::ClosePort);
     (0..100).for_each(|raw| rig.set(u32::from(raw % 3), raw));
-    while !rig.outbox.is_empty() {
+    while !rig.tx_queue.is_empty() {
         thread::yield_now();
     }
     rig.open();
@@ -159,7 +159,7 @@ fn a_parameter_goes_out_as_one_sequence() {
 #[test]
 fn a_port_without_space_gets_the_message_once_it_has_some() {
     let mut rig = Rig::new();
-    rig.outcomes.lock().unwrap().extend(std::iter::repeat_n(Sending::Busy, 20));
+    rig.outcomes.lock().unwrap().extend(std::iter::repeat_n(SendOutcome::Busy, 20));
     rig.open();
     rig.set(0, 7);
     assert_eq!(rig.next_values(1), [(0, 7)]);
@@ -169,8 +169,8 @@ fn a_port_without_space_gets_the_message_once_it_has_some() {
 #[test]
 fn a_failure_is_tried_again_and_counted_in_the_end() {
     let mut rig = Rig::new();
-    let failed = || Sending::Failed("full".into());
-    rig.outcomes.lock().unwrap().extend([failed(), failed(), Sending::Done]);
+    let failed = || SendOutcome::Failed("full".into());
+    rig.outcomes.lock().unwrap().extend([failed(), failed(), SendOutcome::Sent]);
     rig.open();
     rig.set(0, 1);
     assert_eq!(rig.next_values(1), [(0, 1)]);

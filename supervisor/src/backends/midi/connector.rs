@@ -1,9 +1,9 @@
 //! The thread that keeps the ports: it opens them, connects the devices that the show asks for, and connects them
 //! again whenever they have come back. What it does may block, the loop never waits for it.
 
-use super::devices::Wanted;
-use super::port::{Direction, Opened, System};
-use super::sender::Word;
+use super::device_selector::DeviceSelector;
+use super::port::{MidiSystem, OpenPorts, PortDirection};
+use super::tx_thread::TxCommand;
 use mm_shared::Doorbell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,11 +20,11 @@ const RETRY: Duration = Duration::from_secs(3);
 const NAMED: usize = 8;
 
 /// Whether the MIDI system is known to be missing: said once, not by each instance.
-pub type Outage = Arc<AtomicBool>;
+pub type OutageFlag = Arc<AtomicBool>;
 
 /// What the loop and the thread both know.
 #[derive(Debug)]
-pub struct Shared {
+pub struct ConnectorShared {
     pub ending: AtomicBool,
     pub bell: Doorbell,
     /// The state of the ports, for people.
@@ -32,26 +32,26 @@ pub struct Shared {
 }
 
 /// Opens the ports of the instance.
-pub type Open = Box<dyn FnMut() -> Result<Opened, String> + Send>;
+pub type Open = Box<dyn FnMut() -> Result<OpenPorts, String> + Send>;
 
 /// What a thread needs that keeps the ports of an instance.
-pub struct Keeper {
+pub struct Connector {
     pub name: String,
     pub open: Open,
     /// The devices to receive from and to send to.
-    pub wanted: [Option<Wanted>; 2],
-    pub words: Sender<Word>,
-    /// The thread that hears the words.
+    pub wanted: [Option<DeviceSelector>; 2],
+    pub commands: Sender<TxCommand>,
+    /// The thread that hears the commands.
     pub sender: Thread,
-    pub shared: Arc<Shared>,
-    pub outage: Outage,
+    pub shared: Arc<ConnectorShared>,
+    pub outage: OutageFlag,
     /// Told when the ports are closed at the end.
     pub closed: Sender<()>,
 }
 
 /// What is known of a device that the show asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Link {
+enum LinkState {
     /// It was not looked for yet.
     Unknown,
     Missing,
@@ -68,10 +68,10 @@ enum Link {
     Connected(String),
 }
 
-impl Keeper {
+impl Connector {
     /// Keeps the ports until the backend is closed.
     pub fn run(mut self) {
-        let mut links = [Link::Unknown, Link::Unknown];
+        let mut links = [LinkState::Unknown, LinkState::Unknown];
         while !self.is_ending() {
             match self.open_ports() {
                 Ok(opened) => self.keep(opened, &mut links),
@@ -82,8 +82,8 @@ impl Keeper {
                             RETRY.as_secs()
                         );
                     }
-                    self.say_state(format!("waiting for MIDI: {reason}"));
-                    self.tell(Word::NoOutlet);
+                    self.set_state(format!("waiting for MIDI: {reason}"));
+                    self.tell(TxCommand::ClosePort);
                     self.rest();
                 }
             }
@@ -92,34 +92,34 @@ impl Keeper {
         let _ = self.closed.send(());
     }
 
-    fn open_ports(&mut self) -> Result<Opened, String> {
+    fn open_ports(&mut self) -> Result<OpenPorts, String> {
         let open = &mut self.open;
         // midir takes some failures of the system for impossible
         catch_unwind(AssertUnwindSafe(open)).unwrap_or_else(|_| Err("the ports cannot be opened".to_owned()))
     }
 
     /// Works with open ports until they are no good any more.
-    fn keep(&mut self, opened: Opened, links: &mut [Link; 2]) {
-        let Opened { mut system, outlet } = opened;
+    fn keep(&mut self, opened: OpenPorts, links: &mut [LinkState; 2]) {
+        let OpenPorts { mut system, tx } = opened;
         if self.outage.swap(false, Ordering::SeqCst) {
             tracing::info!("MIDI is there now");
         }
         // the devices first, so that the first values reach them
         self.look(&*system, links);
-        self.tell(Word::Outlet(outlet));
+        self.tell(TxCommand::UsePort(tx));
         while !self.is_ending() && system.is_alive() {
             system.wait(&self.shared.bell, LOOK);
             self.shared.bell.clear();
             if self.look(&*system, links) {
-                self.tell(Word::Refresh);
+                self.tell(TxCommand::ResendValues);
             }
         }
-        self.tell(Word::NoOutlet);
+        self.tell(TxCommand::ClosePort);
         if !self.is_ending() {
             tracing::warn!(instance = %self.name, "the MIDI ports do not work any more, they are opened anew");
             for link in links {
-                if let Link::Connected(name) | Link::Refused { name, known: true, .. } = link {
-                    *link = Link::Lost(std::mem::take(name));
+                if let LinkState::Connected(name) | LinkState::Refused { name, known: true, .. } = link {
+                    *link = LinkState::Lost(std::mem::take(name));
                 }
             }
         }
@@ -128,12 +128,12 @@ impl Keeper {
     }
 
     /// Connects what is there. Says whether the device to send to was connected anew.
-    fn look(&mut self, system: &dyn System, links: &mut [Link; 2]) -> bool {
+    fn look(&mut self, system: &dyn MidiSystem, links: &mut [LinkState; 2]) -> bool {
         let mut refresh = false;
-        for (direction, link) in Direction::BOTH.into_iter().zip(links.iter_mut()) {
+        for (direction, link) in PortDirection::BOTH.into_iter().zip(links.iter_mut()) {
             let Some(wanted) = &mut self.wanted[direction as usize] else { continue };
             let next = next_link(system, direction, wanted, link);
-            if next.anew && direction == Direction::Out {
+            if next.anew && direction == PortDirection::Out {
                 refresh = true;
             }
             if next.anew || next.link != *link {
@@ -141,10 +141,10 @@ impl Keeper {
                 *link = next.link;
             }
         }
-        let sides = Direction::BOTH.into_iter().zip(links.iter()).zip(&self.wanted);
+        let sides = PortDirection::BOTH.into_iter().zip(links.iter()).zip(&self.wanted);
         let sides =
             sides.filter_map(|((direction, link), wanted)| Some(describe(direction, link, wanted.as_ref()?)));
-        self.say_state(sides.collect::<Vec<_>>().join(", "));
+        self.set_state(sides.collect::<Vec<_>>().join(", "));
         refresh
     }
 
@@ -152,13 +152,13 @@ impl Keeper {
         self.shared.ending.load(Ordering::SeqCst)
     }
 
-    fn say_state(&self, text: String) {
+    fn set_state(&self, text: String) {
         *self.shared.state.lock().unwrap_or_else(PoisonError::into_inner) = text;
     }
 
-    fn tell(&self, word: Word) {
-        // a sender that has ended needs no words
-        let _ = self.words.send(word);
+    fn tell(&self, command: TxCommand) {
+        // a sender that has ended needs no commands
+        let _ = self.commands.send(command);
         self.sender.unpark();
     }
 
@@ -171,78 +171,92 @@ impl Keeper {
 }
 
 /// What became of a device.
-struct Next {
-    link: Link,
+struct LinkUpdate {
+    link: LinkState,
     /// It was connected just now.
     anew: bool,
 }
 
-fn next_link(system: &dyn System, direction: Direction, wanted: &mut Wanted, link: &Link) -> Next {
+fn next_link(
+    system: &dyn MidiSystem,
+    direction: PortDirection,
+    wanted: &mut DeviceSelector,
+    link: &LinkState,
+) -> LinkUpdate {
     let Some(device) = wanted.choose(&system.devices(direction)) else {
         let link = match link {
-            Link::Connected(name) | Link::Refused { name, known: true, .. } | Link::Lost(name) => {
-                Link::Lost(name.clone())
-            }
-            Link::Unknown | Link::Missing | Link::Refused { .. } => Link::Missing,
+            LinkState::Connected(name)
+            | LinkState::Refused { name, known: true, .. }
+            | LinkState::Lost(name) => LinkState::Lost(name.clone()),
+            LinkState::Unknown | LinkState::Missing | LinkState::Refused { .. } => LinkState::Missing,
         };
-        return Next { link, anew: false };
+        return LinkUpdate { link, anew: false };
     };
     let name = device.name().to_owned();
-    if matches!(link, Link::Connected(_)) && system.is_connected(direction, &device) {
-        return Next { link: Link::Connected(name), anew: false };
+    if matches!(link, LinkState::Connected(_)) && system.is_connected(direction, &device) {
+        return LinkUpdate { link: LinkState::Connected(name), anew: false };
     }
     match system.connect(direction, &device) {
-        Ok(()) => Next { link: Link::Connected(name), anew: true },
+        Ok(()) => LinkUpdate { link: LinkState::Connected(name), anew: true },
         // somebody was faster
-        Err(_) if system.is_connected(direction, &device) => Next { link: Link::Connected(name), anew: true },
+        Err(_) if system.is_connected(direction, &device) => {
+            LinkUpdate { link: LinkState::Connected(name), anew: true }
+        }
         Err(reason) => {
             tracing::debug!("`{name}` cannot be connected: {reason}");
-            Next { link: refused(name, link), anew: false }
+            LinkUpdate { link: refused(name, link), anew: false }
         }
     }
 }
 
-fn refused(name: String, before: &Link) -> Link {
+fn refused(name: String, before: &LinkState) -> LinkState {
     match before {
-        Link::Refused { times, known, .. } => {
-            Link::Refused { name, times: times.saturating_add(1), known: *known }
+        LinkState::Refused { times, known, .. } => {
+            LinkState::Refused { name, times: times.saturating_add(1), known: *known }
         }
-        Link::Connected(_) | Link::Lost(_) => Link::Refused { name, times: 1, known: true },
-        Link::Unknown | Link::Missing => Link::Refused { name, times: 1, known: false },
+        LinkState::Connected(_) | LinkState::Lost(_) => LinkState::Refused { name, times: 1, known: true },
+        LinkState::Unknown | LinkState::Missing => LinkState::Refused { name, times: 1, known: false },
     }
 }
 
 /// Says in the log what has changed.
-fn say(name: &str, direction: Direction, wanted: &Wanted, before: &Link, now: &Link, system: &dyn System) {
+fn say(
+    name: &str,
+    direction: PortDirection,
+    wanted: &DeviceSelector,
+    before: &LinkState,
+    now: &LinkState,
+    system: &dyn MidiSystem,
+) {
     let (option, does) = match direction {
-        Direction::In => ("read", "receives from"),
-        Direction::Out => ("write", "sends to"),
+        PortDirection::In => ("read", "receives from"),
+        PortDirection::Out => ("write", "sends to"),
     };
     match now {
-        Link::Connected(device) => match before {
-            Link::Unknown => tracing::info!(instance = %name, "{does} `{device}`"),
-            Link::Missing => tracing::info!(instance = %name, "`{device}` has appeared: {does} it"),
-            Link::Refused { known: false, .. } => tracing::info!(instance = %name, "{does} `{device}`"),
-            Link::Lost(_) | Link::Refused { .. } | Link::Connected(_) => {
+        LinkState::Connected(device) => match before {
+            LinkState::Unknown => tracing::info!(instance = %name, "{does} `{device}`"),
+            LinkState::Missing => tracing::info!(instance = %name, "`{device}` has appeared: {does} it"),
+            LinkState::Refused { known: false, .. } => tracing::info!(instance = %name, "{does} `{device}`"),
+            LinkState::Lost(_) | LinkState::Refused { .. } | LinkState::Connected(_) => {
                 let values =
-                    if direction == Direction::Out { ", the last values are sent once more" } else { "" };
+                    if direction == PortDirection::Out { ", the last values are sent once more" } else { "" };
                 tracing::info!(instance = %name, "`{device}` is back: {does} it again{values}");
             }
         },
-        Link::Missing => {
+        LinkState::Missing => {
             let (text, there) = (&wanted.text, listed(&system.devices(direction)));
             tracing::warn!(
                 instance = %name,
                 "`{option} = {text}` names no device that is there, it is connected as soon as it appears; {there}"
             );
         }
-        Link::Lost(device) => {
+        LinkState::Lost(device) => {
             tracing::warn!(instance = %name, "`{device}` is gone, it is connected again when it comes back");
         }
-        Link::Refused { name: device, times: 2, .. } => {
+        LinkState::Refused { name: device, times: 2, .. } => {
             tracing::warn!(instance = %name, "`{device}` cannot be connected, it is tried again every second");
         }
-        Link::Refused { .. } | Link::Unknown => {}
+        LinkState::Refused { .. } | LinkState::Unknown => {}
     }
 }
 
@@ -256,16 +270,15 @@ fn listed(devices: &[super::port::Device]) -> String {
     }
 }
 
-fn describe(direction: Direction, link: &Link, wanted: &Wanted) -> String {
-    let option = if direction == Direction::In { "read" } else { "write" };
+fn describe(direction: PortDirection, link: &LinkState, wanted: &DeviceSelector) -> String {
+    let option = if direction == PortDirection::In { "read" } else { "write" };
     match link {
-        Link::Unknown | Link::Missing => format!("{option}: `{}` is missing", wanted.text),
-        Link::Lost(device) => format!("{option}: `{device}` is gone"),
-        Link::Refused { name: device, .. } => format!("{option}: `{device}` cannot be connected"),
-        Link::Connected(device) => format!("{option}: `{device}`"),
+        LinkState::Unknown | LinkState::Missing => format!("{option}: `{}` is missing", wanted.text),
+        LinkState::Lost(device) => format!("{option}: `{device}` is gone"),
+        LinkState::Refused { name: device, .. } => format!("{option}: `{device}` cannot be connected"),
+        LinkState::Connected(device) => format!("{option}: `{device}`"),
     }
 }
 
 #[cfg(test)]
-#[path = "keeper_tests.rs"]
 mod tests;

@@ -1,23 +1,23 @@
-//! Streams of bytes, well-formed and not.
+//! Tests: well-formed and malformed byte streams.
 
-use super::{Message, Parser, Skipped, Status};
+use super::{MessageStatus, MidiMessage, MidiParser, SkippedInput};
 use proptest::collection::vec;
 use proptest::prelude::{Strategy, any, prop_oneof, proptest};
 
-fn read(bytes: &[u8]) -> (Vec<Message>, Skipped) {
-    let (mut parser, mut messages) = (Parser::default(), Vec::new());
+fn read(bytes: &[u8]) -> (Vec<MidiMessage>, SkippedInput) {
+    let (mut parser, mut messages) = (MidiParser::default(), Vec::new());
     parser.feed(bytes, |message| messages.push(message));
     (messages, parser.take_skipped())
 }
 
-fn note(key: u8, velocity: u8) -> Message {
-    Message::new(Status::NoteOn, 0, key, velocity)
+fn note(key: u8, velocity: u8) -> MidiMessage {
+    MidiMessage::new(MessageStatus::NoteOn, 0, key, velocity)
 }
 
 #[test]
 fn a_status_counts_until_another_comes() {
     let (messages, _) = read(&[0x90, 60, 100, 62, 101, 60, 0, 0xc3, 5, 6]);
-    let program = |number| Message::new(Status::Program, 3, number, 0);
+    let program = |number| MidiMessage::new(MessageStatus::Program, 3, number, 0);
     assert_eq!(messages, [note(60, 100), note(62, 101), note(60, 0), program(5), program(6)]);
 }
 
@@ -25,14 +25,14 @@ fn a_status_counts_until_another_comes() {
 fn real_time_bytes_may_stand_inside_a_message() {
     let (messages, skipped) = read(&[0xf8, 0x90, 0xfe, 60, 0xf8, 100, 0xff, 61, 0xf8, 101]);
     assert_eq!(messages, [note(60, 100), note(61, 101)]);
-    assert_eq!(skipped, Skipped::default());
+    assert_eq!(skipped, SkippedInput::default());
 }
 
 #[test]
 fn system_exclusive_is_skipped_and_counted() {
     let (messages, skipped) = read(&[0x90, 1, 2, 0xf0, 1, 2, 0xf8, 3, 0xf7, 9, 0xf0, 4, 0x90, 3, 4]);
     assert_eq!(messages, [note(1, 2), note(3, 4)]);
-    assert_eq!(skipped, Skipped { exclusive: 2, stray: 1 });
+    assert_eq!(skipped, SkippedInput { exclusive: 2, stray: 1 });
 }
 
 #[test]
@@ -47,24 +47,25 @@ fn other_system_messages_end_the_running_status() {
 
 #[test]
 fn a_message_that_is_cut_off_does_not_come_out() {
-    assert_eq!(read(&[0x90, 60, 0x91, 61, 100]).0, [Message::new(Status::NoteOn, 1, 61, 100)]);
+    assert_eq!(read(&[0x90, 60, 0x91, 61, 100]).0, [MidiMessage::new(MessageStatus::NoteOn, 1, 61, 100)]);
     assert_eq!(read(&[0x90, 60]).0, []);
 }
 
 #[test]
 fn bytes_may_come_in_any_portions() {
     let bytes = [0x90, 60, 100, 0xf8, 62, 101, 0xb0, 7, 1];
-    let (mut parser, mut messages) = (Parser::default(), Vec::new());
+    let (mut parser, mut messages) = (MidiParser::default(), Vec::new());
     bytes.iter().for_each(|byte| parser.feed(&[*byte], |message| messages.push(message)));
     assert_eq!(messages, read(&bytes).0);
 }
 
-fn any_message() -> impl Strategy<Value = Message> {
-    (0..7usize, any::<[u8; 3]>())
-        .prop_map(|(status, [channel, one, two])| Message::new(Status::ALL[status], channel, one, two))
+fn any_message() -> impl Strategy<Value = MidiMessage> {
+    (0..7usize, any::<[u8; 3]>()).prop_map(|(status, [channel, one, two])| {
+        MidiMessage::new(MessageStatus::ALL[status], channel, one, two)
+    })
 }
 
-/// What may stand between messages and changes nothing.
+/// Bytes that may stand between messages and change nothing.
 fn any_between() -> impl Strategy<Value = Vec<u8>> {
     let exclusive = vec(0..0x80u8, 0..20).prop_map(|data| [&[0xf0], data.as_slice(), &[0xf7]].concat());
     prop_oneof![vec(0xf8..=0xffu8, 0..4), exclusive]

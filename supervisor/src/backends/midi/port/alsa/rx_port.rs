@@ -3,7 +3,7 @@
 //! It is not midir's: the kernel keeps 200 events for a client of midir's, forgets all of them when there is one more,
 //! and midir does not tell. This one asks for as many as the kernel gives, and counts what is lost all the same.
 
-use crate::backends::midi::arrivals::Post;
+use crate::backends::midi::rx_queue::RxStream;
 use alsa::poll::{Descriptors, Flags, poll, pollfd};
 use alsa::seq::{Addr, Event, EventType, MidiEvent, PortCap, PortType, Seq};
 use alsa::{Direction, Output};
@@ -21,27 +21,27 @@ const POOL: u32 = 2000;
 const LONGEST: usize = 12;
 
 /// The port. It is closed with this.
-pub struct Input {
+pub struct AlsaRxPort {
     pub address: Addr,
     /// Rung for the thread to end.
     ending: Arc<Doorbell>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Input {
-    /// Opens a port with these names, whose messages go to `post`.
+impl AlsaRxPort {
+    /// Opens a port with these names, whose messages go to `stream`.
     ///
     /// # Errors
     ///
     /// The system's reason.
-    pub fn open(client: &CStr, port: &CStr, post: Post) -> Result<Self, String> {
+    pub fn open(client: &CStr, port: &CStr, stream: RxStream) -> Result<Self, String> {
         let (seq, address) = open_port(client, port).map_err(|error| error.to_string())?;
         let ending = Arc::new(Doorbell::new().map_err(|error| error.to_string())?);
         let bell = Arc::clone(&ending);
         let thread = Builder::new().name("midi-in".into()).spawn(move || {
             // the library has a setting of its own for each thread
             let _ = Output::local_error_handler();
-            receive(&seq, &bell, post);
+            receive(&seq, &bell, stream);
         });
         Ok(Self { address, ending, thread: Some(thread.map_err(|error| error.to_string())?) })
     }
@@ -52,7 +52,7 @@ impl Input {
     }
 }
 
-impl Drop for Input {
+impl Drop for AlsaRxPort {
     fn drop(&mut self) {
         self.ending.ring();
         if let Some(thread) = self.thread.take() {
@@ -73,7 +73,7 @@ fn open_port(client: &CStr, port: &CStr) -> alsa::Result<(Seq, Addr)> {
 }
 
 /// Receives until the bell rings, or the sequencer fails.
-fn receive(seq: &Seq, bell: &Doorbell, mut post: Post) {
+fn receive(seq: &Seq, bell: &Doorbell, mut stream: RxStream) {
     let (Ok(coder), Ok(own)) = (MidiEvent::new(LONGEST as u32), (seq, Some(Direction::Capture)).get()) else {
         return;
     };
@@ -81,40 +81,40 @@ fn receive(seq: &Seq, bell: &Doorbell, mut post: Post) {
     let bell = pollfd { fd: bell.as_raw_fd(), events: Flags::IN.bits(), revents: 0 };
     let mut descriptors: Vec<_> = [bell].into_iter().chain(own).collect();
     while poll(&mut descriptors, -1).is_ok() {
-        if descriptors.first().is_some_and(|bell| bell.revents != 0) || !drain(seq, &coder, &mut post) {
+        if descriptors.first().is_some_and(|bell| bell.revents != 0) || !drain(seq, &coder, &mut stream) {
             return;
         }
     }
 }
 
 /// Hands on all that is there. False: the sequencer does not work any more.
-fn drain(seq: &Seq, coder: &MidiEvent, post: &mut Post) -> bool {
+fn drain(seq: &Seq, coder: &MidiEvent, stream: &mut RxStream) -> bool {
     let mut input = seq.input();
     loop {
         match input.event_input() {
-            Ok(event) => hand_on(event, coder, post),
+            Ok(event) => hand_on(event, coder, stream),
             Err(error) => match Errno::from_raw(error.errno()) {
                 Errno::EAGAIN => return true,
                 Errno::EINTR => {}
                 // the kernel had no space left, and has dropped what was there
-                Errno::ENOSPC => post.lose(u64::from(POOL)),
+                Errno::ENOSPC => stream.lose(u64::from(POOL)),
                 _ => return false,
             },
         }
     }
 }
 
-fn hand_on(mut event: Event<'_>, coder: &MidiEvent, post: &mut Post) {
+fn hand_on(mut event: Event<'_>, coder: &MidiEvent, stream: &mut RxStream) {
     if event.get_type() == EventType::Sysex {
         // A long message comes in parts, and messages of others may stand between them. Its content does not matter.
         if event.get_ext().is_some_and(|bytes| bytes.first() == Some(&0xf0)) {
-            post.receive(&[0xf0, 0xf7]);
+            stream.receive(&[0xf0, 0xf7]);
         }
         return;
     }
     let mut bytes = [0; LONGEST];
     // what is no message of MIDI, such as the event of a connection, has no bytes
     if let Some(bytes) = coder.decode(&mut bytes, &mut event).ok().and_then(|length| bytes.get(..length)) {
-        post.receive(bytes);
+        stream.receive(bytes);
     }
 }

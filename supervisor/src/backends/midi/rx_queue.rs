@@ -4,7 +4,7 @@
 //! The side that receives may be a real-time thread: it takes no lock, allocates nothing and never waits. What does
 //! not fit is counted and dropped; that takes a loop that stands still for thousands of messages.
 
-use super::bytes::{Message, Parser};
+use super::parser::{MidiMessage, MidiParser};
 use crossbeam_queue::ArrayQueue;
 use mm_shared::Doorbell;
 use std::io;
@@ -18,14 +18,14 @@ const CAPACITY: usize = 8192;
 
 /// A message with the time at which it arrived.
 #[derive(Debug, Clone, Copy)]
-pub struct Arrival {
+pub struct ReceivedMessage {
     pub at: Instant,
-    pub message: Message,
+    pub message: MidiMessage,
 }
 
 #[derive(Debug)]
-struct Shared {
-    queue: ArrayQueue<Arrival>,
+struct RxShared {
+    queue: ArrayQueue<ReceivedMessage>,
     bell: Doorbell,
     /// Whether the bell was rung and the loop has not looked since.
     rung: AtomicBool,
@@ -36,10 +36,10 @@ struct Shared {
 
 /// What could not be delivered, or has no meaning; all since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct RxCounts {
     /// Messages that found no space, here or before.
     pub lost: u64,
-    /// System-exclusive messages.
+    /// MidiSystem-exclusive messages.
     pub exclusive: u64,
     /// Data bytes that belong to no message.
     pub stray: u64,
@@ -47,35 +47,35 @@ pub struct Counts {
 
 /// The loop's side.
 #[derive(Debug)]
-pub struct Arrivals {
-    shared: Arc<Shared>,
+pub struct MidiRxQueue {
+    shared: Arc<RxShared>,
 }
 
 /// Makes a side for each connection, with a stream of its own.
 #[derive(Debug)]
-pub struct Poster(Arc<Shared>);
+pub struct RxHandle(Arc<RxShared>);
 
-impl Poster {
-    pub fn post(&self) -> Post {
-        Post { shared: Arc::clone(&self.0), parser: Parser::default() }
+impl RxHandle {
+    pub fn stream(&self) -> RxStream {
+        RxStream { shared: Arc::clone(&self.0), parser: MidiParser::default() }
     }
 }
 
 /// A receiving thread's side.
 #[derive(Debug)]
-pub struct Post {
-    shared: Arc<Shared>,
-    parser: Parser,
+pub struct RxStream {
+    shared: Arc<RxShared>,
+    parser: MidiParser,
 }
 
-impl Arrivals {
+impl MidiRxQueue {
     /// An empty queue.
     ///
     /// # Errors
     ///
     /// The process has no descriptor left.
     pub fn new() -> io::Result<Self> {
-        let shared = Shared {
+        let shared = RxShared {
             queue: ArrayQueue::new(CAPACITY),
             bell: Doorbell::new()?,
             rung: AtomicBool::new(false),
@@ -87,8 +87,8 @@ impl Arrivals {
     }
 
     /// What makes sides for connections.
-    pub fn poster(&self) -> Poster {
-        Poster(Arc::clone(&self.shared))
+    pub fn handle(&self) -> RxHandle {
+        RxHandle(Arc::clone(&self.shared))
     }
 
     /// The descriptor that tells of messages, watched level-triggered.
@@ -97,7 +97,7 @@ impl Arrivals {
     }
 
     /// Takes out up to `most` messages; what is left is told of again.
-    pub fn take(&self, most: usize, mut each: impl FnMut(Arrival)) {
+    pub fn take(&self, most: usize, mut each: impl FnMut(ReceivedMessage)) {
         // in this order, so that a message that comes while we look either is seen here or rings again
         self.shared.bell.clear();
         self.shared.rung.store(false, Ordering::SeqCst);
@@ -110,14 +110,14 @@ impl Arrivals {
         self.shared.ring();
     }
 
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> RxCounts {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let Shared { lost, exclusive, stray, .. } = &*self.shared;
-        Counts { lost: read(lost), exclusive: read(exclusive), stray: read(stray) }
+        let RxShared { lost, exclusive, stray, .. } = &*self.shared;
+        RxCounts { lost: read(lost), exclusive: read(exclusive), stray: read(stray) }
     }
 }
 
-impl Shared {
+impl RxShared {
     fn ring(&self) {
         if !self.rung.swap(true, Ordering::SeqCst) {
             self.bell.ring();
@@ -125,13 +125,13 @@ impl Shared {
     }
 }
 
-impl Post {
+impl RxStream {
     /// Takes in bytes as they arrive.
     pub fn receive(&mut self, bytes: &[u8]) {
         let at = Instant::now();
         let Self { shared, parser } = self;
         let mut any = false;
-        parser.feed(bytes, |message| match shared.queue.push(Arrival { at, message }) {
+        parser.feed(bytes, |message| match shared.queue.push(ReceivedMessage { at, message }) {
             Ok(()) => any = true,
             Err(_) => {
                 shared.lost.fetch_add(1, Ordering::Relaxed);
@@ -162,60 +162,60 @@ mod tests {
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
     use std::thread;
 
-    fn is_rung(arrivals: &Arrivals) -> bool {
-        let mut descriptors = [PollFd::new(arrivals.descriptor(), PollFlags::POLLIN)];
+    fn is_rung(queue: &MidiRxQueue) -> bool {
+        let mut descriptors = [PollFd::new(queue.descriptor(), PollFlags::POLLIN)];
         poll(&mut descriptors, PollTimeout::ZERO).unwrap() > 0
     }
 
     #[test]
     fn a_message_rings_and_is_taken_out_in_order() {
-        let arrivals = Arrivals::new().unwrap();
-        let mut post = arrivals.poster().post();
-        post.receive(&[0xf8, 0xf0, 1]);
-        assert!(!is_rung(&arrivals), "nothing for the loop");
-        post.receive(&[0xf7, 9, 0x90, 60, 100]);
-        post.receive(&[61, 101]);
-        assert!(is_rung(&arrivals));
+        let queue = MidiRxQueue::new().unwrap();
+        let mut stream = queue.handle().stream();
+        stream.receive(&[0xf8, 0xf0, 1]);
+        assert!(!is_rung(&queue), "nothing for the loop");
+        stream.receive(&[0xf7, 9, 0x90, 60, 100]);
+        stream.receive(&[61, 101]);
+        assert!(is_rung(&queue));
         let mut keys = Vec::new();
-        arrivals.take(10, |arrival| keys.push(arrival.message.data()[0]));
+        queue.take(10, |arrival| keys.push(arrival.message.data()[0]));
         assert_eq!(keys, [60, 61]);
-        assert!(!is_rung(&arrivals));
-        assert_eq!(arrivals.counts(), Counts { lost: 0, exclusive: 1, stray: 1 });
+        assert!(!is_rung(&queue));
+        assert_eq!(queue.counts(), RxCounts { lost: 0, exclusive: 1, stray: 1 });
     }
 
     #[test]
     fn what_is_left_is_told_of_again() {
-        let arrivals = Arrivals::new().unwrap();
-        arrivals.poster().post().receive(&[0x90, 1, 1, 2, 1, 3, 1]);
+        let queue = MidiRxQueue::new().unwrap();
+        queue.handle().stream().receive(&[0x90, 1, 1, 2, 1, 3, 1]);
         let mut count = 0;
-        arrivals.take(2, |_| count += 1);
-        assert!(is_rung(&arrivals));
-        arrivals.take(2, |_| count += 1);
+        queue.take(2, |_| count += 1);
+        assert!(is_rung(&queue));
+        queue.take(2, |_| count += 1);
         assert_eq!(count, 3);
-        assert!(!is_rung(&arrivals));
+        assert!(!is_rung(&queue));
     }
 
     #[test]
     fn what_does_not_fit_is_counted() {
-        let arrivals = Arrivals::new().unwrap();
-        let mut post = arrivals.poster().post();
-        (0..CAPACITY + 3).for_each(|_| post.receive(&[0x90, 1, 1]));
-        assert_eq!(arrivals.counts().lost, 3);
+        let queue = MidiRxQueue::new().unwrap();
+        let mut stream = queue.handle().stream();
+        (0..CAPACITY + 3).for_each(|_| stream.receive(&[0x90, 1, 1]));
+        assert_eq!(queue.counts().lost, 3);
     }
 
     #[test]
     fn nothing_is_left_behind_however_the_two_sides_meet() {
-        let arrivals = Arrivals::new().unwrap();
-        let mut post = arrivals.poster().post();
-        let sender = thread::spawn(move || (0..5000).for_each(|_| post.receive(&[0x90, 1, 1])));
+        let queue = MidiRxQueue::new().unwrap();
+        let mut stream = queue.handle().stream();
+        let sender = thread::spawn(move || (0..5000).for_each(|_| stream.receive(&[0x90, 1, 1])));
         let mut count = 0;
         while count < 5000 {
-            let mut descriptors = [PollFd::new(arrivals.descriptor(), PollFlags::POLLIN)];
+            let mut descriptors = [PollFd::new(queue.descriptor(), PollFlags::POLLIN)];
             assert!(
                 poll(&mut descriptors, PollTimeout::from(10_000_u16)).unwrap() > 0,
                 "never told of the rest"
             );
-            arrivals.take(64, |_| count += 1);
+            queue.take(64, |_| count += 1);
         }
         sender.join().unwrap();
     }

@@ -1,16 +1,16 @@
-//! Selecting and setting parameters.
+//! Tests of selecting and setting parameters.
 
-use super::{Parameters, Set, sequence};
-use crate::backends::midi::channel::Kind;
+use super::{ParameterDecoder, ParameterValue, sequence};
+use crate::backends::midi::channel::ChannelKind;
 use proptest::prelude::{any, proptest};
 
-fn run(controls: &[(u8, u8)]) -> Vec<Set> {
-    let mut parameters = Parameters::default();
+fn run(controls: &[(u8, u8)]) -> Vec<ParameterValue> {
+    let mut parameters = ParameterDecoder::default();
     controls.iter().filter_map(|(controller, value)| parameters.control(3, *controller, *value)).collect()
 }
 
-fn nrpn(number: u16, raw: u16) -> Set {
-    Set { kind: Kind::Nrpn, number, raw }
+fn nrpn(number: u16, raw: u16) -> ParameterValue {
+    ParameterValue { kind: ChannelKind::Nrpn, number, raw }
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn the_parameter_that_means_none_deselects() {
 
 #[test]
 fn midi_channels_do_not_share_a_selection() {
-    let mut parameters = Parameters::default();
+    let mut parameters = ParameterDecoder::default();
     for (channel, controller, value) in [(0, 99, 0), (1, 99, 1), (0, 98, 5), (1, 98, 6), (0, 6, 1), (1, 6, 2)]
     {
         assert_eq!(parameters.control(channel, controller, value), None);
@@ -66,8 +66,8 @@ proptest! {
     fn every_value_of_every_parameter_survives_the_way_over_the_wire(
         registered in any::<bool>(), number in 0..16383u16, raw in 0..16384u16, full in any::<bool>()
     ) {
-        let kind = if registered { Kind::Rpn } else { Kind::Nrpn };
-        let set = Set { kind, number, raw };
+        let kind = if registered { ChannelKind::Rpn } else { ChannelKind::Nrpn };
+        let set = ParameterValue { kind, number, raw };
         let controls: Vec<_> = sequence(set, full).collect();
         assert_eq!(controls.len(), if full { 6 } else { 4 });
         assert_eq!(run(&controls), [set]);

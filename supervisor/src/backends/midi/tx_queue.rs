@@ -15,35 +15,35 @@ const LOOK: Duration = Duration::from_millis(5);
 
 /// A value to be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Value {
+pub struct TxValue {
     pub slot: u32,
     pub raw: u16,
 }
 
 /// What the thread takes values out of.
-pub type Queue = Arc<ArrayQueue<Value>>;
+pub type Queue = Arc<ArrayQueue<TxValue>>;
 
 /// The loop's side.
 #[derive(Debug)]
-pub struct Outbox {
+pub struct MidiTxQueue {
     queue: Queue,
     sender: Thread,
     /// By slot: the value that found no space.
     latest: Vec<Option<u16>>,
-    /// Slots with such a value, in the order in which they got one.
+    /// ChannelMap with such a value, in the order in which they got one.
     order: VecDeque<u32>,
     conflated: u64,
     look: Option<Instant>,
 }
 
-impl Outbox {
+impl MidiTxQueue {
     /// `sender` is woken when there is something to send.
     pub fn new(queue: Queue, slots: usize, sender: Thread) -> Self {
         Self { queue, sender, latest: vec![None; slots], order: VecDeque::new(), conflated: 0, look: None }
     }
 
-    /// Takes a value; it is on its way after [`Outbox::flush`].
-    pub fn set(&mut self, value: Value) {
+    /// Takes a value; it is on its way after [`MidiTxQueue::flush`].
+    pub fn set(&mut self, value: TxValue) {
         // a value that overtook those which wait here could be followed by an older one of its channel
         if self.order.is_empty() && self.queue.push(value).is_ok() {
             return;
@@ -60,7 +60,7 @@ impl Outbox {
         while let Some(slot) = self.order.front().copied() {
             let Some(latest) = self.latest.get_mut(slot as usize) else { break };
             if let Some(raw) = *latest
-                && self.queue.push(Value { slot, raw }).is_err()
+                && self.queue.push(TxValue { slot, raw }).is_err()
             {
                 break;
             }
@@ -71,7 +71,7 @@ impl Outbox {
         self.sender.unpark();
     }
 
-    /// When to call [`Outbox::flush`] without a reason from outside.
+    /// When to call [`MidiTxQueue::flush`] without a reason from outside.
     pub fn deadline(&self) -> Option<Instant> {
         self.look
     }
@@ -97,9 +97,9 @@ mod tests {
     use super::*;
     use std::thread;
 
-    fn outbox(slots: usize) -> (Outbox, Queue) {
+    fn outbox(slots: usize) -> (MidiTxQueue, Queue) {
         let queue: Queue = Arc::new(ArrayQueue::new(4));
-        (Outbox::new(Arc::clone(&queue), slots, thread::current()), queue)
+        (MidiTxQueue::new(Arc::clone(&queue), slots, thread::current()), queue)
     }
 
     fn taken(queue: &Queue) -> Vec<(u32, u16)> {
@@ -110,7 +110,7 @@ mod tests {
     fn values_that_fit_are_all_kept_in_order() {
         let (mut outbox, queue) = outbox(2);
         for (slot, raw) in [(0, 1), (1, 2), (0, 3), (0, 3)] {
-            outbox.set(Value { slot, raw });
+            outbox.set(TxValue { slot, raw });
         }
         outbox.flush();
         assert_eq!(taken(&queue), [(0, 1), (1, 2), (0, 3), (0, 3)]);
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn beyond_the_queue_the_last_value_of_each_channel_arrives() {
         let (mut outbox, queue) = outbox(3);
-        (0..300).for_each(|raw| outbox.set(Value { slot: u32::from(raw % 3), raw }));
+        (0..300).for_each(|raw| outbox.set(TxValue { slot: u32::from(raw % 3), raw }));
         outbox.flush();
         assert!(outbox.deadline().is_some());
         let mut all = taken(&queue);
@@ -134,9 +134,9 @@ mod tests {
     #[test]
     fn a_value_never_overtakes_an_older_one_of_its_channel() {
         let (mut outbox, queue) = outbox(2);
-        (0..5).for_each(|raw| outbox.set(Value { slot: 0, raw }));
+        (0..5).for_each(|raw| outbox.set(TxValue { slot: 0, raw }));
         let _ = queue.pop();
-        outbox.set(Value { slot: 0, raw: 9 });
+        outbox.set(TxValue { slot: 0, raw: 9 });
         outbox.flush();
         assert_eq!(taken(&queue), [(0, 1), (0, 2), (0, 3), (0, 9)]);
     }
