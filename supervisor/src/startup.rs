@@ -123,11 +123,11 @@ fn try_run(args: &RunArgs) -> Result<ExitCode, StartError> {
     };
     let event_loop =
         EventLoop::new(parts).map_err(|error| StartError::system("cannot wait for events", error))?;
-    tracing::info!("starting `{}`", origin.show.path.display());
+    tracing::info!(event = "show_starting", "starting `{}`", origin.show.path.display());
     warn_of_cycles(&origin.show);
     let _realtime = Realtime::claim(&options);
     event_loop.run().map_err(|error| StartError::system("cannot wait for events", error))?;
-    tracing::info!("stopped");
+    tracing::info!(event = "show_stopped", "stopped");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -143,7 +143,7 @@ fn open_state(options: &SupervisorOptions) -> Result<(Option<Store>, Saved), Sta
     let Some(path) = &options.state_file else { return Ok((None, Saved::default())) };
     let state::Loaded { saved, warning } = state::load(path);
     if let Some(warning) = warning {
-        tracing::warn!("{warning}");
+        tracing::warn!(event = "state_unusable", "{warning}");
     }
     let store =
         Store::start(path.clone()).map_err(|error| StartError::system("cannot start a thread", error))?;
@@ -209,6 +209,10 @@ pub fn tools(
 pub fn warn_of_cycles(show: &Show) {
     for names in cycles::find(show) {
         let round: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-        tracing::warn!("the mappings form a loop that never ends: {}", round.join(" -> "));
+        tracing::warn!(
+            event = "mappings_loop",
+            "the mappings form a loop that never ends: {}",
+            round.join(" -> ")
+        );
     }
 }

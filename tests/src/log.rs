@@ -1,6 +1,11 @@
 //! What a program wrote, line by line, read by threads of its own so that the program never waits.
+//!
+//! The rig runs supervisors with `--log-format json`. Their events can be matched by name and field, see [`Event`];
+//! what is matched as text, and what a failed test prints, is rendered from the JSON.
 
+use crate::log_event::{Event, LoggedEvent};
 use crate::wait::PATIENCE;
+use std::fmt::Debug;
 use std::io::{BufRead as _, BufReader, Read};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -9,14 +14,63 @@ use std::time::Instant;
 /// The lines so far. Copies are handles to the same lines.
 #[derive(Clone, Default)]
 pub struct Log {
-    inner: Arc<(Mutex<Lines>, Condvar)>,
+    inner: Arc<(Mutex<Written>, Condvar)>,
 }
 
+/// What was written so far.
 #[derive(Default)]
-struct Lines {
+pub struct Written {
+    as_written: Vec<String>,
     lines: Vec<String>,
+    events: Vec<LoggedEvent>,
     /// Streams that have not ended.
     open: usize,
+}
+
+impl Written {
+    fn push(&mut self, line: String) {
+        match LoggedEvent::parse(&line) {
+            Some(event) => {
+                self.lines.extend(event.render());
+                self.events.push(event);
+            }
+            None => self.lines.push(line.clone()),
+        }
+        self.as_written.push(line);
+    }
+}
+
+/// What can be looked for in a log: an [`Event`], or parts of a line of text.
+pub trait Query: Debug {
+    /// What is found.
+    type Found: Clone;
+
+    /// All that match, in the order in which they were logged.
+    fn find<'a>(&'a self, written: &'a Written) -> impl DoubleEndedIterator<Item = &'a Self::Found>;
+}
+
+impl Query for Event {
+    type Found = LoggedEvent;
+
+    fn find<'a>(&'a self, written: &'a Written) -> impl DoubleEndedIterator<Item = &'a LoggedEvent> {
+        written.events.iter().filter(|event| self.matches(event))
+    }
+}
+
+impl<T: AsRef<str> + Debug> Query for &[T] {
+    type Found = String;
+
+    fn find<'a>(&'a self, written: &'a Written) -> impl DoubleEndedIterator<Item = &'a String> {
+        written.lines.iter().filter(|line| self.iter().all(|part| line.contains(part.as_ref())))
+    }
+}
+
+impl<T: AsRef<str> + Debug, const COUNT: usize> Query for &[T; COUNT] {
+    type Found = String;
+
+    fn find<'a>(&'a self, written: &'a Written) -> impl DoubleEndedIterator<Item = &'a String> {
+        written.lines.iter().filter(|line| self.iter().all(|part| line.contains(part.as_ref())))
+    }
 }
 
 impl Log {
@@ -30,7 +84,7 @@ impl Log {
             while reader.read_until(b'\n', &mut bytes).is_ok_and(|count| count > 0) {
                 let line = String::from_utf8_lossy(&bytes).trim_end_matches('\n').to_owned();
                 bytes.clear();
-                log.lock().lines.push(line);
+                log.lock().push(line);
                 log.inner.1.notify_all();
             }
             log.lock().open -= 1;
@@ -44,6 +98,12 @@ impl Log {
         self.lock().lines.clone()
     }
 
+    /// All lines so far, JSON as JSON.
+    #[must_use]
+    pub fn as_written(&self) -> Vec<String> {
+        self.lock().as_written.clone()
+    }
+
     /// All lines so far as one text.
     #[must_use]
     pub fn text(&self) -> String {
@@ -52,43 +112,49 @@ impl Log {
         text
     }
 
-    /// How many lines so far contain all of `parts`.
+    /// How many events or lines match so far.
     #[must_use]
-    pub fn count(&self, parts: &[&str]) -> usize {
-        self.lock().lines.iter().filter(|line| has_all(line, parts)).count()
+    pub fn count<Q: Query>(&self, query: Q) -> usize {
+        query.find(&self.lock()).count()
     }
 
-    /// Waits for a line that contains all of `parts`, and gives it back.
+    /// The latest match so far.
+    #[must_use]
+    pub fn last<Q: Query>(&self, query: Q) -> Option<Q::Found> {
+        query.find(&self.lock()).next_back().cloned()
+    }
+
+    /// Waits for an event, or for a line that contains all parts, and returns it.
     ///
     /// # Panics
     ///
     /// When none comes in time; the message shows the log.
     #[track_caller]
-    pub fn wait_for(&self, parts: &[&str]) -> String {
-        self.wait_for_nth(1, parts)
+    pub fn wait_for<Q: Query>(&self, query: Q) -> Q::Found {
+        self.wait_for_nth(1, query)
     }
 
-    /// Waits for the `number`-th line that contains all of `parts`, counted from 1.
+    /// Waits for the `number`-th match, counted from 1.
     ///
     /// # Panics
     ///
     /// When it does not come in time.
     #[track_caller]
-    pub fn wait_for_nth(&self, number: usize, parts: &[&str]) -> String {
+    pub fn wait_for_nth<Q: Query>(&self, number: usize, query: Q) -> Q::Found {
         let start = Instant::now();
-        let mut lines = self.lock();
+        let mut written = self.lock();
         loop {
-            let found = lines.lines.iter().filter(|line| has_all(line, parts)).nth(number - 1);
-            if let Some(line) = found {
-                return line.clone();
+            let found = query.find(&written).nth(number - 1).cloned();
+            if let Some(found) = found {
+                return found;
             }
             let left = PATIENCE.saturating_sub(start.elapsed());
-            if left.is_zero() || lines.open == 0 {
-                let text = lines.lines.join("\n");
-                drop(lines);
-                panic!("the log has no line {number} with {parts:?}:\n{text}");
+            if left.is_zero() || written.open == 0 {
+                let text = written.lines.join("\n");
+                drop(written);
+                panic!("the log has no match {number} of {query:?}:\n{text}");
             }
-            lines = self.inner.1.wait_timeout(lines, left).unwrap_or_else(PoisonError::into_inner).0;
+            written = self.inner.1.wait_timeout(written, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -99,19 +165,15 @@ impl Log {
     /// When they do not end in time.
     pub fn wait_for_end(&self) {
         let start = Instant::now();
-        let mut lines = self.lock();
-        while lines.open > 0 {
+        let mut written = self.lock();
+        while written.open > 0 {
             let left = PATIENCE.saturating_sub(start.elapsed());
-            assert!(!left.is_zero(), "somebody keeps the log open");
-            lines = self.inner.1.wait_timeout(lines, left).unwrap_or_else(PoisonError::into_inner).0;
+            assert!(!left.is_zero(), "a process keeps the log open");
+            written = self.inner.1.wait_timeout(written, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Lines> {
+    fn lock(&self) -> MutexGuard<'_, Written> {
         self.inner.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn has_all(line: &str, parts: &[&str]) -> bool {
-    parts.iter().all(|part| line.contains(part))
 }

@@ -1,6 +1,7 @@
 //! A started program: its log, its processes, its end. What a test has started ends with the test.
 
-use crate::log::Log;
+use crate::log::{Log, Query};
+use crate::log_event::Event;
 use crate::osc::{Argument, Message, Peer};
 use crate::processes::{Process, tagged};
 use crate::test_show::TestShow;
@@ -59,10 +60,10 @@ impl Running {
         &self.log
     }
 
-    /// Waits for a line of the log that contains all of `parts`.
+    /// Waits for an event of the log, or for a line that contains all parts.
     #[track_caller]
-    pub fn wait_for(&self, parts: &[&str]) -> String {
-        self.log.wait_for(parts)
+    pub fn wait_for<Q: Query>(&self, query: Q) -> Q::Found {
+        self.log.wait_for(query)
     }
 
     /// Where it runs.
@@ -84,7 +85,7 @@ impl Running {
         drop(self);
         peer.skip();
         let again = Self::start(stage.show_command(), stage, peer);
-        again.wait_for(&["show is running"]);
+        again.wait_for(Event::named("show_running"));
         again
     }
 
@@ -129,12 +130,10 @@ impl Running {
     /// When it is not ready in time, or its process is gone.
     #[must_use]
     pub fn worker(&self, instance: &str) -> Process {
-        let mark = format!("[{instance}] ready");
-        // A client may be told of a worker before its line is in the log: the line before that names one which is gone.
+        // A client may learn of a worker before its event is in the log: the event before that names one which is gone.
         wait_for("the process of a worker that is ready", || {
-            let lines = self.log.lines();
-            let latest = lines.iter().rfind(|line| line.contains(&mark))?;
-            Process::of(latest.split_once("pid=")?.1.split(' ').next()?.parse().ok()?)
+            let latest = self.log.last(Event::named("worker_ready").instance(instance))?;
+            Process::of(latest.field("pid").as_i64()?.try_into().ok()?)
         })
     }
 

@@ -1,6 +1,7 @@
 //! A directory with a show and its scripts, and addresses that no other test uses.
 
 use crate::binaries::supervisor;
+use crate::log_event::Event;
 use crate::osc::Peer;
 use crate::processes::TAG;
 use crate::running::{Ended, Running};
@@ -176,10 +177,10 @@ impl TestShow {
         self.start_command(command)
     }
 
-    /// The program with `show.cfg`, to be started.
+    /// The program with `show.cfg`, to be started; it logs JSON, so that tests can match on events.
     #[must_use]
     pub fn show_command(&self) -> Command {
-        self.command(&["--config", &self.path("show.cfg")])
+        self.command(&["--log-format", "json", "--config", &self.path("show.cfg")])
     }
 
     /// The far end of the show.
@@ -196,7 +197,7 @@ impl TestShow {
     #[must_use]
     pub fn run(self) -> Running {
         let show = self.start_show();
-        show.wait_for(&["show is running"]);
+        show.wait_for(Event::named("show_running"));
         show
     }
 

@@ -268,11 +268,17 @@ impl EventLoop {
         let (all, serving) = self.fleet.serving();
         let took = started.elapsed().as_millis();
         if all == 0 {
-            tracing::info!("show is running");
+            tracing::info!(event = "show_running", "show is running");
         } else if serving == all {
-            tracing::info!("show is running: all Python instances ready ({all}) after {took} ms");
+            tracing::info!(
+                event = "show_running",
+                "show is running: all Python instances ready ({all}) after {took} ms"
+            );
         } else {
-            tracing::warn!("show is running: {serving} of {all} Python instances ready after {took} ms");
+            tracing::warn!(
+                event = "show_running",
+                "show is running: {serving} of {all} Python instances ready after {took} ms"
+            );
         }
     }
 
@@ -334,7 +340,7 @@ impl EventLoop {
                     self.with_instances(now, InstanceSet::kill);
                 }
                 (Request::End, _) => {
-                    tracing::info!("stopping");
+                    tracing::info!(event = "show_stopping", "stopping");
                     self.phase = Phase::ExitReason;
                     self.systemd_status_is_old = true;
                     self.spare.dismiss();

@@ -272,7 +272,7 @@ impl ScriptInstance {
         cx.registry.hot.push(self.no);
         let took = self.started_at.map_or(0, |at| cx.now.duration_since(at).as_millis());
         let pid = worker.pid().map_or(0, |pid| pid.as_raw());
-        tracing::info!(instance = %self.name, pid, "ready after {took} ms");
+        tracing::info!(event = "worker_ready", instance = %self.name, pid, "ready after {took} ms");
         self.serving_since = Some(cx.now);
         self.transitions.push(Transition::Serves { pid, took });
     }

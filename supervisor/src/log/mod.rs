@@ -14,7 +14,8 @@
 //! - Texts come from scripts and from the network: control characters never reach the terminal.
 //! - Repeats of a message are counted instead of written, see [`dedup`].
 //!
-//! The field `instance` is shown in front of the message; a value of several lines, such as a traceback, stays whole
+//! The field `event` names what happened for programs that read the log, see STYLE.md. The JSON format shows it, text
+//! and journal do not. The field `instance` is shown in front of the message; a value of several lines, such as a traceback, stays whole
 //! and stands indented under its event.
 
 mod dedup;
@@ -108,7 +109,7 @@ fn log_panic(info: &PanicHookInfo<'_>) {
     let thread = std::thread::current();
     let thread = thread.name().unwrap_or("unnamed");
     let what = info.payload_as_str().unwrap_or("no text");
-    tracing::error!(place, thread, "panic: {what}");
+    tracing::error!(event = "thread_panicked", place, thread, "panic: {what}");
 }
 
 #[cfg(test)]

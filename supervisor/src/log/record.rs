@@ -26,6 +26,8 @@ pub(super) struct Record {
     /// Where in the program it was said; none for what the log says of itself.
     pub(super) callsite: Option<Identifier>,
     pub(super) target: &'static str,
+    /// The stable name of what happened, for programs that read the log. Only the JSON format shows it.
+    pub(super) event: Option<String>,
     pub(super) instance: Option<String>,
     pub(super) message: String,
     /// All other fields, in the order of the program's text.
@@ -48,18 +50,29 @@ impl Record {
     /// Something that the log says of itself.
     pub(super) fn own(level: Level, message: String) -> Self {
         let time = SystemTime::now();
-        Self { time, level, callsite: None, target: "report", instance: None, message, fields: Vec::new() }
+        Self {
+            time,
+            level,
+            callsite: None,
+            target: "log",
+            event: None,
+            instance: None,
+            message,
+            fields: Vec::new(),
+        }
     }
 
     /// About how many bytes of memory it holds.
     pub(super) fn weight(&self) -> usize {
         let fields: usize = self.fields.iter().map(|(_, value)| OVERHEAD / 2 + text_len(value)).sum();
-        OVERHEAD + self.message.len() + self.instance.as_ref().map_or(0, String::len) + fields
+        let names = [&self.event, &self.instance].into_iter().flatten().map(String::len).sum::<usize>();
+        OVERHEAD + self.message.len() + names + fields
     }
 
     fn put(&mut self, field: &Field, value: Value) {
         match (field.name(), value) {
             ("message", Value::String(text)) => self.message = text,
+            ("event", Value::String(text)) => self.event = Some(text),
             ("instance", Value::String(text)) => self.instance = Some(text),
             (name, value) => self.fields.push((name, value)),
         }

@@ -110,6 +110,7 @@ fn json(out: &mut String, record: &Record, repeated: u64) {
     let mut object = Map::new();
     object.insert("time".into(), format!("{time:.3}").into());
     object.insert("level".into(), record.level.as_str().to_ascii_lowercase().into());
+    object.insert("event".into(), record.event.clone().into());
     object.insert("instance".into(), record.instance.clone().into());
     object.insert("message".into(), record.message.clone().into());
     let fields = record.fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));

@@ -133,6 +133,22 @@ fn json_has_one_object_an_event() {
 }
 
 #[test]
+fn the_event_is_a_member_of_the_json_object_and_not_shown_to_people() {
+    let said = |format| {
+        log(Settings { format, ..Settings::default() }, |_| {
+            info!(event = "worker_ready", instance = "py1", pid = 7, "ready");
+            info!("no name");
+        })
+    };
+    let text = said(Format::Json).text();
+    let objects: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&objects[0]["event"], &objects[1]["event"]), (&json!("worker_ready"), &Value::Null));
+    assert_eq!((&objects[0]["instance"], &objects[0]["fields"]), (&json!("py1"), &json!({"pid": 7})));
+    assert_eq!(said(Format::Text).lines(), ["[py1] ready pid=7", "no name"]);
+    assert_eq!(said(Format::Journal).text(), "<6>[py1] ready pid=7\n<6>no name\n");
+}
+
+#[test]
 fn repeats_are_counted_and_the_count_is_not_lost_at_the_end() {
     let paper = log(Settings::default(), |_| {
         for errors in 0..100 {

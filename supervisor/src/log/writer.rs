@@ -134,7 +134,8 @@ impl<W: Write> Pen<W> {
         }
         let (lost, plural) = (self.lost, if self.lost == 1 { "" } else { "s" });
         let note = format!("{lost} line{plural} of the log lost, they could not be written fast enough");
-        self.add(&Record::own(Level::WARN, note), 0);
+        let record = Record { event: Some("lines_lost".into()), ..Record::own(Level::WARN, note) };
+        self.add(&record, 0);
         // Were the note itself to fail, it counts as one line: its number must not be forgotten.
         self.in_batch += lost - 1;
         self.lost = 0;

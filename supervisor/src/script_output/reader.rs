@@ -73,7 +73,12 @@ impl Pump {
             let count = match self.epoll.wait(&mut events, self.timeout()) {
                 Ok(count) => count,
                 Err(Errno::EINTR) => 0,
-                Err(error) => return warn!("output of the scripts is lost from here on: epoll: {error}"),
+                Err(error) => {
+                    return warn!(
+                        event = "output_lost",
+                        "output of the scripts is lost from here on: epoll: {error}"
+                    );
+                }
             };
             for event in &events[..count] {
                 match event.data() {
@@ -116,7 +121,7 @@ impl Pump {
                 Ok(Command::Adopt { instance, worker_id, pipe, stream }) => {
                     if let Err(error) = self.adopt(&instance, worker_id, pipe, stream) {
                         let stream = stream.name();
-                        warn!(instance, "{stream} of the worker is lost: {error}");
+                        warn!(event = "stream_lost", instance, "{stream} of the worker is lost: {error}");
                     }
                 }
                 Ok(Command::Retire(worker_id)) => {
@@ -258,8 +263,8 @@ impl Voice {
             Said::LeftOut(LeftOut { lines, bytes }) => {
                 let (instance, stream) = (self.instance.as_str(), self.stream.name());
                 warn!(
-                    instance,
-                    stream, lines, bytes, "output left out: too much at once, or lines over 8 KiB"
+                    event = "output_left_out",
+                    instance, stream, lines, bytes, "output left out: too much at once, or lines over 8 KiB"
                 );
             }
         }
@@ -268,8 +273,8 @@ impl Voice {
     fn line(&self, text: impl Display) {
         let instance = self.instance.as_str();
         match self.stream {
-            Stream::Stdout => info!(target: SCRIPT, instance, "{text}"),
-            Stream::Stderr => warn!(target: SCRIPT, instance, "{text}"),
+            Stream::Stdout => info!(target: SCRIPT, event = "script_printed", instance, "{text}"),
+            Stream::Stderr => warn!(target: SCRIPT, event = "script_printed", instance, "{text}"),
         }
     }
 }

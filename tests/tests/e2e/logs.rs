@@ -2,7 +2,7 @@
 
 use crate::python;
 use mm_tests::osc::F;
-use mm_tests::wait_until;
+use mm_tests::{Running, wait_until};
 use serde_json::Value;
 
 const TALKER: &str = "
@@ -11,9 +11,18 @@ const TALKER: &str = "
         raise ValueError('wrong\\x1b[31m value')
 ";
 
+/// A running show that logs in the format for people.
+fn logging_text() -> Running {
+    let stage = python(TALKER, "net./go > py.h.go");
+    let path = stage.path("show.cfg");
+    let show = stage.start(&["--config", &path]);
+    show.wait_for(&["show is running"]);
+    show
+}
+
 #[test]
 fn a_traceback_is_whole_and_names_file_line_and_function() {
-    let show = python(TALKER, "net./go > py.h.go").run();
+    let show = logging_text();
     show.send("/go", &[F(0.5)]);
     show.wait_for(&["ERROR", "[py]", "h.go"]);
     show.wait_for(&["    ValueError: wrong\\x1b[31m value"]);
@@ -29,7 +38,7 @@ fn a_traceback_is_whole_and_names_file_line_and_function() {
 
 #[test]
 fn a_log_that_is_no_terminal_has_no_colours() {
-    let show = python(TALKER, "net./go > py.h.go").run();
+    let show = logging_text();
     show.send("/go", &[F(0.5)]);
     show.wait_for(&["ValueError"]);
     let ended = show.stop();
@@ -39,14 +48,14 @@ fn a_log_that_is_no_terminal_has_no_colours() {
 #[test]
 fn json_has_one_object_a_line_with_instance_and_traceback() {
     let stage = python(TALKER, "net./go > py.h.go");
-    let path = stage.path("show.cfg");
-    let show = stage.start(&["--log-format", "json", "--config", &path]);
-    show.wait_for(&["show is running"]);
+    let show = stage.run();
     show.send("/go", &[F(0.5)]);
     show.wait_for(&["ValueError"]);
-    let ended = show.stop();
-    let objects: Vec<Value> =
-        ended.text.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let log = show.log().clone();
+    show.stop();
+    let lines = log.as_written();
+    let objects: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).expect(line)).collect();
+    assert!(objects.iter().any(|object| object["event"] == "worker_ready" && object["instance"] == "py"));
     let hello = objects.iter().find(|object| object["message"] == "hello").unwrap();
     assert_eq!((&hello["instance"], &hello["level"]), (&Value::from("py"), &Value::from("info")));
     let raised = objects.iter().find(|object| object["level"] == "error").unwrap();

@@ -31,7 +31,7 @@ fn assert_served(show: Running, others: BackgroundTraffic, named: &[&str]) {
         show.send("/ask", &[F(value)]);
         show.expect("/answer", &[F(value)]);
     }
-    show.wait_for(&[&["WARN", "loop"], named].concat());
+    show.wait_for(&[&["WARN", "loop"], named].concat()[..]);
     let memory = show.process().memory();
     assert!(memory < 256 * 1024, "{memory} kB");
     others.finish(&show);
