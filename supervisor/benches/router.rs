@@ -10,6 +10,7 @@ use mm_supervisor::backends::Incoming;
 use mm_supervisor::ids::InstanceId;
 use mm_supervisor::router::Router;
 use mm_supervisor::router::table::RouteTable;
+use mm_supervisor::show::LiveShow;
 use std::path::Path;
 
 #[global_allocator]
@@ -31,7 +32,7 @@ fn router(channels: u32, targets: u32) -> Router {
     let text = format!("[loopback a]\n{instances}[map]\n{mappings}");
     let loaded = load_text(Path::new("/show.cfg"), &text, &Overrides::default());
     assert!(!loaded.diagnostics.has_errors(), "{}", loaded.diagnostics.render(false));
-    Router::new(RouteTable::new(&loaded.show))
+    Router::new(RouteTable::new(&LiveShow::new(loaded.show)))
 }
 
 fn turn(router: &mut Router, channels: u32, next: &mut u32) {

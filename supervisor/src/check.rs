@@ -5,7 +5,6 @@
 //!
 //! Exit status: 0 when nothing is wrong, 2 for errors in the show file or its scripts, 1 for anything else.
 
-use crate::backends::numbered;
 use crate::cli::CheckArgs;
 use crate::event_loop::message::{LoopMessage, WorkerEvent};
 use crate::ids::WorkerId;
@@ -18,10 +17,11 @@ use crate::mailbox::Mailbox;
 use crate::reaper::Spawned;
 use crate::runtime_dir::RuntimeDir;
 use crate::script_output::{Drain, Stream};
+use crate::show::LiveShow;
 use crate::signals::Signals;
 use crate::startup::{self, Loaded, StartError, find_worker, tools};
 use crate::stderr::print_line;
-use mm_config::{Kind, PythonOptions, Show};
+use mm_config::{Kind, PythonOptions};
 use mm_shared::control::FromWorker;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -79,7 +79,7 @@ enum Outcome {
 
 /// Imports the scripts of all Python instances; returns how many failed.
 fn import_all(
-    show: &Show,
+    show: &LiveShow,
     tools: &WorkerLauncher,
     mailbox: &Mailbox<LoopMessage>,
 ) -> Result<usize, StartError> {
@@ -104,17 +104,17 @@ fn import_all(
     Ok(trials.iter().filter(|trial| matches!(trial.outcome, Some(Outcome::Failed(_)))).count())
 }
 
-fn begin_all(show: &Show, tools: &WorkerLauncher) -> Result<Vec<Trial>, StartError> {
+fn begin_all(show: &LiveShow, tools: &WorkerLauncher) -> Result<Vec<Trial>, StartError> {
     let mut trials = Vec::new();
-    for (id, numbered) in (1..).zip(numbered(show, Kind::Python)) {
-        let options = PythonOptions::of(show, numbered.instance);
-        let recipe = WorkerSpec::new(show, &numbered.instance.name, &options);
-        let names = numbered.instance.channels.iter().map(|channel| channel.name.clone());
+    for (id, live) in (1..).zip(show.instances_of(Kind::Python)) {
+        let options = PythonOptions::of(show, live.instance);
+        let recipe = WorkerSpec::new(show, &live.instance.name, &options);
+        let names = live.instance.channels.iter().map(|channel| channel.name.clone());
         let worker = recipe
             .begin(tools, WorkerId(id), &mut Values::new(names))
             .map_err(|error| StartError::system("a worker could not be started", error))?;
         let deadline = Instant::now() + options.start_timeout;
-        trials.push(Trial { instance: numbered.instance.name.clone(), deadline, worker, outcome: None });
+        trials.push(Trial { instance: live.instance.name.clone(), deadline, worker, outcome: None });
     }
     Ok(trials)
 }

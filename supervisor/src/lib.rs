@@ -28,6 +28,7 @@ pub mod ids;
 pub mod instances;
 pub mod mailbox;
 pub mod reaper;
+pub mod show;
 pub mod show_reload;
 
 pub mod script_watch;

@@ -21,6 +21,7 @@ use crate::router::table::RouteTable;
 use crate::router::{Router, cycles};
 use crate::runtime_dir::RuntimeDir;
 use crate::script_output::Drain;
+use crate::show::LiveShow;
 use crate::show_reload::Origin;
 use crate::signals::Signals;
 use crate::state::{self, Saved, Store};
@@ -68,7 +69,7 @@ impl From<OpenError> for StartError {
 /// A show that can be run, with nothing opened yet.
 pub struct Loaded {
     /// The show.
-    pub show: Show,
+    pub show: LiveShow,
     /// Its backends.
     pub plans: Vec<Box<dyn Plan>>,
 }
@@ -158,12 +159,13 @@ pub fn load(args: &ShowArgs) -> Option<Loaded> {
         return None;
     };
     let mut loaded = mm_config::load(path, &args.overrides());
-    let plans = backends::plan(&loaded.show, &mut loaded.diagnostics);
+    let show = LiveShow::new(loaded.show);
+    let plans = backends::plan(&show, &mut loaded.diagnostics);
     print(&loaded.diagnostics);
     if loaded.diagnostics.has_errors() {
         return None;
     }
-    Some(Loaded { show: loaded.show, plans })
+    Some(Loaded { show, plans })
 }
 
 fn print(diagnostics: &Diagnostics) {

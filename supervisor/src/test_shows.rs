@@ -1,5 +1,6 @@
 //! Shows for unit tests, from a text in the test.
 
+use crate::show::LiveShow;
 use mm_config::{Overrides, Show, load_text};
 use std::path::Path;
 
@@ -8,4 +9,9 @@ pub fn show(text: &str) -> Show {
     let loaded = load_text(Path::new("/show.cfg"), text, &Overrides::default());
     assert!(!loaded.diagnostics.has_errors(), "{}", loaded.diagnostics.render(false));
     loaded.show
+}
+
+/// The same, with ids for its instances.
+pub fn live_show(text: &str) -> LiveShow {
+    LiveShow::new(show(text))
 }

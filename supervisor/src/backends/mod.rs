@@ -16,18 +16,10 @@ pub mod set;
 mod log_throttle;
 
 use crate::ids::InstanceId;
-use mm_config::{Diagnostics, Instance, Kind, Section, Show};
+use crate::show::{LiveInstance, LiveShow};
+use mm_config::{Diagnostics, Kind, Section};
 use std::os::fd::BorrowedFd;
 use std::time::Instant;
-
-/// An instance with its number.
-#[derive(Debug, Clone, Copy)]
-pub struct Numbered<'a> {
-    /// Its number in the show.
-    pub no: InstanceId,
-    /// What the show file says of it.
-    pub instance: &'a Instance,
-}
 
 /// An event that came in through a backend: `channel` of `instance` took on `value`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -126,9 +118,6 @@ pub trait Backend {
         None
     }
 
-    /// The show was read again, and its instances have other numbers now.
-    fn renumber(&mut self, number: &dyn Fn(InstanceId) -> InstanceId);
-
     /// What went wrong so far with what came in or should have gone out: packets that were no messages, messages that
     /// could not be sent.
     fn errors(&self) -> u64 {
@@ -157,11 +146,11 @@ pub struct OpenError {
 /// Plans all backends of a show but `python`, whose instances are workers.
 ///
 /// Whatever the show file has wrong goes to `diagnostics`; what is returned then is not to be opened.
-pub fn plan(show: &Show, diagnostics: &mut Diagnostics) -> Vec<Box<dyn Plan>> {
+pub fn plan(show: &LiveShow, diagnostics: &mut Diagnostics) -> Vec<Box<dyn Plan>> {
     let mut plans = Vec::new();
     for kind in [Kind::Loopback, Kind::Midi, Kind::Osc] {
         let section = show.backends.iter().find(|section| section.kind == kind);
-        let instances = numbered(show, kind);
+        let instances = show.instances_of(kind);
         plans.extend(plan_kind(kind, section, &instances, diagnostics));
     }
     plans
@@ -170,7 +159,7 @@ pub fn plan(show: &Show, diagnostics: &mut Diagnostics) -> Vec<Box<dyn Plan>> {
 fn plan_kind(
     kind: Kind,
     section: Option<&Section>,
-    instances: &[Numbered<'_>],
+    instances: &[LiveInstance<'_>],
     diagnostics: &mut Diagnostics,
 ) -> Vec<Box<dyn Plan>> {
     match kind {
@@ -179,14 +168,4 @@ fn plan_kind(
         Kind::Osc => osc::plan(section, instances, diagnostics),
         Kind::Python => Vec::new(),
     }
-}
-
-/// The instances of one kind, with their numbers, in the order of the show file.
-pub fn numbered(show: &Show, kind: Kind) -> Vec<Numbered<'_>> {
-    show.instances
-        .iter()
-        .enumerate()
-        .filter(|(_, instance)| instance.kind == kind)
-        .map(|(index, instance)| Numbered { no: InstanceId(index), instance })
-        .collect()
 }

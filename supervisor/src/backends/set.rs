@@ -7,8 +7,8 @@ use crate::backends::{Backend, EventSink, OpenError, Plan};
 use crate::control::protocol::{InstanceStatus, State};
 use crate::ids::InstanceId;
 use crate::poller::{Interest, Poller, Wake};
-use crate::show_reload::change::ShowChange;
-use mm_config::Show;
+use crate::show::LiveShow;
+use crate::show::change::ShowChange;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -43,8 +43,8 @@ impl BackendSet {
     /// # Errors
     ///
     /// The first backend that cannot be opened. Those before it are closed again.
-    pub fn open(plans: Vec<Box<dyn Plan>>, show: &Show) -> Result<Self, OpenError> {
-        let mut hosts = Self { places: Vec::new(), homes: vec![None; show.instances.len()] };
+    pub fn open(plans: Vec<Box<dyn Plan>>, show: &LiveShow) -> Result<Self, OpenError> {
+        let mut hosts = Self { places: Vec::new(), homes: vec![None; show.id_limit()] };
         for plan in plans {
             let backend = plan.open()?;
             let place = hosts.settle(plan, show);
@@ -56,10 +56,10 @@ impl BackendSet {
     }
 
     /// Gives a backend that is not open yet a place.
-    fn settle(&mut self, plan: Box<dyn Plan>, show: &Show) -> usize {
+    fn settle(&mut self, plan: Box<dyn Plan>, show: &LiveShow) -> usize {
         let instances = plan.instances();
-        let names: Vec<String> =
-            instances.iter().map(|no| format!("`{}`", show.instances[no.0].name)).collect();
+        let named = instances.iter().filter_map(|id| show.instance(*id));
+        let names: Vec<String> = named.map(|instance| format!("`{}`", instance.name)).collect();
         let place = self.places.iter().position(Option::is_none).unwrap_or(self.places.len());
         instances.iter().for_each(|no| self.homes[no.0] = Some(place));
         let host = BackendSlot {
@@ -206,30 +206,27 @@ impl BackendSet {
         }
     }
 
-    /// The show was read again: backends whose instances are the same stay open, the others are closed or opened.
-    pub fn apply(&mut self, plans: Vec<Box<dyn Plan>>, show: &Show, diff: &ShowChange, poller: &Poller) {
-        self.homes = vec![None; show.instances.len()];
+    /// Applies a new show: backends whose instances are the same stay open, the others are closed or opened.
+    pub fn apply(
+        &mut self,
+        plans: Vec<Box<dyn Plan>>,
+        show: &LiveShow,
+        change: &ShowChange,
+        poller: &Poller,
+    ) {
+        self.homes = vec![None; show.id_limit()];
         for place in 0..self.places.len() {
-            let Some(host) = &mut self.places[place] else { continue };
-            if !host.stays(diff) {
+            let Some(host) = &self.places[place] else { continue };
+            if !host.instances.iter().all(|id| change.is_unchanged(*id)) {
                 self.places[place] = None;
                 continue;
             }
-            host.instances.iter_mut().for_each(|no| *no = diff.now(*no).unwrap_or(*no));
-            if let Some(backend) = &mut host.backend {
-                backend.renumber(&|no| diff.now(no).unwrap_or(no));
-            }
-            host.instances.iter().for_each(|no| self.homes[no.0] = Some(place));
+            host.instances.iter().for_each(|id| self.homes[id.0] = Some(place));
         }
         for plan in plans {
-            let kept = plan.instances().iter().find_map(|no| self.homes[no.0]);
-            match kept.and_then(|place| self.places[place].as_mut()) {
-                // a plan speaks of instances by number as well, so the new one serves from now on
-                Some(host) => host.plan = plan,
-                None => {
-                    let place = self.settle(plan, show);
-                    self.reopen(place, Instant::now(), poller);
-                }
+            if plan.instances().iter().all(|id| self.homes[id.0].is_none()) {
+                let place = self.settle(plan, show);
+                self.reopen(place, Instant::now(), poller);
             }
         }
     }
@@ -251,9 +248,5 @@ impl BackendSlot {
             Some(backend) => backend.deadline(),
             None => self.retry,
         }
-    }
-
-    fn stays(&self, diff: &ShowChange) -> bool {
-        self.instances.iter().all(|no| diff.now(*no).is_some_and(|now| diff.same[now.0]))
     }
 }

@@ -4,7 +4,8 @@ use super::pattern::Pattern;
 use super::protocol::ErrorReply;
 use super::request::ChannelName;
 use crate::ids::InstanceId;
-use mm_config::{Instance, Kind, Show, did_you_mean};
+use crate::show::{LiveInstance, LiveShow};
+use mm_config::{Kind, did_you_mean};
 use std::sync::Arc;
 
 /// A show with more instances than this is not listed in a hint.
@@ -13,11 +14,15 @@ const MOST_LISTED: usize = 12;
 /// All instances and channels of a show by name.
 #[derive(Debug, Default)]
 pub struct Names {
+    /// In the order of the show file.
     instances: Vec<Named>,
+    /// By id: the place in `instances`.
+    places: Vec<Option<usize>>,
 }
 
 #[derive(Debug)]
 struct Named {
+    id: InstanceId,
     name: String,
     kind: Kind,
     /// By number.
@@ -29,14 +34,17 @@ struct Named {
 impl Names {
     /// The names of `show`.
     #[must_use]
-    pub fn new(show: &Show) -> Self {
-        Self { instances: show.instances.iter().map(Named::new).collect() }
+    pub fn new(show: &LiveShow) -> Self {
+        let mut places = vec![None; show.id_limit()];
+        show.live_instances().for_each(|live| places[live.id.0] = Some(live.place));
+        Self { instances: show.live_instances().map(Named::new).collect(), places }
     }
 
     /// The name of a channel.
     #[must_use]
     pub fn channel(&self, instance: InstanceId, channel: u32) -> Option<&Arc<ChannelName>> {
-        self.instances.get(instance.0)?.channels.get(channel as usize)
+        let place = self.places.get(instance.0).copied().flatten()?;
+        self.instances.get(place)?.channels.get(channel as usize)
     }
 
     /// The channel with that name.
@@ -45,11 +53,10 @@ impl Names {
     ///
     /// There is none.
     pub fn find_channel(&self, instance: &str, channel: &str) -> Result<(InstanceId, u32), ErrorReply> {
-        let no = self.find(instance, |_| true)?;
-        let named = &self.instances[no.0];
+        let named = self.find(instance, |_| true)?;
         let place = named.sorted.binary_search_by(|number| named.channel_name(*number).cmp(channel));
         match place {
-            Ok(index) => Ok((no, named.sorted[index])),
+            Ok(index) => Ok((named.id, named.sorted[index])),
             Err(_) => Err(no_channel(named, channel)),
         }
     }
@@ -62,15 +69,15 @@ impl Names {
     pub fn find_python(&self, names: &[String]) -> Result<Vec<InstanceId>, ErrorReply> {
         let mut found = Vec::new();
         for name in names {
-            let no = self.find(name, |named| named.kind == Kind::Python)?;
-            let kind = self.instances[no.0].kind;
+            let named = self.find(name, |named| named.kind == Kind::Python)?;
+            let kind = named.kind;
             if kind != Kind::Python {
                 let message = format!("`{name}` is an instance of `{kind}`, which runs with the show");
                 let hint = "only instances of `python` can be started, stopped, restarted and reloaded";
                 return Err(ErrorReply::new(message).hint(Some(hint.to_owned())));
             }
-            if !found.contains(&no) {
-                found.push(no);
+            if !found.contains(&named.id) {
+                found.push(named.id);
             }
         }
         Ok(found)
@@ -93,9 +100,9 @@ impl Names {
     }
 
     /// The instance with that name; those that `fit` are suggested otherwise.
-    fn find(&self, name: &str, fit: impl Fn(&Named) -> bool) -> Result<InstanceId, ErrorReply> {
-        if let Some(index) = self.instances.iter().position(|named| named.name == name) {
-            return Ok(InstanceId(index));
+    fn find(&self, name: &str, fit: impl Fn(&Named) -> bool) -> Result<&Named, ErrorReply> {
+        if let Some(named) = self.instances.iter().find(|named| named.name == name) {
+            return Ok(named);
         }
         let fitting: Vec<&str> =
             self.instances.iter().filter(|named| fit(named)).map(|named| named.name.as_str()).collect();
@@ -105,7 +112,7 @@ impl Names {
 }
 
 impl Named {
-    fn new(instance: &Instance) -> Self {
+    fn new(LiveInstance { id, instance, .. }: LiveInstance<'_>) -> Self {
         let name = instance.name.clone();
         let channels: Vec<_> = instance
             .channels
@@ -114,7 +121,7 @@ impl Named {
             .collect();
         let mut sorted: Vec<u32> = (0..u32::try_from(channels.len()).unwrap_or(u32::MAX)).collect();
         sorted.sort_by_key(|number| channels[*number as usize].channel.as_str());
-        Self { name, kind: instance.kind, channels, sorted }
+        Self { id, name, kind: instance.kind, channels, sorted }
     }
 
     fn channel_name(&self, number: u32) -> &str {
@@ -139,7 +146,7 @@ pub(super) mod tests {
     use super::*;
 
     pub(in super::super) fn names(text: &str) -> Names {
-        Names::new(&crate::test_shows::show(text))
+        Names::new(&crate::test_shows::live_show(text))
     }
 
     fn show() -> Names {

@@ -10,7 +10,8 @@ use crate::control::request::{Act, Answer, Ask, Asked};
 use crate::ids::InstanceId;
 use crate::instances::lifecycle;
 use crate::instances::transition::Transition;
-use mm_config::{Kind, Show};
+use crate::show::{LiveInstance, LiveShow};
+use mm_config::Kind;
 use mm_shared::Event;
 use std::time::Instant;
 
@@ -27,7 +28,7 @@ pub struct Desk {
 impl Desk {
     /// Nobody has asked yet.
     #[must_use]
-    pub fn new(show: &Show) -> Self {
+    pub fn new(show: &LiveShow) -> Self {
         Self {
             names: Names::new(show),
             watchers: Watchers::default(),
@@ -37,7 +38,7 @@ impl Desk {
     }
 
     /// The show was read again.
-    pub fn renew(&mut self, show: &Show, removed: &[String]) {
+    pub fn apply(&mut self, show: &LiveShow, removed: &[String]) {
         self.names = Names::new(show);
         self.watchers.forget_names();
         for name in removed {
@@ -70,7 +71,7 @@ impl EventLoop {
             Ask::Status => {
                 answer.status(self.status(now));
             }
-            Ask::Act { act, .. } if self.phase == Phase::ExitReason && act != Act::Stop => {
+            Ask::Act { act, .. } if self.phase == Phase::Ending && act != Act::Stop => {
                 answer.refuse(ErrorReply::new("the show is ending"));
             }
             Ask::Act { act, instances } => self.act(act, &instances, answer, now),
@@ -93,7 +94,7 @@ impl EventLoop {
     /// Lets an event in as if it had come in on that channel: for a script that is its handler's, for anything else
     /// what the mappings make of it.
     fn send(&mut self, instance: InstanceId, channel: u32, value: f64) {
-        let kind = self.origin.show.instances.get(instance.0).map(|instance| instance.kind);
+        let kind = self.origin.show.instance(instance).map(|instance| instance.kind);
         if kind == Some(Kind::Python) {
             self.router.count_in(instance);
             self.desk.watchers.pass(&self.desk.names, instance, channel, Direction::In, value);
@@ -141,13 +142,12 @@ impl EventLoop {
     }
 
     fn instance_name(&self, no: InstanceId) -> Option<String> {
-        self.origin.show.instances.get(no.0).map(|instance| instance.name.clone())
+        self.origin.show.instance(no).map(|instance| instance.name.clone())
     }
 
     fn status(&mut self, now: Instant) -> Status {
         let Self { fleet, hosts, router, drain, origin, .. } = self;
-        let instances = origin.show.instances.iter().enumerate().map(|(index, instance)| {
-            let no = InstanceId(index);
+        let instances = origin.show.live_instances().map(|LiveInstance { id: no, instance, .. }| {
             let standing = fleet.standing(no, drain, now);
             let traffic = router.traffic(no);
             InstanceStatus {

@@ -2,26 +2,29 @@
 
 use super::{EventLoop, Phase};
 use crate::ids::InstanceId;
+use crate::show::{LiveInstance, LiveShow};
 use crate::state::{Saved, SavedChannel};
-use mm_config::{Instance, Show};
+use mm_config::Instance;
 use std::sync::Arc;
 use std::time::Instant;
 
 /// The names of a show's channels, shared with every state that is saved.
 #[derive(Debug, Default)]
 pub struct SharedNames {
-    instances: Vec<(Arc<str>, Vec<Arc<str>>)>,
+    instances: Vec<(InstanceId, Arc<str>, Vec<Arc<str>>)>,
 }
 
 impl SharedNames {
     /// The names of `show`.
     #[must_use]
-    pub fn new(show: &Show) -> Self {
+    pub fn new(show: &LiveShow) -> Self {
         let channels = |instance: &Instance| {
             instance.channels.iter().map(|channel| Arc::from(channel.name.as_str())).collect()
         };
-        let names = |instance: &Instance| (Arc::from(instance.name.as_str()), channels(instance));
-        Self { instances: show.instances.iter().map(names).collect() }
+        let names = |live: LiveInstance<'_>| {
+            (live.id, Arc::from(live.instance.name.as_str()), channels(live.instance))
+        };
+        Self { instances: show.live_instances().map(names).collect() }
     }
 }
 
@@ -29,16 +32,14 @@ impl EventLoop {
     /// Puts back the values from before the show was started again.
     pub(super) fn restore(&mut self, saved: &Saved) {
         for SavedChannel { instance, channel, input, output } in &saved.channels {
-            let found = self.origin.show.instances.iter().position(|known| *known.name == **instance);
-            let Some(no) = found else { continue };
-            if self.fleet.restore(InstanceId(no), channel, *input, *output) {
+            let Some(LiveInstance { id, instance, .. }) = self.origin.show.find(instance) else { continue };
+            if self.fleet.restore(id, channel, *input, *output) {
                 continue;
             }
-            let channels = &self.origin.show.instances[no].channels;
-            let number = channels.iter().position(|known| *known.name == **channel);
+            let number = instance.channels.iter().position(|known| *known.name == **channel);
             if let Some(number) = number.and_then(|number| u32::try_from(number).ok()) {
-                self.router.restore(InstanceId(no), number, *output);
-                self.hosts.restore(InstanceId(no), number, *output);
+                self.router.restore(id, number, *output);
+                self.hosts.restore(id, number, *output);
             }
         }
     }
@@ -46,8 +47,8 @@ impl EventLoop {
     /// The last values of all channels.
     fn saved(&self) -> Saved {
         let mut channels = Vec::new();
-        for (no, (instance, names)) in self.names.instances.iter().enumerate() {
-            let no = InstanceId(no);
+        for (no, instance, names) in &self.names.instances {
+            let no = *no;
             if let Some(values) = self.fleet.values(no) {
                 for (index, (name, input, output)) in values.all().enumerate() {
                     let channel = names.get(index).cloned().unwrap_or_else(|| Arc::from(name));
@@ -97,7 +98,7 @@ impl EventLoop {
             match self.phase {
                 Phase::Starting => self.systemd.status(&text, now),
                 Phase::Running => self.systemd.ready(&text, now),
-                Phase::ExitReason => self.systemd.stopping(&text, now),
+                Phase::Ending => self.systemd.stopping(&text, now),
             }
         }
         self.systemd.feed(now);
@@ -109,7 +110,7 @@ impl EventLoop {
             (Phase::Starting, (all, serving)) => {
                 format!("starting `{name}`: {serving} of {all} instances run")
             }
-            (Phase::ExitReason, _) => format!("ending `{name}`"),
+            (Phase::Ending, _) => format!("ending `{name}`"),
             (Phase::Running, (all, serving)) if all == serving => {
                 format!("`{name}`: all {all} instances run")
             }

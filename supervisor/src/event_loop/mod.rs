@@ -92,7 +92,7 @@ enum Phase {
     /// All have been started, and have served or failed.
     Running,
     /// It has been asked to end.
-    ExitReason,
+    Ending,
 }
 
 /// What an event loop is made of.
@@ -183,7 +183,7 @@ impl EventLoop {
         let mut rest = IdleMode::Block;
         loop {
             self.note_start(started);
-            if self.phase == Phase::ExitReason && self.fleet.is_gone() && self.spare.is_gone() {
+            if self.phase == Phase::Ending && self.fleet.is_gone() && self.spare.is_gone() {
                 self.keep_promises();
                 self.keep_last_state();
                 return Ok(());
@@ -335,18 +335,18 @@ impl EventLoop {
     fn signalled(&mut self, now: Instant) {
         for request in self.signals.pending() {
             match (request, self.phase) {
-                (Request::End, Phase::ExitReason) => {
+                (Request::End, Phase::Ending) => {
                     tracing::warn!("asked again to stop, ending all workers at once");
                     self.with_instances(now, InstanceSet::kill);
                 }
                 (Request::End, _) => {
                     tracing::info!(event = "show_stopping", "stopping");
-                    self.phase = Phase::ExitReason;
+                    self.phase = Phase::Ending;
                     self.systemd_status_is_old = true;
                     self.spare.dismiss();
                     self.with_instances(now, InstanceSet::stop);
                 }
-                (Request::Reread, Phase::ExitReason) => {}
+                (Request::Reread, Phase::Ending) => {}
                 (Request::Reread, _) => self.begin_reread(),
             }
         }

@@ -37,8 +37,8 @@ impl EventLoop {
     }
 
     fn become_successor(&mut self, outcome: Result<Box<LoadedShow>, String>, now: Instant) {
-        let LoadedShow { show, plans, diff } = match outcome {
-            Ok(successor) if self.phase != Phase::ExitReason => *successor,
+        let LoadedShow { show, plans, change } = match outcome {
+            Ok(successor) if self.phase != Phase::Ending => *successor,
             Ok(_) => return,
             Err(report) => {
                 tracing::error!(report = %report.trim_end(), "the show file has errors, nothing changes");
@@ -48,14 +48,14 @@ impl EventLoop {
         // what workers have sent so far goes where it was meant to go
         self.with_instances(now, InstanceSet::collect);
         self.route();
-        self.hosts.apply(plans, &show, &diff, &self.poller);
-        self.with_instances(now, |fleet, cx| fleet.apply(&show, &diff, cx));
-        self.router.replace(RouteTable::new(&show), |no| diff.now(no));
-        tracing::info!("the show file was read again: {diff}");
+        self.hosts.apply(plans, &show, &change, &self.poller);
+        self.with_instances(now, |fleet, cx| fleet.apply(&show, &change, cx));
+        self.router.apply(RouteTable::new(&show));
+        tracing::info!(event = "show_reloaded", "show reloaded: {change}");
         startup::warn_of_cycles(&show);
-        let removed = diff.removed.iter().filter_map(|no| self.origin.show.instances.get(*no));
+        let removed = change.removed().filter_map(|id| self.origin.show.instance(id));
         let removed: Vec<String> = removed.map(|instance| instance.name.clone()).collect();
-        self.desk.renew(&show, &removed);
+        self.desk.apply(&show, &removed);
         self.names = SharedNames::new(&show);
         self.rounds = Rounds::new(&show);
         self.systemd_status_is_old = true;

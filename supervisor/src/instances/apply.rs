@@ -8,61 +8,59 @@ use super::health::HealthMonitor;
 use super::instance::{ScriptInstance, limits, policy};
 use super::lifecycle::{self, State};
 use super::worker_spec::WorkerSpec;
-use crate::backends::{Numbered, numbered};
-use crate::show_reload::change::ShowChange;
-use mm_config::{Kind, PythonOptions, Show};
+use crate::ids::InstanceId;
+use crate::show::change::ShowChange;
+use crate::show::{LiveInstance, LiveShow};
+use mm_config::{Kind, PythonOptions};
+use std::collections::HashMap;
 
 impl InstanceSet {
-    /// Becomes the fleet of `show`.
-    pub fn apply(&mut self, show: &Show, diff: &ShowChange, cx: &mut LoopContext<'_>) {
-        cx.registry.renumber(|no| diff.now(no));
-        let mut before: Vec<Option<ScriptInstance>> = Vec::new();
-        before.resize_with(show.instances.len(), || None);
-        for mut instance in std::mem::take(&mut self.instances) {
-            if let Some(no) = diff.now(instance.no) {
-                instance.no = no;
-                before[no.0] = Some(instance);
-            } else {
-                tracing::info!(instance = %instance.name, "no longer in the show");
-                cx.watch.unwatch(&instance.name);
-                instance.step(lifecycle::Event::Stop, cx);
-                self.removed.push(instance);
-            }
+    /// Applies a new show.
+    pub fn apply(&mut self, show: &LiveShow, change: &ShowChange, cx: &mut LoopContext<'_>) {
+        let removed: Vec<InstanceId> = change.removed().collect();
+        let (gone, kept) = std::mem::take(&mut self.instances)
+            .into_iter()
+            .partition::<Vec<_>, _>(|instance| removed.contains(&instance.no));
+        for mut instance in gone {
+            tracing::info!(instance = %instance.name, "no longer in the show");
+            cx.watch.unwatch(&instance.name);
+            instance.step(lifecycle::Event::Stop, cx);
+            self.removed.push(instance);
         }
         self.removed.retain(|instance| !instance.is_gone());
-        self.index = vec![None; show.instances.len()];
-        for numbered in numbered(show, Kind::Python) {
-            self.index[numbered.no.0] = Some(self.instances.len());
-            let instance = match before[numbered.no.0].take() {
+        let mut kept: HashMap<InstanceId, ScriptInstance> =
+            kept.into_iter().map(|instance| (instance.no, instance)).collect();
+        for live in show.instances_of(Kind::Python) {
+            let instance = match kept.remove(&live.id) {
                 Some(mut instance) => {
-                    instance.update(show, numbered, cx);
+                    instance.update(show, live, cx);
                     instance
                 }
                 None => {
-                    let mut instance = ScriptInstance::new(show, numbered);
+                    let mut instance = ScriptInstance::new(show, live);
                     instance.step(lifecycle::Event::Start, cx);
                     instance
                 }
             };
             self.instances.push(instance);
         }
+        self.build_index(show);
     }
 }
 
 impl ScriptInstance {
     /// Takes over what the show says of it now.
-    fn update(&mut self, show: &Show, numbered: Numbered<'_>, cx: &mut LoopContext<'_>) {
-        let options = PythonOptions::of(show, numbered.instance);
+    fn update(&mut self, show: &LiveShow, live: LiveInstance<'_>, cx: &mut LoopContext<'_>) {
+        let options = PythonOptions::of(show, live.instance);
         self.policy = policy(&options);
         self.flow.set_limit(options.queue);
-        self.failsafe.update(Failsafe::new(show, numbered.no.0, &options));
+        self.failsafe.update(Failsafe::new(show, live.place, &options));
         if self.limits != limits(&options) {
             self.limits = limits(&options);
             self.patrol = Some(HealthMonitor::new(self.limits, cx.now));
         }
-        let recipe = WorkerSpec::new(show, &numbered.instance.name, &options);
-        let names: Vec<String> =
-            numbered.instance.channels.iter().map(|channel| channel.name.clone()).collect();
+        let recipe = WorkerSpec::new(show, &live.instance.name, &options);
+        let names: Vec<String> = live.instance.channels.iter().map(|channel| channel.name.clone()).collect();
         let same_names = match &self.next_names {
             Some(next) => *next == names,
             None => names.iter().map(String::as_str).eq(self.flow.values.mapped_names()),

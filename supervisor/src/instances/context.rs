@@ -21,20 +21,11 @@ pub struct Registry {
     pub hot: Vec<InstanceId>,
 }
 
-/// The number of instances that the show no longer has.
-const GONE: InstanceId = InstanceId(usize::MAX);
-
 impl Registry {
     /// The instance that an incarnation belongs to.
     #[must_use]
     pub fn owner(&self, worker_id: WorkerId) -> Option<InstanceId> {
         self.owners.get(&worker_id).copied()
-    }
-
-    /// The show was read again: instances have other numbers, or none.
-    pub fn renumber(&mut self, number: impl Fn(InstanceId) -> Option<InstanceId>) {
-        self.owners.values_mut().for_each(|no| *no = number(*no).unwrap_or(GONE));
-        self.hot = self.hot.drain(..).filter_map(number).collect();
     }
 
     /// The worker of an instance was told not to ring: the instance has to be looked at until it was asked to again.

@@ -13,10 +13,10 @@ use super::transition::Transition;
 use super::values::{Names, Values};
 use super::worker::Worker;
 use super::worker_spec::WorkerSpec;
-use crate::backends::Numbered;
 use crate::ids::InstanceId;
 use crate::poller::{Interest, Wake};
-use mm_config::{PythonOptions, Show};
+use crate::show::{LiveInstance, LiveShow};
+use mm_config::PythonOptions;
 use mm_shared::control::{ChannelBoot, Failure, ToWorker};
 use mm_shared::spin::Spinner;
 use std::collections::VecDeque;
@@ -65,12 +65,12 @@ pub struct ScriptInstance {
 impl ScriptInstance {
     /// An instance as the show file has it; nothing is started yet.
     #[must_use]
-    pub fn new(show: &Show, numbered: Numbered<'_>) -> Self {
-        let options = PythonOptions::of(show, numbered.instance);
-        let names = numbered.instance.channels.iter().map(|channel| channel.name.clone());
+    pub fn new(show: &LiveShow, live: LiveInstance<'_>) -> Self {
+        let options = PythonOptions::of(show, live.instance);
+        let names = live.instance.channels.iter().map(|channel| channel.name.clone());
         Self {
-            no: numbered.no,
-            name: numbered.instance.name.clone(),
+            no: live.id,
+            name: live.instance.name.clone(),
             flow: Flow::new(Values::new(names), options.queue),
             lifecycle: Lifecycle::default(),
             current: None,
@@ -88,10 +88,10 @@ impl ScriptInstance {
             transitions: Vec::new(),
             patrol: None,
             spinner: Spinner::default(),
-            failsafe: Failsafe::new(show, numbered.no.0, &options),
+            failsafe: Failsafe::new(show, live.place, &options),
             policy: policy(&options),
             limits: limits(&options),
-            recipe: WorkerSpec::new(show, &numbered.instance.name, &options),
+            recipe: WorkerSpec::new(show, &live.instance.name, &options),
             next_names: None,
         }
     }

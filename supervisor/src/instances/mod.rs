@@ -35,14 +35,14 @@ pub mod launcher;
 pub mod status;
 pub mod transition;
 
-use crate::backends::numbered;
 use crate::event_loop::message::WorkerEvent;
 use crate::ids::{InstanceId, WorkerId};
+use crate::show::LiveShow;
 use context::{LoopContext, Registry};
 use flow::SHARE;
 use idle::IdleMode;
 use instance::ScriptInstance;
-use mm_config::{Kind, Show};
+use mm_config::Kind;
 use mm_shared::Event;
 use std::time::Instant;
 
@@ -58,14 +58,20 @@ pub struct InstanceSet {
 impl InstanceSet {
     /// The Python instances of a show; nothing is started yet.
     #[must_use]
-    pub fn new(show: &Show) -> Self {
-        let mut index = vec![None; show.instances.len()];
-        let mut instances = Vec::new();
-        for numbered in numbered(show, Kind::Python) {
-            index[numbered.no.0] = Some(instances.len());
-            instances.push(ScriptInstance::new(show, numbered));
+    pub fn new(show: &LiveShow) -> Self {
+        let mut set = Self { instances: Vec::new(), index: Vec::new(), removed: Vec::new() };
+        for live in show.instances_of(Kind::Python) {
+            set.instances.push(ScriptInstance::new(show, live));
         }
-        Self { instances, index, removed: Vec::new() }
+        set.build_index(show);
+        set
+    }
+
+    fn build_index(&mut self, show: &LiveShow) {
+        self.index = vec![None; show.id_limit()];
+        for (instance, index) in self.instances.iter().zip(0..) {
+            self.index[instance.no.0] = Some(index);
+        }
     }
 
     /// The instance that an incarnation belongs to, also one that the show no longer has.

@@ -5,6 +5,7 @@
 
 use super::Router;
 use crate::ids::InstanceId;
+use crate::show::LiveShow;
 use mm_config::{Endpoint, Kind, Show};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -104,10 +105,10 @@ struct Round {
 impl Rounds {
     /// The loops that are possible in `show`.
     #[must_use]
-    pub fn new(show: &Show) -> Self {
+    pub fn new(show: &LiveShow) -> Self {
         let round = |members: &Vec<usize>| Round {
             channels: channels_between(show, members),
-            instances: members.iter().copied().map(InstanceId).collect(),
+            instances: members.iter().map(|place| show.id(*place)).collect(),
             before: 0,
             silent_until: None,
         };
@@ -194,7 +195,7 @@ fn channels_between(show: &Show, members: &[usize]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_shows::show;
+    use crate::test_shows::{live_show, show};
 
     #[test]
     fn a_loop_of_loopbacks_is_named_in_the_order_in_which_events_go_round() {
@@ -217,7 +218,7 @@ mod tests {
     fn scripts_that_are_mapped_to_each_other_are_looked_after() {
         let text = "[python a]\nmodule = m\n[python b]\nmodule = m\n[loopback c]\n[map]\n\
                     a.x > b.m.f\nb.y > a.m.g\nb.y > c.z\n";
-        let rounds = Rounds::new(&show(text));
+        let rounds = Rounds::new(&live_show(text));
         assert_eq!(rounds.rounds.len(), 1);
         assert_eq!(rounds.rounds[0].instances, [InstanceId(0), InstanceId(1)]);
         assert_eq!(rounds.rounds[0].channels, "`a.x` > `b.m.f`, `b.y` > `a.m.g`");

@@ -58,7 +58,7 @@ impl Router {
     /// A router for the mappings of `table`.
     #[must_use]
     pub fn new(table: RouteTable) -> Self {
-        let traffic = vec![Traffic::default(); table.instances()];
+        let traffic = vec![Traffic::default(); table.id_limit()];
         let last = vec![f64::NAN; table.channels()];
         let waiting = Lanes::new(table.lanes(), QUEUE_LIMIT);
         Self { table, waiting, traffic, last }
@@ -123,37 +123,27 @@ impl Router {
         Some(Routed { channel, value, targets })
     }
 
-    /// The show was read again: takes over its mappings. Events that wait go on as far as their channels are still
-    /// there; `number` gives an instance's new number.
-    pub fn replace(&mut self, table: RouteTable, number: impl Fn(InstanceId) -> Option<InstanceId>) {
-        let mut last = vec![f64::NAN; table.channels()];
-        for (value, channel) in self.last.iter().zip(0..) {
-            let origin = self.table.origin(channel);
-            let now = origin.and_then(|origin| table.number(number(origin.instance)?, origin.channel));
+    /// Applies the mappings of a new show. Events that wait go on as far as their channels are still there.
+    pub fn apply(&mut self, table: RouteTable) {
+        let old = std::mem::replace(&mut self.table, table);
+        let mut last = vec![f64::NAN; self.table.channels()];
+        for (value, number) in self.last.iter().zip(0..) {
+            let origin = old.origin(number);
+            let now = origin.and_then(|origin| self.table.number(origin.instance, origin.channel));
             if let Some(now) = now {
                 last[now as usize] = *value;
             }
         }
         self.last = last;
-        let mut traffic = vec![Traffic::default(); table.instances()];
-        for (old, counted) in self.traffic.iter().enumerate() {
-            if let Some(now) = number(InstanceId(old)) {
-                traffic[now.0] = *counted;
-            }
-        }
-        self.traffic.resize(traffic.len(), Traffic::default());
+        self.traffic.resize(self.table.id_limit(), Traffic::default());
         let waiting: Vec<Event> = std::iter::from_fn(|| self.waiting.pop()).collect();
-        self.waiting = Lanes::new(table.lanes(), QUEUE_LIMIT);
-        let old = std::mem::replace(&mut self.table, table);
-        for event in waiting {
-            let origin = old.origin(event.channel);
-            let now = origin.and_then(|origin| Some((number(origin.instance)?, origin.channel)));
-            if let Some((instance, channel)) = now {
-                self.accept(Incoming { instance, channel, value: event.value });
+        self.waiting = Lanes::new(self.table.lanes(), QUEUE_LIMIT);
+        for Event { channel, value } in waiting {
+            let Some(origin) = old.origin(channel) else { continue };
+            if let Some(number) = self.table.number(origin.instance, origin.channel) {
+                self.waiting.push(self.table.lane(origin.instance), Event { channel: number, value });
             }
         }
-        // the events that wait are counted already
-        self.traffic = traffic;
     }
 
     /// Whether nothing waits.
@@ -171,7 +161,7 @@ impl Router {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_shows::show;
+    use crate::test_shows::live_show as show;
 
     fn routed(router: &mut Router) -> Vec<(f64, Vec<(usize, u32)>)> {
         let mut all = Vec::new();

@@ -5,7 +5,9 @@
 
 use super::cycles;
 use crate::ids::InstanceId;
-use mm_config::Show;
+use crate::show::LiveShow;
+use mm_config::Endpoint;
+use std::ops::Range;
 
 /// Where an event goes: a channel of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,48 +23,49 @@ pub struct Target {
 /// All mappings, ready for look-up.
 #[derive(Debug, Default)]
 pub struct RouteTable {
-    /// Number of the first channel of each instance; one entry more than there are instances.
-    bases: Vec<u32>,
+    /// By id: the numbers of an instance's channels.
+    numbers: Vec<Range<u32>>,
+    /// The first number of each instance, in the order of the show file.
+    bases: Vec<(u32, InstanceId)>,
     /// Where the targets of each channel begin; one entry more than there are channels.
     starts: Vec<u32>,
     targets: Vec<Target>,
-    /// The queue of each instance's events: 0 for those that are in no loop.
+    /// By id: the queue of an instance's events, 0 for those that are in no loop.
     lanes: Vec<usize>,
 }
 
 impl RouteTable {
     /// Builds the table of a show.
     #[must_use]
-    pub fn new(show: &Show) -> Self {
-        let mut bases = vec![0_u32];
-        for instance in &show.instances {
-            let next = bases.last().copied().unwrap_or(0) + count(instance.channels.len());
-            bases.push(next);
+    pub fn new(show: &LiveShow) -> Self {
+        let (mut numbers, mut bases) = (vec![0..0; show.id_limit()], Vec::new());
+        let mut next = 0;
+        for live in show.live_instances() {
+            let range = next..next + count(live.instance.channels.len());
+            next = range.end;
+            bases.push((range.start, live.id));
+            numbers[live.id.0] = range;
         }
-        let channels = bases.last().copied().unwrap_or(0) as usize;
-        let mut edges: Vec<(u32, Target)> = show
-            .mappings
-            .iter()
-            .map(|mapping| {
-                let source = bases[mapping.from.instance] + count(mapping.from.channel);
-                let (instance, channel) = (InstanceId(mapping.to.instance), count(mapping.to.channel));
-                let number = bases[mapping.to.instance] + channel;
-                (source, Target { instance, channel, number })
-            })
-            .collect();
+        let target = |end: Endpoint| {
+            let (instance, channel) = (show.id(end.instance), count(end.channel));
+            Target { instance, channel, number: numbers[instance.0].start + channel }
+        };
+        let mut edges: Vec<(u32, Target)> =
+            show.mappings.iter().map(|mapping| (target(mapping.from).number, target(mapping.to))).collect();
         edges.sort_by_key(|(source, _)| *source);
-        let mut starts = vec![0_u32; channels + 1];
+        let mut starts = vec![0_u32; next as usize + 1];
         for (source, _) in &edges {
             starts[*source as usize + 1] += 1;
         }
         for index in 1..starts.len() {
             starts[index] += starts[index - 1];
         }
-        let mut lanes = vec![0; show.instances.len()];
+        let mut lanes = vec![0; show.id_limit()];
         for (members, lane) in cycles::sets(show).iter().zip(1..) {
-            members.iter().for_each(|member| lanes[*member] = lane);
+            members.iter().for_each(|member| lanes[show.id(*member).0] = lane);
         }
-        Self { bases, starts, targets: edges.into_iter().map(|(_, target)| target).collect(), lanes }
+        let targets = edges.into_iter().map(|(_, target)| target).collect();
+        Self { numbers, bases, starts, targets, lanes }
     }
 
     /// How many queues there are.
@@ -83,18 +86,17 @@ impl RouteTable {
         self.starts.len().saturating_sub(1)
     }
 
-    /// How many instances there are.
+    /// One more than the highest id of an instance.
     #[must_use]
-    pub fn instances(&self) -> usize {
-        self.bases.len().saturating_sub(1)
+    pub fn id_limit(&self) -> usize {
+        self.numbers.len()
     }
 
     /// The number that a channel has in the whole show; `None` for a channel that the show does not have.
     #[must_use]
     pub fn number(&self, instance: InstanceId, channel: u32) -> Option<u32> {
-        let base = *self.bases.get(instance.0)?;
-        let end = *self.bases.get(instance.0 + 1)?;
-        base.checked_add(channel).filter(|number| *number < end)
+        let range = self.numbers.get(instance.0)?;
+        range.start.checked_add(channel).filter(|number| *number < range.end)
     }
 
     /// Where the events of a channel go, by the channel's number, in the order of the show file.
@@ -110,10 +112,11 @@ impl RouteTable {
     /// The instance and channel that a number stands for.
     #[must_use]
     pub fn origin(&self, number: u32) -> Option<Target> {
-        let instance = self.bases.partition_point(|base| *base <= number).checked_sub(1)?;
-        let channel = number - self.bases[instance];
-        let here = instance + 1 < self.bases.len();
-        here.then_some(Target { instance: InstanceId(instance), channel, number })
+        // Instances without channels share their first number with the next one.
+        let before = self.bases.partition_point(|(base, _)| *base <= number).checked_sub(1)?;
+        let (base, instance) = self.bases[before];
+        let here = self.numbers[instance.0].contains(&number);
+        here.then_some(Target { instance, channel: number - base, number })
     }
 }
 

@@ -3,13 +3,12 @@
 //! Reading files and looking up hosts may take long, so a thread does both. What comes back is complete: a show
 //! with backends that only have to be opened, or the reason why nothing changes.
 
-pub mod change;
-
 use crate::backends::{self, Plan};
 use crate::event_loop::message::LoopMessage;
 use crate::mailbox::MailboxSender;
-use change::{ShowChange, align};
-use mm_config::{Overrides, Show};
+use crate::show::LiveShow;
+use crate::show::change::ShowChange;
+use mm_config::Overrides;
 use std::io;
 use std::sync::Arc;
 use std::thread;
@@ -18,7 +17,7 @@ use std::thread;
 #[derive(Debug, Clone)]
 pub struct Origin {
     /// What is running.
-    pub show: Arc<Show>,
+    pub show: Arc<LiveShow>,
     /// What the command line has set.
     pub overrides: Overrides,
 }
@@ -26,16 +25,16 @@ pub struct Origin {
 /// A show that can take the place of the running one.
 pub struct LoadedShow {
     /// The show.
-    pub show: Show,
+    pub show: LiveShow,
     /// Its backends, with all hosts looked up.
     pub plans: Vec<Box<dyn Plan>>,
-    /// What belongs together in the two.
-    pub diff: ShowChange,
+    /// What has changed.
+    pub change: ShowChange,
 }
 
 impl std::fmt::Debug for LoadedShow {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LoadedShow").field("diff", &self.diff).finish_non_exhaustive()
+        f.debug_struct("LoadedShow").field("change", &self.change).finish_non_exhaustive()
     }
 }
 
@@ -53,8 +52,8 @@ pub fn begin(origin: Origin, post: MailboxSender<LoopMessage>) -> io::Result<()>
 
 fn read(origin: &Origin) -> Result<LoadedShow, String> {
     let loaded = mm_config::load(&origin.show.path, &origin.overrides);
-    let (mut show, mut diagnostics) = (loaded.show, loaded.diagnostics);
-    let diff = align(&origin.show, &mut show);
+    let mut diagnostics = loaded.diagnostics;
+    let (show, change) = origin.show.successor(loaded.show);
     let mut plans = backends::plan(&show, &mut diagnostics);
     let report = diagnostics.render(false);
     if diagnostics.has_errors() {
@@ -66,5 +65,5 @@ fn read(origin: &Origin) -> Result<LoadedShow, String> {
     for plan in &mut plans {
         plan.resolve().map_err(|error| error.to_string())?;
     }
-    Ok(LoadedShow { show, plans, diff })
+    Ok(LoadedShow { show, plans, change })
 }

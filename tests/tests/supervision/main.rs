@@ -5,7 +5,7 @@ mod environment;
 mod failsafe;
 mod install;
 mod policy;
-mod reread;
+mod show_reload;
 mod spare;
 mod state_file;
 mod systemd;

@@ -3,13 +3,14 @@
 //! It has no options (those a show sets are ignored), no port and nothing to encode, so this file is all of it.
 //! A mapping can turn a loopback into a loop; bounding the work of one step is the router's affair.
 
-use super::{Backend, EventSink, Numbered, OpenError, Plan, Watch};
+use super::{Backend, EventSink, OpenError, Plan, Watch};
 use crate::ids::InstanceId;
+use crate::show::LiveInstance;
 use std::time::Instant;
 
 /// One plan for each instance, so that a reload can replace a single one.
-pub fn plan(instances: &[Numbered<'_>]) -> Vec<Box<dyn Plan>> {
-    instances.iter().map(|numbered| Box::new(Loopback { no: numbered.no }) as Box<dyn Plan>).collect()
+pub fn plan(instances: &[LiveInstance<'_>]) -> Vec<Box<dyn Plan>> {
+    instances.iter().map(|live| Box::new(Loopback { no: live.id }) as Box<dyn Plan>).collect()
 }
 
 /// An instance, which is its own plan: there is nothing to open.
@@ -41,10 +42,6 @@ impl Backend for Loopback {
 
     fn flush(&mut self) {}
 
-    fn renumber(&mut self, number: &dyn Fn(InstanceId) -> InstanceId) {
-        self.no = number(self.no);
-    }
-
     fn deadline(&self) -> Option<Instant> {
         None
     }
@@ -71,7 +68,7 @@ mod tests {
     fn what_goes_in_on_a_channel_comes_out_on_the_same_channel_in_order() {
         let no = InstanceId(4);
         let instance = instance();
-        let mut plans = plan(&[Numbered { no, instance: &instance }]);
+        let mut plans = plan(&[LiveInstance { id: no, place: 0, instance: &instance }]);
         assert_eq!(plans.len(), 1);
         let plan = plans.remove(0);
         assert_eq!(plan.instances(), [no]);

@@ -31,8 +31,9 @@ mod device_selector;
 
 mod port;
 
-use super::{Backend, EventSink, Numbered, OpenError, Plan, Watch};
+use super::{Backend, EventSink, OpenError, Plan, Watch};
 use crate::ids::InstanceId;
+use crate::show::LiveInstance;
 use channel_map::ChannelMap;
 use connector::{Connector, OutageFlag};
 use crossbeam_queue::ArrayQueue;
@@ -55,13 +56,13 @@ use tx_thread::{SHUTDOWN_TIMEOUT, TxCommand, TxThread};
 /// Checks what the show says of its `midi` instances: one plan for each, so that a reload can replace a single one.
 pub fn plan(
     section: Option<&Section>,
-    instances: &[Numbered<'_>],
+    instances: &[LiveInstance<'_>],
     diagnostics: &mut Diagnostics,
 ) -> Vec<Box<dyn Plan>> {
     let common = MidiBackendOptions::read(section);
     let outage = OutageFlag::default();
-    let plans = instances.iter().map(|Numbered { no, instance }| MidiPlan {
-        no: *no,
+    let plans = instances.iter().map(|&LiveInstance { id, instance, .. }| MidiPlan {
+        no: id,
         name: instance.name.clone(),
         common: common.clone(),
         options: MidiInstanceOptions::read(instance),
@@ -194,10 +195,6 @@ impl Backend for Midi {
 
     fn flush(&mut self) {
         self.tx_queue.flush();
-    }
-
-    fn renumber(&mut self, number: &dyn Fn(InstanceId) -> InstanceId) {
-        self.rx.renumber(number);
     }
 
     fn errors(&self) -> u64 {

@@ -58,10 +58,6 @@ impl MidiRx {
         });
     }
 
-    pub fn renumber(&mut self, number: &dyn Fn(InstanceId) -> InstanceId) {
-        self.no = number(self.no);
-    }
-
     /// Messages that were lost for want of space, and bytes that were no messages.
     pub fn errors(&self) -> u64 {
         let RxCounts { lost, stray, .. } = self.queue.counts();

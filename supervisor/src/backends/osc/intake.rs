@@ -88,11 +88,6 @@ impl Intake {
         Ok(())
     }
 
-    /// The instance has another number now.
-    pub fn renumber(&mut self, number: &dyn Fn(InstanceId) -> InstanceId) {
-        self.no = number(self.no);
-    }
-
     /// Packets that were no messages, and messages that could not be used.
     pub fn errors(&self) -> u64 {
         self.malformed.total() + self.ignored.total()

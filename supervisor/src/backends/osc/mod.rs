@@ -16,8 +16,9 @@ mod paths;
 mod port;
 
 use super::log_throttle::LogThrottle;
-use super::{Backend, EventSink, Numbered, OpenError, Plan, Watch};
+use super::{Backend, EventSink, OpenError, Plan, Watch};
 use crate::ids::InstanceId;
+use crate::show::LiveInstance;
 use intake::Intake;
 use mm_config::{Diagnostics, Section};
 use options::{Address, Destination, Options};
@@ -34,12 +35,11 @@ const ROUNDS: usize = 2;
 /// Checks what the show says of its `osc` instances: one plan for each.
 pub fn plan(
     section: Option<&Section>,
-    instances: &[Numbered<'_>],
+    instances: &[LiveInstance<'_>],
     diagnostics: &mut Diagnostics,
 ) -> Vec<Box<dyn Plan>> {
     let detect = options::detect(section);
-    let plans: Vec<_> =
-        instances.iter().map(|numbered| OscPlan::new(*numbered, detect, diagnostics)).collect();
+    let plans: Vec<_> = instances.iter().map(|live| OscPlan::new(*live, detect, diagnostics)).collect();
     for (index, later) in plans.iter().enumerate() {
         if let Some(earlier) = plans[..index].iter().find(|earlier| earlier.collides(later)) {
             report_collision(earlier, later, diagnostics);
@@ -61,12 +61,12 @@ struct OscPlan {
 }
 
 impl OscPlan {
-    fn new(numbered: Numbered<'_>, detect: bool, diagnostics: &mut Diagnostics) -> Self {
-        let Numbered { no, instance } = numbered;
+    fn new(live: LiveInstance<'_>, detect: bool, diagnostics: &mut Diagnostics) -> Self {
+        let LiveInstance { id, instance, .. } = live;
         let options = Options::read(instance, diagnostics);
         let paths = Paths::new(instance, &options, diagnostics);
         let Options { bind, destination, root, .. } = options;
-        Self { no, name: instance.name.clone(), bind, destination, paths, detect: detect.then_some(root) }
+        Self { no: id, name: instance.name.clone(), bind, destination, paths, detect: detect.then_some(root) }
     }
 
     /// Whether both ask for the same port, as far as that can be said without looking up names.
@@ -197,10 +197,6 @@ impl Backend for Osc {
 
     fn restore(&mut self, _instance: InstanceId, channel: u32, value: f64) {
         Outlet::restore(channel, value, &mut self.paths);
-    }
-
-    fn renumber(&mut self, number: &dyn Fn(InstanceId) -> InstanceId) {
-        self.intake.renumber(number);
     }
 
     fn errors(&self) -> u64 {

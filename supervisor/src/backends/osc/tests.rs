@@ -75,7 +75,8 @@ fn peer() -> UdpSocket {
 fn open(settings: &[(&str, &str)], channels: &[&str]) -> Result<Box<dyn Backend>, OpenError> {
     let written = Written::new(settings, channels);
     let mut diagnostics = Diagnostics::default();
-    let mut plans = plan(None, &[Numbered { no: NO, instance: &written.instance }], &mut diagnostics);
+    let mut plans =
+        plan(None, &[LiveInstance { id: NO, place: 0, instance: &written.instance }], &mut diagnostics);
     assert!(!diagnostics.has_errors(), "{:?}", written.underlined(&diagnostics));
     assert_eq!(plans.len(), 1);
     plans.remove(0).open()
@@ -363,9 +364,10 @@ fn what_cannot_be_opened_is_named_with_its_reason() {
 fn two_instances_on_one_port_are_an_error_of_the_show() {
     let found = |first: &str, second: &str| {
         let (first, second) = (Written::new(&[("bind", first)], &[]), Written::new(&[("bind", second)], &[]));
-        let numbered = [&first, &second].map(|written| Numbered { no: NO, instance: &written.instance });
+        let live =
+            [&first, &second].map(|written| LiveInstance { id: NO, place: 0, instance: &written.instance });
         let mut diagnostics = Diagnostics::default();
-        plan(None, &numbered, &mut diagnostics);
+        plan(None, &live, &mut diagnostics);
         second.underlined(&diagnostics)
     };
     assert_eq!(found("* 8000", "127.0.0.1 8000"), [(Severity::Error, "127.0.0.1 8000".to_string())]);
@@ -417,8 +419,8 @@ fn feed_random_packets(count: usize) {
     let channels = ["/a", "/b:1", "/ccc:7", "/fixed:1"];
     let written = Written::new(&[("bind", "* 0"), ("/fixed", "fi 0 1 0 255")], &channels);
     let mut diagnostics = Diagnostics::default();
-    let numbered = Numbered { no: NO, instance: &written.instance };
-    let OscPlan { paths, .. } = OscPlan::new(numbered, false, &mut diagnostics);
+    let live = LiveInstance { id: NO, place: 0, instance: &written.instance };
+    let OscPlan { paths, .. } = OscPlan::new(live, false, &mut diagnostics);
     let mut intake = Intake::new(NO, "out".into(), None);
     let pieces: [&[u8]; 12] = [
         b"/a\0\0",

@@ -38,7 +38,7 @@ fn reread(show: &Running, change: impl Fn(&str) -> String, said: &[&str]) {
     show.log().wait_for_nth(before + 1, said);
 }
 
-const DONE: &[&str] = &["the show file was read again"];
+const DONE: &[&str] = &["show reloaded"];
 
 fn finish(show: Running, others: BackgroundTraffic) {
     assert_eq!(show.log().count(&["[steady] ready"]), 1);
