@@ -6,7 +6,8 @@ use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use mm_shared::record::Record;
 use mm_shared::segments::adopt;
-use mm_shared::sys::{clock, cpu};
+use mm_shared::sys::clock;
+use mm_shared::wakeup::cpu;
 use mm_shared::{Activity, Doorbell, Event, Geometry, SupervisorEnd, WorkerEnd, create};
 use std::thread;
 

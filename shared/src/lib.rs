@@ -28,13 +28,14 @@ pub mod segments;
 pub mod doorbell;
 pub mod histogram;
 pub mod progress;
-pub mod spin;
 
 pub mod control;
 pub mod control_link;
 pub mod frame;
 
 pub mod sys;
+
+pub mod wakeup;
 
 pub use doorbell::Doorbell;
 pub use event::Event;

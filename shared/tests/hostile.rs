@@ -109,7 +109,7 @@ proptest! {
                 2 => drop(producer.publish()),
                 3 => drop(producer.reclaim_with(|event| taken.push(event.channel))),
                 4 => drop(producer.prepare_wait()),
-                5 => drop(producer.pauses()),
+                5 => drop(producer.run_out()),
                 _ => drop(producer.peer_cpu()),
             }
             let last = taken.last().copied();

@@ -198,7 +198,7 @@ fn a_consumer_that_naps_is_woken_when_the_producer_pauses() {
                 producer.push(event(n)).expect("space");
                 assert!(!producer.publish(), "nobody sleeps");
             }
-            if producer.pauses() {
+            if producer.run_out() {
                 bell.notify();
             }
         });

@@ -184,15 +184,15 @@ fn the_doorbell_is_rung_once_for_each_sleep() {
 #[test]
 fn the_doorbell_of_a_consumer_that_naps_is_rung_once_when_the_producer_pauses() {
     let (mut producer, mut consumer) = ring(16);
-    assert!(!producer.pauses(), "the consumer is awake");
+    assert!(!producer.run_out(), "the consumer is awake");
     for _ in 0..3 {
         assert!(consumer.prepare_nap());
-        assert!(!producer.pauses(), "nothing was published meanwhile");
+        assert!(!producer.run_out(), "nothing was published meanwhile");
         assert!(!publish(&mut producer) && !publish(&mut producer), "the consumer naps");
-        assert!(producer.pauses());
-        assert!(!producer.pauses(), "it was rung already");
+        assert!(producer.run_out());
+        assert!(!producer.run_out(), "it was rung already");
         consumer.wake();
-        assert!(!producer.pauses(), "the consumer is awake");
+        assert!(!producer.run_out(), "the consumer is awake");
         consumer.drain(16, |_| {}).expect("no violation");
         producer.reclaim().expect("no violation");
     }
@@ -203,12 +203,12 @@ fn a_nap_can_become_a_sleep_and_a_sleep_a_nap() {
     let (mut producer, mut consumer) = ring(16);
     assert!(consumer.prepare_nap() && consumer.prepare_sleep());
     send(&mut producer, [0]);
-    assert!(!producer.pauses(), "it was rung for the sleep");
+    assert!(!producer.run_out(), "it was rung for the sleep");
     assert!(!consumer.prepare_nap(), "there is work");
     take(&mut consumer);
     assert!(consumer.prepare_sleep() && consumer.prepare_nap());
     producer.push(event(1)).expect("space");
-    assert!(!producer.publish() && producer.pauses());
+    assert!(!producer.publish() && producer.run_out());
 }
 
 #[test]
@@ -249,17 +249,17 @@ fn a_producer_that_waits_for_space_is_woken_once() {
 fn each_side_learns_the_others_cpu() {
     let (mut producer, mut consumer) = ring(2);
     assert_eq!((producer.peer_cpu(), consumer.peer_cpu()), (None, None));
-    producer.note_cpu(0);
-    consumer.note_cpu(63);
+    producer.publish_cpu(0, false);
+    consumer.publish_cpu(63);
     assert_eq!((producer.peer_cpu(), consumer.peer_cpu()), (Some(63), Some(0)));
 }
 
 #[test]
 fn a_consumer_learns_whether_its_producer_stays_where_it_is() {
     let (mut producer, consumer) = ring(2);
-    for (cpu, stays) in [(1, true), (1, false), (u32::MAX - 1, true), (0, false)] {
-        producer.note_place(cpu, stays);
-        assert_eq!((consumer.peer_cpu(), consumer.peer_stays()), (Some(cpu), stays));
+    for (cpu, is_pinned) in [(1, true), (1, false), (u32::MAX - 1, true), (0, false)] {
+        producer.publish_cpu(cpu, is_pinned);
+        assert_eq!((consumer.peer_cpu(), consumer.peer_is_pinned()), (Some(cpu), is_pinned));
     }
 }
 

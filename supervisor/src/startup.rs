@@ -30,6 +30,7 @@ use crate::worker_binary;
 use mm_config::{Diagnostics, Kind, Show, SupervisorOptions};
 use mm_shared::Geometry;
 use mm_shared::control_link::Rendezvous;
+use mm_shared::wakeup::{WAKEUP_VARIABLE, WakeupMode};
 use std::fmt::Display;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -89,6 +90,8 @@ pub fn run(args: &RunArgs) -> ExitCode {
 fn try_run(args: &RunArgs) -> Result<ExitCode, StartError> {
     let signals = Signals::catch().map_err(|error| StartError::system("cannot catch signals", error))?;
     let settings = args.log.settings().map_err(|error| StartError::system("`MM_LOG`", error))?;
+    let wakeup_mode =
+        WakeupMode::from_env().map_err(|error| StartError::system(&format!("`{WAKEUP_VARIABLE}`"), error))?;
     let Some(Loaded { show, mut plans }) = load(&args.show) else { return Ok(ExitCode::from(2)) };
     let _log = log::init(settings).map_err(|error| StartError::system("cannot log", error))?;
     let program = find_worker(&show)?;
@@ -125,11 +128,26 @@ fn try_run(args: &RunArgs) -> Result<ExitCode, StartError> {
     let event_loop =
         EventLoop::new(parts).map_err(|error| StartError::system("cannot wait for events", error))?;
     tracing::info!(event = "show_starting", "starting `{}`", origin.show.path.display());
+    log_wakeup_mode(wakeup_mode);
     warn_of_cycles(&origin.show);
     let _realtime = Realtime::claim(&options);
     event_loop.run().map_err(|error| StartError::system("cannot wait for events", error))?;
     tracing::info!(event = "show_stopped", "stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Logs how loop and workers wait for events; at `info` where it is not as usual.
+fn log_wakeup_mode(mode: WakeupMode) {
+    match mode {
+        WakeupMode::Adaptive => {
+            tracing::debug!(event = "wakeup_mode", mode = %mode, "wake-up mode is `{mode}`");
+        }
+        WakeupMode::Plain => tracing::info!(
+            event = "wakeup_mode",
+            mode = %mode,
+            "wake-up mode is `{mode}`: no polling, no naps, no pinning to CPUs"
+        ),
+    }
 }
 
 /// Opens the control socket.

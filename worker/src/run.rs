@@ -12,6 +12,7 @@ use crate::python::timers::Timers;
 use crate::python::{Instance, activity, become_instance, cleanup, interpreter, modules, sources};
 use crate::startup::{Process, WorkerError, let_term_kill};
 use mm_shared::control::{Boot, ChannelBoot, Failure, FromWorker, ToWorker};
+use mm_shared::wakeup::WakeupMode;
 use mm_shared::{Activity, WorkerEnd, frame};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -25,6 +26,8 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Lives, and returns the exit status.
 pub fn live(process: Process, args: &Args) -> Result<u8, WorkerError> {
+    // Before the script can change the environment.
+    let _ = WakeupMode::of_process();
     interpreter::start(args.venv.as_deref(), process.term.wakeup_fd())?;
     let outgoing = process.outgoing.clone();
     Python::attach(|py| run(py, process))?;

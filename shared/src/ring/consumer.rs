@@ -4,11 +4,11 @@
 //! taken, and each record is checked after it was copied. It reads the producer's cursor only when it has taken all
 //! that it knows of, so that the cache line does not travel for every event.
 
-use super::layout::{CONSUMER_CPU, DONE, PRODUCER_CPU, PUBLISHED, REST, STAYS, TAKEN, WAITING};
+use super::layout::{CONSUMER_CPU, DONE, IDLE, PINNED, PRODUCER_CPU, PUBLISHED, TAKEN, WAITING};
 use super::memory::{Load, Memory, Store, load_acquire};
 use super::producer::{cpu_of, is_odd, read};
-use super::rest::{self, ASLEEP, AWAKE, NAPPING};
 use crate::record;
+use crate::wakeup::idle_word::{self, ASLEEP, AWAKE, NAPPING};
 use crate::{Cursor, Event, Violation};
 use std::sync::atomic::Ordering;
 
@@ -23,8 +23,8 @@ pub struct Consumer<M: Memory> {
     taken: u64,
     /// The producer's cursor, as last seen and found right.
     published: u64,
-    /// How we rest, and how often we did, see [`super::rest`].
-    rest: u64,
+    /// Our idle word, see `wakeup/idle_word.rs`.
+    idle: u64,
     /// The producer's wait for which its doorbell was rung last.
     rung: u64,
     /// Channels in a record must be below this.
@@ -36,8 +36,8 @@ impl<M: Memory> Consumer<M> {
     /// A consumer at the start of a fresh ring: `own` is written here, `slots` and `peer` are the producer's.
     pub fn new(own: M::Own, slots: M::Peer, peer: M::Peer) -> Consumer<M> {
         let room = (slots.words() / record::WORDS).saturating_sub(1) as u64;
-        let (taken, published, rest, rung) = (0, 0, 0, 0);
-        Consumer { own, slots, peer, room, taken, published, rest, rung, channels: u32::MAX, cpu: 0 }
+        let (taken, published, idle, rung) = (0, 0, 0, 0);
+        Consumer { own, slots, peer, room, taken, published, idle, rung, channels: u32::MAX, cpu: 0 }
     }
 
     /// From now on a record for channel `channels` or a higher one is a violation.
@@ -91,23 +91,23 @@ impl<M: Memory> Consumer<M> {
         Ok(count)
     }
 
-    /// Announces that this side will sleep. False says that there is work (or a violation): do not sleep, take it.
+    /// Announces that this side will sleep. False: there is work (or a violation); do not sleep, take it.
     #[must_use = "sleeping is right only if this returns true"]
     pub fn prepare_sleep(&mut self) -> bool {
         self.prepare(ASLEEP)
     }
 
-    /// Announces that this side will look again soon by itself: the producer rings only when it runs out of work. False
-    /// says that there is work (or a violation) already.
+    /// Announces that this side will look again soon by itself: the producer rings only when it runs out of work. False:
+    /// there is work (or a violation) already.
     #[must_use = "a nap is right only if this returns true"]
     pub fn prepare_nap(&mut self) -> bool {
         self.prepare(NAPPING)
     }
 
-    fn prepare(&mut self, rest: u64) -> bool {
-        if rest::of(self.rest) != rest {
-            self.rest = rest::next(self.rest, rest);
-            self.own.store(REST, self.rest);
+    fn prepare(&mut self, state: u64) -> bool {
+        if idle_word::state(self.idle) != state {
+            self.idle = idle_word::next(self.idle, state);
+            self.own.store(IDLE, self.idle);
         }
         // pairs with the fence in `Producer::must_ring`
         M::fence(Ordering::SeqCst);
@@ -118,11 +118,11 @@ impl<M: Memory> Consumer<M> {
         true
     }
 
-    /// Says that this side no longer sleeps.
+    /// Announces that this side is awake.
     pub fn wake(&mut self) {
-        if rest::of(self.rest) != AWAKE {
-            self.rest = rest::next(self.rest, AWAKE);
-            self.own.store(REST, self.rest);
+        if idle_word::state(self.idle) != AWAKE {
+            self.idle = idle_word::next(self.idle, AWAKE);
+            self.own.store(IDLE, self.idle);
         }
     }
 
@@ -146,9 +146,9 @@ impl<M: Memory> Consumer<M> {
         self.published != self.taken || self.peer.load(PUBLISHED) != self.taken
     }
 
-    /// Tells the producer on which CPU this side runs. Costs a store only when it changes.
+    /// Publishes on which CPU this side runs. Costs a store only when it changes.
     #[inline]
-    pub fn note_cpu(&mut self, cpu: u32) {
+    pub fn publish_cpu(&mut self, cpu: u32) {
         let word = cpu.saturating_add(1);
         if self.cpu != word {
             self.cpu = word;
@@ -156,16 +156,16 @@ impl<M: Memory> Consumer<M> {
         }
     }
 
-    /// The CPU that the producer last said it runs on. A hint: it may be old, and it may be wrong.
+    /// The CPU that the producer published last. A hint: it may be old, and it may be wrong.
     #[inline]
     pub fn peer_cpu(&self) -> Option<u32> {
-        cpu_of(self.peer.load(PRODUCER_CPU) & !STAYS)
+        cpu_of(self.peer.load(PRODUCER_CPU) & !PINNED)
     }
 
-    /// Whether the producer says that it stays on its CPU, and wants this side to sleep there.
+    /// Whether the producer is pinned to its CPU, and this side is to sleep there. A hint as well.
     #[inline]
-    pub fn peer_stays(&self) -> bool {
-        self.peer.load(PRODUCER_CPU) & STAYS != 0
+    pub fn peer_is_pinned(&self) -> bool {
+        self.peer.load(PRODUCER_CPU) & PINNED != 0
     }
 
     /// Looks at the producer's cursor, and returns how many events there are to take.

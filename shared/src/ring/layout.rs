@@ -29,18 +29,18 @@ pub const BLOCK_WORDS: usize = 2 * LINE_PAIR;
 pub(crate) const PUBLISHED: usize = 0;
 /// Producer's block: epoch of its waits for space.
 pub(crate) const WAITING: usize = LINE_PAIR;
-/// Producer's block: CPU number plus one, and [`STAYS`].
+/// Producer's block: CPU number plus one, and [`PINNED`].
 pub(crate) const PRODUCER_CPU: usize = LINE_PAIR + 1;
 
-/// Bit of a CPU word: whoever says so stays there, and wants the other side near.
-pub(crate) const STAYS: u64 = 1 << 32;
+/// Bit of a producer's CPU word: it is pinned there, and the other side is to sleep on the same CPU.
+pub(crate) const PINNED: u64 = 1 << 32;
 
 /// Consumer's block: how many events are taken.
 pub(crate) const TAKEN: usize = 0;
 /// Consumer's block: how many events are finished with.
 pub(crate) const DONE: usize = 1;
-/// Consumer's block: how it rests.
-pub(crate) const REST: usize = LINE_PAIR;
+/// Consumer's block: whether it is awake, naps or sleeps.
+pub(crate) const IDLE: usize = LINE_PAIR;
 /// Consumer's block: CPU number plus one.
 pub(crate) const CONSUMER_CPU: usize = LINE_PAIR + 1;
 

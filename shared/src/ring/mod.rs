@@ -8,8 +8,8 @@
 //! | `waiting` | producer | epoch; odd while it waits for space |
 //! | `taken` | consumer | events taken since the start |
 //! | `done` | consumer | events it has finished with |
-//! | `rest` | consumer | how it rests, and how often it did, see `rest.rs` |
-//! | `cpu` | each | the CPU it last ran on, plus one |
+//! | `idle` | consumer | whether it naps or sleeps, and how often it did, see `wakeup/idle_word.rs` |
+//! | `cpu` | each | the CPU it last ran on, plus one; the producer's also says whether it is pinned there |
 //!
 //! Cursors count events, in 64 bits, and never wrap; a slot is found by masking. At a billion events a second they
 //! last for 500 years.
@@ -25,10 +25,10 @@
 //!
 //! # Going to sleep
 //!
-//! The consumer says in `rest` that it rests, fences *SeqCst*, then looks at `published` once more. The producer stores
-//! `published`, fences *SeqCst*, then looks at `rest`. Whichever fence comes first, the other side sees the store
-//! before it: either the consumer finds the event, or the producer finds it at rest and rings. Each rest has a count
-//! of its own, for which the producer rings once. Waiting for space is the same with the roles turned:
+//! The consumer announces in `idle` that it sleeps, fences *SeqCst*, then looks at `published` once more. The producer
+//! stores `published`, fences *SeqCst*, then looks at `idle`. Whichever fence comes first, the other side sees the store
+//! before it: either the consumer finds the event, or the producer finds the consumer idle and rings. Each idle period
+//! has a count of its own, for which the producer rings once. Waiting for space is the same with the roles exchanged:
 //! `waiting`, an epoch, and `taken`.
 //!
 //! # In hand
@@ -38,8 +38,6 @@
 
 pub mod layout;
 pub mod memory;
-
-mod rest;
 
 mod producer;
 

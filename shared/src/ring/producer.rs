@@ -4,10 +4,10 @@
 //! consumer took events: `reclaim` looks. The only word of the consumer's that matters is its cursor, and it must lie
 //! between what it was and what is published.
 
-use super::layout::{CONSUMER_CPU, DONE, PRODUCER_CPU, PUBLISHED, REST, STAYS, TAKEN, WAITING};
+use super::layout::{CONSUMER_CPU, DONE, IDLE, PINNED, PRODUCER_CPU, PUBLISHED, TAKEN, WAITING};
 use super::memory::{Load, Memory, Store, load_acquire};
-use super::rest::{self, ASLEEP, NAPPING};
 use crate::record::{self, Record};
+use crate::wakeup::idle_word::{self, ASLEEP, NAPPING};
 use crate::{Cursor, Event, Violation};
 use std::sync::atomic::Ordering;
 use thiserror::Error;
@@ -30,12 +30,12 @@ pub struct Producer<M: Memory> {
     published: u64,
     /// Events that the consumer took, as last seen and found right.
     taken: u64,
-    /// The consumer's rest for which the doorbell was rung last.
+    /// The consumer's idle word for which the doorbell was rung last.
     rung: u64,
     /// Epoch of our waits for space, odd while we wait.
     waiting: u64,
-    /// What was last said of where this side runs.
-    place: u64,
+    /// The CPU word that was published last.
+    cpu: u64,
 }
 
 impl<M: Memory> Producer<M> {
@@ -43,7 +43,7 @@ impl<M: Memory> Producer<M> {
     pub fn new(own: M::Own, slots: M::Own, peer: M::Peer) -> Producer<M> {
         let room = (slots.words() / record::WORDS).saturating_sub(1) as u64;
         let (staged, published, taken, rung, waiting) = (0, 0, 0, 0, 0);
-        Producer { own, slots, peer, room, staged, published, taken, rung, waiting, place: 0 }
+        Producer { own, slots, peer, room, staged, published, taken, rung, waiting, cpu: 0 }
     }
 
     /// Puts an event into a slot. The consumer sees it after [`publish`](Self::publish).
@@ -64,8 +64,8 @@ impl<M: Memory> Producer<M> {
         Ok(())
     }
 
-    /// Makes all staged events visible. True says that the consumer sleeps, and that its doorbell has to be rung;
-    /// it is said once for each sleep.
+    /// Makes all staged events visible. True: the consumer sleeps, and its doorbell has to be rung. It is true once for
+    /// each sleep.
     #[inline]
     #[must_use = "a consumer that sleeps has to be woken"]
     pub fn publish(&mut self) -> bool {
@@ -78,21 +78,21 @@ impl<M: Memory> Producer<M> {
         self.must_ring(ASLEEP)
     }
 
-    /// This side has nothing to do for now. True says that the consumer naps over events that are published, and that
-    /// its doorbell has to be rung; it is said once for each nap.
+    /// This side has run out of work. True: the consumer naps beside events that are published, and its doorbell has to
+    /// be rung. It is true once for each nap.
     #[inline]
     #[must_use = "a consumer that naps has to be woken"]
-    pub fn pauses(&mut self) -> bool {
+    pub fn run_out(&mut self) -> bool {
         self.peer.load(TAKEN) != self.published && self.must_ring(NAPPING)
     }
 
-    /// Whether the consumer rests in this way, once for each rest.
+    /// Whether the consumer is in this state, once for each time that it is.
     #[inline]
     fn must_ring(&mut self, wanted: u64) -> bool {
         // pairs with the fence in `Consumer::prepare`
         M::fence(Ordering::SeqCst);
-        let word = self.peer.load(REST);
-        let ring = rest::of(word) == wanted && word != self.rung;
+        let word = self.peer.load(IDLE);
+        let ring = idle_word::state(word) == wanted && word != self.rung;
         if ring {
             self.rung = word;
         }
@@ -185,23 +185,18 @@ impl<M: Memory> Producer<M> {
         }
     }
 
-    /// Tells the consumer on which CPU this side runs. Costs a store only when it changes.
+    /// Publishes on which CPU this side runs, and whether it is pinned there and the consumer is to sleep there too. Costs
+    /// a store only when it changes.
     #[inline]
-    pub fn note_cpu(&mut self, cpu: u32) {
-        self.note_place(cpu, false);
-    }
-
-    /// The same, and whether this side stays there and wants the consumer to sleep there too.
-    #[inline]
-    pub fn note_place(&mut self, cpu: u32, stays: bool) {
-        let place = u64::from(cpu.saturating_add(1)) | if stays { STAYS } else { 0 };
-        if self.place != place {
-            self.place = place;
-            self.own.store(PRODUCER_CPU, place);
+    pub fn publish_cpu(&mut self, cpu: u32, is_pinned: bool) {
+        let word = u64::from(cpu.saturating_add(1)) | if is_pinned { PINNED } else { 0 };
+        if self.cpu != word {
+            self.cpu = word;
+            self.own.store(PRODUCER_CPU, word);
         }
     }
 
-    /// The CPU that the consumer last said it runs on. A hint: it may be old, and it may be wrong.
+    /// The CPU that the consumer published last. A hint: it may be old, and it may be wrong.
     #[inline]
     pub fn peer_cpu(&self) -> Option<u32> {
         cpu_of(self.peer.load(CONSUMER_CPU))

@@ -2,7 +2,6 @@
 
 pub mod children;
 pub mod clock;
-pub mod cpu;
 pub mod inherit;
 pub mod poller;
 pub mod priority;

@@ -6,10 +6,9 @@
 //! wait ─► dispatch (backends receive, workers ring, exit and speak) ─► timers ─► collect ─► route ─► deliver, flush
 //! ```
 //!
-//! [`control_requests`] is what it does for clients, `chores` for the state file and the service manager, `renewal` on HUP; `busy_poller`
-//! may put the wait off for a moment.
+//! [`control_requests`] is what it does for clients, `chores` for the state file and the service manager, `renewal` on HUP.
+//! [`BusyPoller`] may put the wait off for a moment.
 
-mod busy_poller;
 mod control_requests;
 mod housekeeping;
 pub mod message;
@@ -21,7 +20,6 @@ use crate::control::protocol::Direction;
 use crate::event_loop::message::LoopMessage;
 use crate::instances::InstanceSet;
 use crate::instances::context::{LoopContext, Registry};
-use crate::instances::idle::IdleMode;
 use crate::instances::launcher::WorkerLauncher;
 use crate::instances::spare::Spare;
 use crate::mailbox::Mailbox;
@@ -34,20 +32,18 @@ use crate::show_reload::Origin;
 use crate::signals::{Request, Signals};
 use crate::state::{Saved, Store};
 use crate::systemd::Systemd;
-use busy_poller::BusyPoller;
 use control_requests::Desk;
 use housekeeping::SharedNames;
 use mm_config::SupervisorOptions;
 use mm_shared::Event;
+use mm_shared::wakeup::constants::LOOP_SPINS_LIMIT;
+use mm_shared::wakeup::{BusyPoller, IdleMode, WakeupMode};
 use std::cmp::Reverse;
 use std::io;
 use std::time::{Duration, Instant};
 
 /// Messages that are taken in between two looks at the events.
 const MESSAGES_PER_TURN: usize = 64;
-
-/// The most answers of workers that are waited for in one turn.
-const SPINS: usize = 16;
 
 /// Routing takes no longer than this between two looks at the outside: events of a loop may each have many targets. What
 /// comes from outside waits for it up to three times on its way through a script, which is to add up to less than 1 ms.
@@ -150,7 +146,10 @@ impl EventLoop {
             signals,
             drain,
             poller,
-            busy_poller: BusyPoller::new(SupervisorOptions::of(&origin.show).low_latency),
+            busy_poller: BusyPoller::new(
+                WakeupMode::of_process(),
+                SupervisorOptions::of(&origin.show).low_latency,
+            ),
             registry: Registry::default(),
             spare,
             watch,
@@ -205,14 +204,16 @@ impl EventLoop {
 
     /// Waits for something to do; returns when that came, which is the time of the turn.
     fn wait(&mut self, rest: IdleMode, wakes: &mut Vec<Wake>) -> io::Result<Instant> {
-        let looks = self.answered && rest == IdleMode::Block;
-        if !looks || !self.busy_poller.look(&mut self.poller, wakes)? {
+        let polls = self.answered && rest == IdleMode::Block;
+        let (busy_poller, poller) = (&mut self.busy_poller, &mut self.poller);
+        let look = || poller.wait(Some(Duration::ZERO), wakes).map(|_| !wakes.is_empty());
+        if !polls || !busy_poller.look(look)? {
             let timeout = self.timeout(rest);
             self.poller.wait(timeout, wakes)?;
         }
         let now = Instant::now();
         let events_only = wakes.iter().all(|wake| matches!(wake, Wake::Backend { .. } | Wake::Bell(_)));
-        if self.busy_poller.stays() && (!events_only || self.deadline().is_some_and(|at| at <= now)) {
+        if self.busy_poller.is_pinned() && (!events_only || self.deadline().is_some_and(|at| at <= now)) {
             self.busy_poller.leave();
         }
         Ok(now)
@@ -221,7 +222,7 @@ impl EventLoop {
     /// Takes what workers have sent, routes what waits and hands it on; says whether there is more to do. Where an
     /// answer of a worker is likely to come at once, it is waited for and passed on as well.
     fn pass_on(&mut self, now: Instant) -> bool {
-        for _ in 0..SPINS {
+        for _ in 0..LOOP_SPINS_LIMIT {
             let more = self.with_instances(now, InstanceSet::collect);
             self.route();
             let handed = self.with_instances(now, InstanceSet::deliver);
@@ -249,7 +250,7 @@ impl EventLoop {
             registry: &mut self.registry,
             spare: &mut self.spare,
             watch: &mut self.watch,
-            stays: self.busy_poller.stays(),
+            is_pinned: self.busy_poller.is_pinned(),
             now,
         };
         act(&mut self.fleet, &mut cx)

@@ -62,8 +62,8 @@ pub struct LoopContext<'a> {
     pub spare: &'a mut Spare,
     /// Tells of scripts that have changed.
     pub watch: &'a mut ScriptWatch,
-    /// Whether the loop stays on its core, and wants workers that have little to do there.
-    pub stays: bool,
+    /// Whether the loop is pinned to its CPU; workers whose work is short are to sleep there too.
+    pub is_pinned: bool,
     /// The time.
     pub now: Instant,
 }

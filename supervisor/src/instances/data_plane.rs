@@ -2,15 +2,14 @@
 
 use super::context::LoopContext;
 use super::exit::ExitReason;
-use super::idle::IdleMode;
 use super::instance::ScriptInstance;
 use super::lifecycle;
 use super::retiring::RetiringWorker;
 use super::worker::Worker;
 use crate::backends::Incoming;
 use mm_shared::Event;
-use mm_shared::spin::FEW;
-use mm_shared::sys::cpu;
+use mm_shared::wakeup::constants::SPARSE_EVENTS_LIMIT;
+use mm_shared::wakeup::{IdleMode, cpu};
 
 /// The worker whose events are taken in: the one that serves or is ending, or its predecessor until that has handed over.
 /// A worker that ends is heard to its last word, since one that waits for space in its ring would never get to it. Nothing is
@@ -39,7 +38,7 @@ impl ScriptInstance {
     /// Hands over to the worker what waits for it.
     pub fn deliver(&mut self, cx: &mut LoopContext<'_>) {
         if let Some(worker) = self.current.as_mut().filter(|_| self.serving)
-            && let Err(violation) = self.flow.deliver(&mut worker.end, cx.stays)
+            && let Err(violation) = self.flow.deliver(&mut worker.end, cx.is_pinned)
         {
             self.violated(&violation.to_string(), cx);
         }
@@ -48,27 +47,27 @@ impl ScriptInstance {
     /// Whether the worker was just handed so few events that its answer may be there in a moment.
     pub fn answers_soon(&mut self) -> bool {
         let fresh = self.flow.take_fresh();
-        self.serving && (1..=FEW).contains(&fresh)
+        self.serving && (1..=SPARSE_EVENTS_LIMIT).contains(&fresh)
     }
 
-    /// For how long to look for what the worker sends before this side sleeps.
-    pub fn plan_spin(&mut self, cx: &LoopContext<'_>) -> Option<u64> {
-        let worker = self.current.as_mut().filter(|_| self.serving)?;
+    /// Whether to poll for what the worker sends before this side sleeps.
+    pub fn wants_to_spin(&mut self, cx: &LoopContext<'_>) -> bool {
+        let Some(worker) = self.current.as_mut().filter(|_| self.serving) else { return false };
         let own = cpu::current();
         if let Some(own) = own {
-            worker.end.down.note_place(own, cx.stays);
-            worker.end.up.note_cpu(own);
+            worker.end.down.publish_cpu(own, cx.is_pinned);
+            worker.end.up.publish_cpu(own);
         }
-        self.spinner.plan(own, worker.end.up.peer_cpu())
+        self.spinner.wants_to_spin(own, worker.end.up.peer_cpu())
     }
 
-    /// Looks for so long; says whether the worker has sent something.
-    pub fn spin(&mut self, plan: u64) -> bool {
+    /// Polls for a moment; returns whether the worker has sent something.
+    pub fn spin(&mut self) -> bool {
         let Some(worker) = self.current.as_mut().filter(|_| self.serving) else { return false };
-        // as long as this side looks, the worker need not ring
+        // As long as this side polls, the worker need not ring.
         worker.end.up.wake();
         let up = &worker.end.up;
-        self.spinner.look(plan, || up.has_work())
+        self.spinner.spin(|| up.has_work())
     }
 
     /// Takes in what the worker has sent; says whether there may be more.

@@ -3,10 +3,9 @@
 //! Towards the worker an event goes straight into the ring, unless earlier ones still wait: then it joins the queue,
 //! as it does while no worker serves. Each step ends with one `deliver`, which publishes all at once and rings at most once.
 
-use super::idle::{BACKLOG, IdleMode, Nap, Naps};
 use super::values::Values;
 use crate::router::queue::EventQueue;
-use mm_shared::sys::cpu;
+use mm_shared::wakeup::{IdleMode, PollWindow, WakeupMode, cpu};
 use mm_shared::{Event, SupervisorEnd, Violation};
 use std::cmp::Reverse;
 use std::time::Instant;
@@ -27,15 +26,16 @@ pub struct Flow {
     fresh: usize,
     /// The ring was full, and the worker has been told to ring when it no longer is.
     waits_for_space: bool,
-    naps: Naps,
+    poll_window: PollWindow,
 }
 
 impl Flow {
     /// Nothing under way; the queue keeps `limit` events in order.
     #[must_use]
     pub fn new(values: Values, limit: usize) -> Self {
-        let (staged, waits_for_space, naps) = (false, false, Naps::default());
-        Self { values, queue: EventQueue::new(limit), limit, staged, fresh: 0, waits_for_space, naps }
+        let (staged, waits_for_space) = (false, false);
+        let poll_window = PollWindow::new(WakeupMode::of_process());
+        Self { values, queue: EventQueue::new(limit), limit, staged, fresh: 0, waits_for_space, poll_window }
     }
 
     /// Events that wait outside the ring.
@@ -64,19 +64,19 @@ impl Flow {
         self.queue.push(event);
     }
 
-    /// Moves what waits into the ring, as much as there is room for, and wakes the worker if it sleeps. `stays`: the loop
-    /// stays on its core.
+    /// Moves what waits into the ring, as much as there is room for, and wakes the worker if it sleeps. `is_pinned`: the
+    /// loop is pinned to its CPU.
     ///
     /// # Errors
     ///
     /// The worker's cursor is not where it can be.
-    pub fn deliver(&mut self, end: &mut SupervisorEnd, stays: bool) -> Result<(), Violation> {
+    pub fn deliver(&mut self, end: &mut SupervisorEnd, is_pinned: bool) -> Result<(), Violation> {
         loop {
             self.fill(end)?;
             if end.down.publish() {
-                // so that the worker may come near
+                // The worker may sleep on the same CPU.
                 if let Some(cpu) = cpu::current() {
-                    end.down.note_place(cpu, stays);
+                    end.down.publish_cpu(cpu, is_pinned);
                 }
                 end.bell_to_worker.ring();
             }
@@ -166,7 +166,7 @@ impl Flow {
                 route(event);
             }
         });
-        self.naps.heard(*taken.as_ref().unwrap_or(&0));
+        self.poll_window.note_received(*taken.as_ref().unwrap_or(&0));
         if end.up.wants_space() {
             end.space.ring();
         }
@@ -179,11 +179,11 @@ impl Flow {
     ///
     /// The worker's cursor is not where it can be.
     pub fn rest(&mut self, end: &mut SupervisorEnd, now: Instant) -> Result<IdleMode, Violation> {
-        if let Some(Nap { until, streams }) = self.naps.next(now)
-            && (self.waiting(end)? >= BACKLOG || streams && end.down.in_hand().is_some())
+        if let Some(window) = self.poll_window.window(now)
+            && window.is_busy(self.waiting(end)?, end.down.in_hand().is_some())
         {
             return Ok(if end.up.prepare_nap() {
-                IdleMode::PollUntil(Reverse(until))
+                IdleMode::PollUntil(Reverse(window.until))
             } else {
                 IdleMode::Busy
             });

@@ -18,7 +18,7 @@ use crate::poller::{Interest, Wake};
 use crate::show::{LiveInstance, LiveShow};
 use mm_config::PythonOptions;
 use mm_shared::control::{ChannelBoot, Failure, ToWorker};
-use mm_shared::spin::Spinner;
+use mm_shared::wakeup::{Spinner, WakeupMode};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -87,7 +87,7 @@ impl ScriptInstance {
             failure: None,
             transitions: Vec::new(),
             patrol: None,
-            spinner: Spinner::default(),
+            spinner: Spinner::new(WakeupMode::of_process()),
             failsafe: Failsafe::new(show, live.place, &options),
             policy: policy(&options),
             limits: limits(&options),

@@ -18,7 +18,6 @@ pub mod worker_events;
 pub mod data_plane;
 
 pub mod flow;
-pub mod idle;
 pub mod values;
 
 pub mod apply;
@@ -40,10 +39,10 @@ use crate::ids::{InstanceId, WorkerId};
 use crate::show::LiveShow;
 use context::{LoopContext, Registry};
 use flow::SHARE;
-use idle::IdleMode;
 use instance::ScriptInstance;
 use mm_config::Kind;
 use mm_shared::Event;
+use mm_shared::wakeup::IdleMode;
 use std::time::Instant;
 
 /// All Python instances.
@@ -163,10 +162,12 @@ impl InstanceSet {
             }
         }
         let Some(instance) = soon.and_then(|index| self.instances.get_mut(index)) else { return false };
-        let Some(plan) = instance.plan_spin(cx) else { return false };
+        if !instance.wants_to_spin(cx) {
+            return false;
+        }
         // it is asked to ring again when this side sleeps
         cx.registry.mark_hot(instance.no);
-        instance.spin(plan)
+        instance.spin()
     }
 
     /// The worker of an incarnation has rung.

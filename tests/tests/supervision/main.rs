@@ -1,4 +1,5 @@
-//! How instances are kept running: restart policy, values, failsafe, HUP, the spare worker, surroundings, systemd.
+//! How instances are kept running: restart policy, values, failsafe, HUP, the spare worker, the environment, systemd, the switch of the
+//! latency heuristics.
 
 mod clients;
 mod environment;
@@ -10,6 +11,7 @@ mod spare;
 mod state_file;
 mod systemd;
 mod values;
+mod wakeup;
 
 use mm_tests::osc::F;
 use mm_tests::{Running, TestShow};

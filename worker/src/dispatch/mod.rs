@@ -4,26 +4,19 @@
 //! each tick and each socket runs once in a turn. The interpreter lock is given up only while the loop waits, and once
 //! in every turn.
 
-mod affinity;
-mod pace;
 mod waiting;
 
 use crate::link::Inbox;
 use crate::python::handlers::Handlers;
 use crate::python::{Instance, activity, leave_if_forked};
 use crate::startup::{Term, WorkerError, fail};
-use affinity::Affinity;
 use mm_shared::control::{FromWorker, ToWorker};
-use mm_shared::spin::{FEW, Spinner};
 use mm_shared::sys::clock::monotonic_ns;
-use mm_shared::sys::cpu;
+use mm_shared::wakeup::constants::{SPARSE_EVENTS_LIMIT, WORKER_SPINS_LIMIT};
+use mm_shared::wakeup::{Affinity, Spinner, TurnBudget, WakeupMode, cpu};
 use mm_shared::{Activity, Consumer, Doorbell, Event, Mapped, Violation};
-use pace::Pace;
 use pyo3::prelude::*;
 use waiting::{Waiting, Woken};
-
-/// The most spins in a row, before sockets and signals are looked at again.
-const SPINS: u32 = 64;
 
 /// Where events come from.
 pub struct Source {
@@ -42,11 +35,11 @@ pub struct Dispatch<'a> {
     inbox: &'a Inbox,
     term: &'a Term,
     waiting: Waiting,
-    pace: Pace,
+    budget: TurnBudget,
     spinner: Spinner,
-    nearness: Affinity,
-    /// Spins in a row that were worth it: nothing else was looked at meanwhile.
-    spun: u32,
+    affinity: Affinity,
+    /// Spins in a row that found work: nothing but events was looked at since.
+    spins: u32,
 }
 
 impl<'a> Dispatch<'a> {
@@ -64,8 +57,9 @@ impl<'a> Dispatch<'a> {
         waiting.watch_signals(term)?;
         waiting.watch(&instance.timers)?;
         waiting.watch_sockets(&instance.sockets)?;
-        let (pace, spinner, nearness) = (Pace::default(), Spinner::default(), Affinity::default());
-        Ok(Dispatch { instance, handlers, source, inbox, term, waiting, pace, spinner, nearness, spun: 0 })
+        let mode = WakeupMode::of_process();
+        let (budget, spinner, affinity) = (TurnBudget::default(), Spinner::new(mode), Affinity::new(mode));
+        Ok(Dispatch { instance, handlers, source, inbox, term, waiting, budget, spinner, affinity, spins: 0 })
     }
 
     /// Serves until the supervisor, or a TERM, says stop. An error here means that the script has damaged what is
@@ -113,12 +107,12 @@ impl<'a> Dispatch<'a> {
 
     /// Takes events for one turn; true when there may be more.
     fn take_events(&mut self, py: Python<'_>) -> Result<bool, Violation> {
-        self.pace.begin();
+        self.budget.begin();
         let more = loop {
             let Some(event) = self.source.down.pop()? else { break false };
             self.handle(py, event);
             self.source.down.finish();
-            if self.pace.is_over() {
+            if self.budget.is_over() {
                 break true;
             }
         };
@@ -137,16 +131,16 @@ impl<'a> Dispatch<'a> {
         }
         if let Some(handler) = self.handlers.get(channel) {
             activity::enter_handler(channel);
-            let begun = self.pace.before_handler();
+            let begun = self.budget.before_handler();
             let outcome = handler.bind(py).call1((value,));
             leave_if_forked();
-            activity::handled(self.pace.after_handler(begun));
+            activity::handled(self.budget.after_handler(begun));
             activity::leave_handler();
             if let Err(error) = outcome {
                 self.report_handler(py, channel, &error);
             }
         } else {
-            self.pace.without_handler();
+            self.budget.without_handler();
         }
         self.instance.channels.values().set_input(channel, value);
     }
@@ -156,40 +150,43 @@ impl<'a> Dispatch<'a> {
         // also when it does not sleep: each turn shows that the loop goes on
         activity::enter(Activity::Idle, 0);
         if !more {
-            self.instance.output.pauses(py);
+            self.instance.output.run_out(py);
             if self.spin(py) {
                 return Ok(Woken::default());
             }
         }
-        self.spun = 0;
+        self.spins = 0;
         let down = &mut self.source.down;
         let sleep = !more && down.prepare_sleep();
-        let stay = if sleep { self.nearness.sleeps(down.peer_cpu(), down.peer_stays()) } else { None };
+        let pin =
+            if sleep { self.affinity.before_sleep(down.peer_cpu(), down.peer_is_pinned()) } else { None };
         let woken = self.waiting.wait(py, sleep);
-        drop(stay);
+        drop(pin);
         self.source.down.wake();
         if sleep {
-            self.nearness.wakes();
+            self.affinity.after_sleep();
             self.source.bell.clear();
         }
         woken
     }
 
-    /// Looks for events a little longer, where they are likely to come soon; true when one has. Now and then it gives
-    /// way to what only a wait finds out.
+    /// Polls for events where they are likely to come soon; true when one has. After some spins in a row it returns
+    /// false, so that sockets and signals get their turn.
     fn spin(&mut self, py: Python<'_>) -> bool {
-        if self.spun >= SPINS || self.pace.events() > FEW {
+        if self.spins >= WORKER_SPINS_LIMIT || self.budget.events() > SPARSE_EVENTS_LIMIT {
             return false;
         }
         let own = cpu::current();
         if let Some(own) = own {
-            self.source.down.note_cpu(own);
-            self.instance.output.note_cpu(py, own);
+            self.source.down.publish_cpu(own);
+            self.instance.output.publish_cpu(py, own);
         }
         let (down, spinner) = (&mut self.source.down, &mut self.spinner);
-        let Some(plan) = spinner.plan(own, down.peer_cpu()) else { return false };
-        let hit = py.detach(move || spinner.look(plan, || down.has_work()));
-        self.spun += u32::from(hit);
+        if !spinner.wants_to_spin(own, down.peer_cpu()) {
+            return false;
+        }
+        let hit = py.detach(move || spinner.spin(|| down.has_work()));
+        self.spins += u32::from(hit);
         hit
     }
 

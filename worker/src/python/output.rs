@@ -97,17 +97,17 @@ impl Output {
         }
     }
 
-    /// There is nothing more to do for now: the supervisor may rely on hearing so.
+    /// The script has nothing more to do: rings if the supervisor naps until then.
     #[inline]
-    pub fn pauses(&self, py: Python<'_>) {
-        if self.ring.with(py, |ring| ring.producer.pauses()) {
+    pub fn run_out(&self, py: Python<'_>) {
+        if self.ring.with(py, |ring| ring.producer.run_out()) {
             self.bell.ring();
         }
     }
 
-    /// Tells the supervisor on which CPU this process runs.
-    pub fn note_cpu(&self, py: Python<'_>, cpu: u32) {
-        self.ring.with(py, |ring| ring.producer.note_cpu(cpu));
+    /// Publishes on which CPU the main thread runs.
+    pub fn publish_cpu(&self, py: Python<'_>, cpu: u32) {
+        self.ring.with(py, |ring| ring.producer.publish_cpu(cpu, false));
     }
 
     /// From now on nothing is sent. Waits, for a moment, until no thread is inside: one that came back from here
