@@ -3,8 +3,9 @@
 //!
 //! Nothing here fails and nothing here panics: [`load`] always returns a show
 //! (what could be understood) beside all that was found wrong. The modules
-//! stand in the order in which a show passes through them. No backend's code,
-//! no Python, and no I/O beyond reading show files belongs in this crate.
+//! stand in the order in which a show passes through them. Which backends there
+//! are, and what options they have, is handed to [`load`] as data. No backend's code, no
+//! Python, and no I/O beyond reading show files belongs in this crate.
 
 #![forbid(unsafe_code)]
 
@@ -26,7 +27,7 @@ mod model;
 
 pub mod options;
 
-mod typed;
+mod supervisor;
 
 mod diagnostic;
 mod render;
@@ -34,12 +35,13 @@ mod render;
 use std::path::Path;
 
 use ast::Written;
+use options::BackendSpec;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
-pub use model::{Channel, Endpoint, Instance, Kind, Mapping, Section, Setting, Show, Spanned};
+pub use model::{Channel, Endpoint, Instance, Mapping, Section, Setting, Show, Spanned};
 pub use source::{FileId, Source, Sources, Span};
 pub use suggest::did_you_mean;
-pub use typed::{Failsafe, MaxRestarts, ModuleRef, Priority, PythonOptions, RestartRule, SupervisorOptions};
+pub use supervisor::{Priority, SUPERVISOR_OPTIONS, SupervisorOptions};
 
 /// A show file with everything that was found wrong with it.
 #[derive(Debug)]
@@ -58,26 +60,32 @@ pub struct Overrides {
     pub instance: Vec<String>,
 }
 
-/// Reads the show file at `path` and all that it includes.
-pub fn load(path: &Path, overrides: &Overrides) -> Loaded {
+/// Reads the show file at `path` and all that it includes, for a program that has these backends.
+pub fn load(path: &Path, overrides: &Overrides, backends: &[BackendSpec]) -> Loaded {
     let mut diagnostics = Diagnostics::default();
-    let written = parser::parse(path, &mut diagnostics);
-    understand(path, written, overrides, diagnostics)
+    let written = parser::parse(path, backends, &mut diagnostics);
+    understand(path, written, overrides, backends, diagnostics)
 }
 
 /// Reads `text` as if it stood in a file at `path`; includes are read from the disk.
-pub fn load_text(path: &Path, text: &str, overrides: &Overrides) -> Loaded {
+pub fn load_text(path: &Path, text: &str, overrides: &Overrides, backends: &[BackendSpec]) -> Loaded {
     let mut diagnostics = Diagnostics::default();
-    let written = parser::parse_text(path, text, &mut diagnostics);
-    understand(path, written, overrides, diagnostics)
+    let written = parser::parse_text(path, text, backends, &mut diagnostics);
+    understand(path, written, overrides, backends, diagnostics)
 }
 
-fn understand(path: &Path, written: Written, overrides: &Overrides, mut diagnostics: Diagnostics) -> Loaded {
+fn understand(
+    path: &Path,
+    written: Written,
+    overrides: &Overrides,
+    backends: &[BackendSpec],
+    mut diagnostics: Diagnostics,
+) -> Loaded {
     let mut show = Show::empty(path);
     let overrides = overrides::parse(overrides, &show.directory, &mut diagnostics);
-    // Of a show that cannot be read it is no news that nothing was applied.
+    // If the show cannot be read, that overrides were not applied is not worth an error.
     if !written.files.is_empty() {
-        resolve::resolve(&written, overrides, &mut show, &mut diagnostics);
+        resolve::resolve(&written, overrides, backends, &mut show, &mut diagnostics);
     }
     show.files = written.files;
     Loaded { show, diagnostics }

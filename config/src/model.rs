@@ -1,43 +1,9 @@
 //! The show as the supervisor runs it: names resolved, ranges expanded,
 //! duplicates gone.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::source::Span;
-
-/// The backends that a show can use in this version.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Kind {
-    Loopback,
-    Midi,
-    Osc,
-    Python,
-}
-
-impl Kind {
-    pub const ALL: [Self; 4] = [Self::Loopback, Self::Midi, Self::Osc, Self::Python];
-
-    /// As it is written in a show file.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Loopback => "loopback",
-            Self::Midi => "midi",
-            Self::Osc => "osc",
-            Self::Python => "python",
-        }
-    }
-
-    pub(crate) fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
 
 /// A value and where it is written. Equality is that of the value.
 #[derive(Clone, Debug)]
@@ -65,7 +31,7 @@ pub struct Show {
     pub name: String,
     /// Every file that was read, the show file first.
     pub files: Vec<PathBuf>,
-    /// The global options of each backend that has a section or an override, one for each kind.
+    /// The global options of each backend that has a section or an override, one section each.
     pub backends: Vec<Section>,
     /// The options of `[supervisor]`.
     pub supervisor: Vec<Setting>,
@@ -92,8 +58,8 @@ impl Show {
     }
 
     /// The global settings of a backend, none if the show has no section for it.
-    pub fn backend(&self, kind: Kind) -> &[Setting] {
-        let section = self.backends.iter().find(|section| section.kind == kind);
+    pub fn backend(&self, name: &str) -> &[Setting] {
+        let section = self.backends.iter().find(|section| section.backend == name);
         section.map_or(&[], |section| &section.settings)
     }
 }
@@ -101,7 +67,8 @@ impl Show {
 /// The global options of a backend.
 #[derive(Clone, Debug)]
 pub struct Section {
-    pub kind: Kind,
+    /// The backend's name.
+    pub backend: &'static str,
     pub settings: Vec<Setting>,
     pub span: Span,
 }
@@ -110,7 +77,8 @@ pub struct Section {
 #[derive(Clone, Debug)]
 pub struct Instance {
     pub name: String,
-    pub kind: Kind,
+    /// The backend's name.
+    pub backend: &'static str,
     /// Overrides first, then the file's, in order.
     pub settings: Vec<Setting>,
     /// Those that mappings use, in the order of their first mention.
@@ -135,6 +103,13 @@ pub struct Setting {
     pub value: Spanned<String>,
     /// The directory of the file that names it: paths in the value are relative to it.
     pub directory: PathBuf,
+}
+
+impl Setting {
+    /// The absolute path that the value names.
+    pub fn path(&self) -> PathBuf {
+        self.directory.join(&self.value.value)
+    }
 }
 
 /// Events of `from` go out on `to`.

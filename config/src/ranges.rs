@@ -28,7 +28,7 @@ enum Part<'t> {
     List(Vec<&'t str>),
 }
 
-/// Why a name is no pattern, and which part of it.
+/// Why a name is not a pattern, and which part of it is wrong.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct RangeError {
     /// In bytes of the name.
@@ -174,7 +174,7 @@ fn number(name: &str, range: Range<usize>) -> Result<u64, RangeError> {
     if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(RangeError {
             range,
-            message: format!("`{}` is no end of a range", excerpt(digits)),
+            message: format!("`{}` is not an end of a range", excerpt(digits)),
             label,
         });
     }
@@ -240,10 +240,10 @@ mod tests {
         assert_eq!(problem("a{1..{2}}"), ("a range is not closed".into(), "{1.."));
         assert_eq!(problem("a{5}"), ("neither a range nor a list between braces".into(), "{5}"));
         assert_eq!(problem("a{}"), ("neither a range nor a list between braces".into(), "{}"));
-        assert_eq!(problem("a{1..x}"), ("`x` is no end of a range".into(), "x"));
-        assert_eq!(problem("a{-1..2}"), ("`-1` is no end of a range".into(), "-1"));
+        assert_eq!(problem("a{1..x}"), ("`x` is not an end of a range".into(), "x"));
+        assert_eq!(problem("a{-1..2}"), ("`-1` is not an end of a range".into(), "-1"));
         assert_eq!(problem("a{1..}"), ("a range has no number on one side".into(), ".}"));
-        assert_eq!(problem("a{1..3,5}"), ("`3,5` is no end of a range".into(), "3,5"));
+        assert_eq!(problem("a{1..3,5}"), ("`3,5` is not an end of a range".into(), "3,5"));
         assert_eq!(problem("a{x,}"), ("a list has an empty value".into(), "{x,}"));
     }
 

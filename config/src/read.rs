@@ -15,7 +15,7 @@ pub(crate) const LONGEST_LINE: usize = 64 << 10;
 /// This much of an overlong line is kept, to show which one is meant.
 const EXCERPT: usize = 60;
 
-/// Why a file is no text at all.
+/// Why a file is not text.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unreadable {
     #[error("it does not exist")]

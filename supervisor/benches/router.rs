@@ -5,12 +5,12 @@
 
 use divan::counter::ItemsCount;
 use divan::{AllocProfiler, Bencher, black_box};
-use mm_config::{Overrides, load_text};
 use mm_supervisor::backends::Incoming;
 use mm_supervisor::ids::InstanceId;
 use mm_supervisor::router::Router;
 use mm_supervisor::router::table::RouteTable;
 use mm_supervisor::show::LiveShow;
+use mm_supervisor::show_file::load_text;
 use std::path::Path;
 
 #[global_allocator]
@@ -30,7 +30,7 @@ fn router(channels: u32, targets: u32) -> Router {
         (0..targets).map(|n| format!("a.x{{0..{last}}} > b{n}.y{{0..{last}}}\n")).collect();
     let instances: String = (0..targets).map(|n| format!("[loopback b{n}]\n")).collect();
     let text = format!("[loopback a]\n{instances}[map]\n{mappings}");
-    let loaded = load_text(Path::new("/show.cfg"), &text, &Overrides::default());
+    let loaded = load_text(Path::new("/show.cfg"), &text);
     assert!(!loaded.diagnostics.has_errors(), "{}", loaded.diagnostics.render(false));
     Router::new(RouteTable::new(&LiveShow::new(loaded.show)))
 }

@@ -5,10 +5,12 @@
 //!
 //! Exit status: 0 when nothing is wrong, 2 for errors in the show file or its scripts, 1 for anything else.
 
+use crate::backends::PYTHON;
 use crate::cli::CheckArgs;
 use crate::event_loop::message::{LoopMessage, WorkerEvent};
 use crate::ids::WorkerId;
 use crate::instances::launcher::WorkerLauncher;
+use crate::instances::options::PythonOptions;
 use crate::instances::values::Values;
 use crate::instances::worker::Worker;
 use crate::instances::worker_spec::WorkerSpec;
@@ -21,7 +23,6 @@ use crate::show::LiveShow;
 use crate::signals::Signals;
 use crate::startup::{self, Loaded, StartError, find_worker, tools};
 use crate::stderr::print_line;
-use mm_config::{Kind, PythonOptions};
 use mm_shared::control::FromWorker;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -106,7 +107,7 @@ fn import_all(
 
 fn begin_all(show: &LiveShow, tools: &WorkerLauncher) -> Result<Vec<Trial>, StartError> {
     let mut trials = Vec::new();
-    for (id, live) in (1..).zip(show.instances_of(Kind::Python)) {
+    for (id, live) in (1..).zip(show.instances_of(PYTHON)) {
         let options = PythonOptions::of(show, live.instance);
         let recipe = WorkerSpec::new(show, &live.instance.name, &options);
         let names = live.instance.channels.iter().map(|channel| channel.name.clone());

@@ -29,6 +29,7 @@ pub mod instances;
 pub mod mailbox;
 pub mod reaper;
 pub mod show;
+pub mod show_file;
 pub mod show_reload;
 
 pub mod script_watch;

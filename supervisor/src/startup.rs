@@ -4,7 +4,7 @@
 //! it ran and was asked to end.
 
 use crate::backends::set::BackendSet;
-use crate::backends::{self, OpenError, Plan};
+use crate::backends::{self, OpenError, PYTHON, Plan};
 use crate::cli::{RunArgs, ShowArgs};
 use crate::control;
 use crate::control::server::Server;
@@ -22,12 +22,13 @@ use crate::router::{Router, cycles};
 use crate::runtime_dir::RuntimeDir;
 use crate::script_output::Drain;
 use crate::show::LiveShow;
+use crate::show_file;
 use crate::show_reload::Origin;
 use crate::signals::Signals;
 use crate::state::{self, Saved, Store};
 use crate::stderr::print_line;
 use crate::worker_binary;
-use mm_config::{Diagnostics, Kind, Show, SupervisorOptions};
+use mm_config::{Diagnostics, Show, SupervisorOptions};
 use mm_shared::Geometry;
 use mm_shared::control_link::Rendezvous;
 use mm_shared::wakeup::{WAKEUP_VARIABLE, WakeupMode};
@@ -176,7 +177,7 @@ pub fn load(args: &ShowArgs) -> Option<Loaded> {
         print_line("hint: `mm-supervisor --config show.cfg` runs a show, `mm-supervisor --help` tells more");
         return None;
     };
-    let mut loaded = mm_config::load(path, &args.overrides());
+    let mut loaded = show_file::load(path, &args.overrides());
     let show = LiveShow::new(loaded.show);
     let plans = backends::plan(&show, &mut loaded.diagnostics);
     print(&loaded.diagnostics);
@@ -201,7 +202,7 @@ fn print(diagnostics: &Diagnostics) {
 ///
 /// It is missing, does not run, or is of another version.
 pub fn find_worker(show: &Show) -> Result<PathBuf, StartError> {
-    if !show.instances.iter().any(|instance| instance.kind == Kind::Python) {
+    if !show.instances.iter().any(|instance| instance.backend == PYTHON) {
         return Ok(PathBuf::new());
     }
     worker_binary::find()

@@ -1,12 +1,13 @@
 //! Shows for unit tests, from a text in the test.
 
 use crate::show::LiveShow;
-use mm_config::{Overrides, Show, load_text};
+use crate::show_file::load_text;
+use mm_config::Show;
 use std::path::Path;
 
 /// The show that `text` describes, which has to be free of errors.
 pub fn show(text: &str) -> Show {
-    let loaded = load_text(Path::new("/show.cfg"), text, &Overrides::default());
+    let loaded = load_text(Path::new("/show.cfg"), text);
     assert!(!loaded.diagnostics.has_errors(), "{}", loaded.diagnostics.render(false));
     loaded.show
 }

@@ -1,7 +1,5 @@
 //! The tree keeps its own rules.
 
-use mm_config::Kind;
-use mm_config::options::{markdown, supervisor_markdown};
 use mm_tests::binaries::{files, workspace};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -128,22 +126,6 @@ fn the_top_of_the_tree_holds_what_belongs_there() {
     assert_eq!(strangers, Vec::<String>::new());
 }
 
-/// What stands in the README between `<!-- options NAME -->` and `<!-- end -->`.
-fn documented(readme: &str, name: &str) -> String {
-    let start = format!("<!-- options {name} -->\n");
-    let (_, after) = readme.split_once(&start).unwrap_or_else(|| panic!("the README has no `{start}`"));
-    after.split("<!-- end -->").next().unwrap_or_default().to_owned()
-}
-
-#[test]
-fn the_readme_has_all_options_as_the_program_takes_them() {
-    let readme = fs::read_to_string(workspace().join("README.md")).unwrap();
-    for kind in Kind::ALL {
-        assert_eq!(documented(&readme, &kind.to_string()), markdown(kind), "options of `{kind}`");
-    }
-    assert_eq!(documented(&readme, "supervisor"), supervisor_markdown());
-}
-
 #[test]
 fn crates_know_only_whom_they_may_know() {
     let forbidden = [
@@ -151,8 +133,7 @@ fn crates_know_only_whom_they_may_know() {
         ("shared", &["mm-config", "mm-supervisor", "mm-worker", "pyo3"]),
         ("worker", &["mm-config", "mm-supervisor"]),
         ("supervisor", &["mm-worker", "pyo3"]),
-        // `mm-config` knows the tables of the README.
-        ("tests", &["mm-shared", "mm-supervisor", "mm-worker", "pyo3"]),
+        ("tests", &["mm-config", "mm-shared", "mm-supervisor", "mm-worker", "pyo3"]),
     ];
     for (folder, strangers) in forbidden {
         let manifest = fs::read_to_string(workspace().join(folder).join("Cargo.toml")).unwrap();

@@ -3,20 +3,16 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::values::{duration, fraction, priority, rate, size, switch};
+use super::values::{duration, fraction, size, switch};
 use crate::suggest::did_you_mean;
 
 /// What a value must look like.
-#[derive(Copy, Clone, Debug, PartialEq)]
+#[derive(Copy, Clone, Debug)]
 pub enum ValueKind {
     /// The path of a file or directory.
     Path,
     /// Anything.
     Text,
-    /// A Python module, by name or by file.
-    Module,
-    /// `module.function`.
-    Handler,
     Switch,
     /// One of these words.
     Word(&'static [&'static str]),
@@ -34,18 +30,15 @@ pub enum ValueKind {
         least: u64,
         off: bool,
     },
-    /// `N/SECONDS` or `off`.
-    Rate,
-    /// `HOST PORT`.
+    /// `HOST PORT`, where the port may be 0.
     Address,
-    /// `HOST PORT`, `learn` or `learn@PORT`.
-    Destination,
-    /// A prefix of an OSC path.
-    OscRoot,
-    /// `FORMAT MIN MAX …`; read by the osc backend.
-    OscFormat,
-    /// A nice value or `fifo:N`.
-    Priority,
+    /// What only one backend has, with a check of its own.
+    Custom {
+        /// How to write such a value, for the tables and for errors.
+        form: &'static str,
+        /// Whether a text is such a value.
+        check: fn(&str) -> Result<(), Invalid>,
+    },
 }
 
 /// Why a value does not fit, and which part of it.
@@ -57,56 +50,50 @@ pub struct Invalid {
     pub hint: Option<String>,
 }
 
+impl Invalid {
+    /// The whole of `text` does not fit.
+    pub fn whole(text: &str, message: impl Into<String>) -> Self {
+        Self { range: 0..text.len(), message: message.into(), hint: None }
+    }
+}
+
 impl ValueKind {
+    /// Any text, which the tables describe as `form`.
+    pub const fn text(form: &'static str) -> Self {
+        Self::Custom { form, check: |_| Ok(()) }
+    }
+
     /// How to write such a value, for the tables.
     pub fn form(&self) -> String {
         let or_off = |text: &str, off: bool| if off { format!("{text} or `off`") } else { text.to_string() };
         match *self {
             Self::Path => "path".into(),
             Self::Text => "text".into(),
-            Self::Module => "module".into(),
-            Self::Handler => "`module.function`".into(),
             Self::Switch => "`on` or `off`".into(),
             Self::Word(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
             Self::Count { .. } => "number".into(),
             Self::Fraction => "0.0 to 1.0".into(),
             Self::Duration { off, .. } => or_off("duration", off),
             Self::Size { off, .. } => or_off("size", off),
-            Self::Rate => "`N/SECONDS` or `off`".into(),
             Self::Address => "`HOST PORT`".into(),
-            Self::Destination => "`HOST PORT`, `learn` or `learn@PORT`".into(),
-            Self::OscRoot => "`/prefix`".into(),
-            Self::OscFormat => "`FORMAT MIN MAX …`".into(),
-            Self::Priority => "-20 to 19, or `fifo:1` to `fifo:99`".into(),
+            Self::Custom { form, .. } => form.into(),
         }
     }
 
     /// Whether `text` is such a value.
     pub fn check(&self, text: &str) -> Result<(), Invalid> {
-        let plain = |message: String| Invalid { range: 0..text.len(), message, hint: None };
+        let plain = |message: String| Invalid::whole(text, message);
         match *self {
-            Self::Path | Self::Text | Self::Module | Self::OscFormat => Ok(()),
-            Self::Handler => check_handler(text).map_err(plain),
+            Self::Path | Self::Text => Ok(()),
             Self::Switch => switch(text).map(drop).map_err(plain),
             Self::Word(words) => check_word(words, text),
             Self::Count { least, most } => check_count(text, least, most).map_err(plain),
             Self::Fraction => fraction(text).map(drop).map_err(plain),
             Self::Duration { least, off } => check_duration(text, least, off).map_err(plain),
             Self::Size { least, off } => check_size(text, least, off).map_err(plain),
-            Self::Rate => rate(text).map(drop).map_err(plain),
             Self::Address => check_address(text, 0),
-            Self::Destination => check_destination(text),
-            Self::OscRoot if text.starts_with('/') => Ok(()),
-            Self::OscRoot => Err(plain("expected a path that begins with `/`".into())),
-            Self::Priority => priority(text).map(drop).map_err(plain),
+            Self::Custom { check, .. } => check(text),
         }
-    }
-}
-
-fn check_handler(text: &str) -> Result<(), String> {
-    match text.split('.').all(|part| !part.is_empty()) && text.contains('.') {
-        true => Ok(()),
-        false => Err("expected `module.function`".into()),
     }
 }
 
@@ -154,8 +141,13 @@ fn check_size(text: &str, least: u64, off: bool) -> Result<(), String> {
     }
 }
 
-/// Port 0 is for listening only: the system picks one. Whether the host exists is found out when the socket is opened, not here.
-fn check_address(text: &str, least: u16) -> Result<(), Invalid> {
+/// Whether `text` is `HOST PORT` with a port of at least `least`. Port 0 is for listening only: the system picks one.
+/// The host is looked up when the socket is opened, not here.
+///
+/// # Errors
+///
+/// The form is wrong, or the port is too small.
+pub fn check_address(text: &str, least: u16) -> Result<(), Invalid> {
     let host = text.split_whitespace().next().unwrap_or_default();
     let port = text[host.len()..].trim();
     let at_port = text.len() - port.len();
@@ -169,21 +161,12 @@ fn check_address(text: &str, least: u16) -> Result<(), Invalid> {
     check_port(port, least).map_err(|message| Invalid { range: at_port..text.len(), message, hint: None })
 }
 
-fn check_destination(text: &str) -> Result<(), Invalid> {
-    if text == "learn" {
-        return Ok(());
-    }
-    if let Some(port) = text.strip_prefix("learn@") {
-        let range = text.len() - port.len()..text.len();
-        return check_port(port, 1).map_err(|message| Invalid { range, message, hint: None });
-    }
-    check_address(text, 1).map_err(|invalid| match invalid.range.start {
-        0 => Invalid { message: "expected `HOST PORT`, `learn` or `learn@PORT`".into(), ..invalid },
-        _ => invalid,
-    })
-}
-
-fn check_port(text: &str, least: u16) -> Result<(), String> {
+/// Whether `text` is a port of at least `least`.
+///
+/// # Errors
+///
+/// It is not, and what was expected.
+pub fn check_port(text: &str, least: u16) -> Result<(), String> {
     match text.parse::<u16>() {
         Ok(port) if port >= least => Ok(()),
         _ => Err(format!("expected a port from {least} to 65535")),

@@ -2,19 +2,20 @@
 
 use std::fmt::Write;
 
-use super::{OptionSpec, Scope, ignores_options, supervisor_options, table};
-use crate::model::Kind;
+use super::{BackendSpec, OptionSpec, Scope};
+use crate::supervisor::SUPERVISOR_OPTIONS;
 
 /// The options of a backend as a markdown table, or a sentence when there are none.
-pub fn markdown(kind: Kind) -> String {
-    if ignores_options(kind) {
-        return format!("`{kind}` has no options: any that is set is ignored.\n");
+pub fn backend_markdown(backend: &BackendSpec) -> String {
+    let name = backend.name;
+    if backend.ignores_options {
+        return format!("`{name}` has no options: any that is set is ignored.\n");
     }
     let mut text = String::from("| option | section | value | default | meaning |\n|---|---|---|---|---|\n");
-    for spec in table(kind) {
+    for spec in backend.options {
         let section = match spec.scope {
-            Scope::Global => format!("`[backend {kind}]`"),
-            Scope::Instance => format!("`[{kind} NAME]`"),
+            Scope::Global => format!("`[backend {name}]`"),
+            Scope::Instance => format!("`[{name} NAME]`"),
             Scope::Both => "both".into(),
         };
         row(&mut text, spec, Some(&section));
@@ -25,7 +26,7 @@ pub fn markdown(kind: Kind) -> String {
 /// The options of `[supervisor]` as a markdown table.
 pub fn supervisor_markdown() -> String {
     let mut text = String::from("| option | value | default | meaning |\n|---|---|---|---|\n");
-    supervisor_options().for_each(|spec| row(&mut text, spec, None));
+    SUPERVISOR_OPTIONS.iter().for_each(|spec| row(&mut text, spec, None));
     text
 }
 

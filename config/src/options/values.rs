@@ -4,8 +4,6 @@
 
 use std::time::Duration;
 
-use crate::typed::{MaxRestarts, Priority};
-
 const YEAR: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// `500ms`, `2s`, `5m` or `1h`; fractions are allowed, and a year is the most.
@@ -54,38 +52,11 @@ pub fn switch(text: &str) -> Result<bool, String> {
 }
 
 /// A channel value.
-pub(crate) fn fraction(text: &str) -> Result<f64, String> {
+pub fn fraction(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
         _ => Err("expected a number from 0.0 to 1.0".into()),
     }
-}
-
-/// `N/SECONDS`, where the second part is in seconds or a duration; `off` is `None`.
-pub(crate) fn rate(text: &str) -> Result<Option<MaxRestarts>, String> {
-    if text == "off" {
-        return Ok(None);
-    }
-    let expected = || "expected `N/SECONDS`, such as `5/60`, or `off`".to_string();
-    let (count, within) = text.split_once('/').ok_or_else(expected)?;
-    let count: u32 = count.trim().parse().map_err(|_| expected())?;
-    let within = match within.trim().parse::<u32>() {
-        Ok(seconds) => Ok(Duration::from_secs(seconds.into())),
-        Err(_) => duration(within.trim()),
-    };
-    match within {
-        Ok(within) if within > Duration::ZERO => Ok(Some((count, within))),
-        _ => Err(expected()),
-    }
-}
-
-/// A nice value or `fifo:N`.
-pub(crate) fn priority(text: &str) -> Result<Priority, String> {
-    let parsed = match text.strip_prefix("fifo:") {
-        Some(level) => level.parse().ok().filter(|level| (1..=99).contains(level)).map(Priority::Fifo),
-        None => text.parse().ok().filter(|nice| (-20..=19).contains(nice)).map(Priority::Nice),
-    };
-    parsed.ok_or_else(|| "expected a nice value from -20 to 19, or `fifo:1` to `fifo:99`".into())
 }
 
 /// Digits (and a decimal point) in front, the unit behind, white space between them allowed.

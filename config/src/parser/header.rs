@@ -8,7 +8,7 @@ use crate::lexer::{Piece, blank};
 use crate::resolve::is_backend_name;
 use crate::suggest::did_you_mean;
 
-/// The first words of headers that are no backend.
+/// The first words of headers that do not name a backend.
 pub(crate) const WORDS: [&str; 4] = ["map", "supervisor", "backend", "include"];
 
 /// What a header does.
@@ -97,7 +97,7 @@ impl Parser<'_> {
         let word = first.text;
         if word == "backend" {
             self.diagnostics.error(line.span, "a backend section has no name").hint("write `[backend NAME]`");
-        } else if is_backend_name(word) {
+        } else if is_backend_name(word, self.backends) {
             let error = self.diagnostics.error(line.span, format!("an instance of `{word}` has no name"));
             error.hint(format!("write `[{word} NAME]`, or `[backend {word}]` for its global options"));
         } else {

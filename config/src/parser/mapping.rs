@@ -108,7 +108,7 @@ fn ends_in_shaft(mut outwards: impl Iterator<Item = char>) -> bool {
     matches!(outwards.next(), Some('-' | '=')) && outwards.next().is_none_or(blank)
 }
 
-/// An operator within one side that white space touches, so that it is no part of a name.
+/// An operator within one side that white space touches, so that it does not belong to a name.
 fn standing_apart(side: &str) -> Option<Range<usize>> {
     operators(side).find(|at| {
         let (before, behind) = (&side[..at.start], &side[at.end..]);

@@ -19,19 +19,25 @@ use self::includes::Includes;
 use crate::ast::{Assignment, Block, Written};
 use crate::diagnostic::Diagnostics;
 use crate::lexer::{Piece, lines};
+use crate::options::BackendSpec;
 use crate::read::{Flaw, LONGEST_LINE, Text, decode};
 use crate::source::Source;
 
 /// Reads the show file at `path` and all that it includes.
-pub(crate) fn parse(path: &Path, diagnostics: &mut Diagnostics) -> Written {
-    let mut parser = Parser { diagnostics, written: Written::default(), includes: Includes::default() };
+pub(crate) fn parse(path: &Path, backends: &[BackendSpec], diagnostics: &mut Diagnostics) -> Written {
+    let mut parser = Parser::new(backends, diagnostics);
     parser.read(path, None);
     parser.written
 }
 
 /// Reads `text` as if it stood in a file at `path`.
-pub(crate) fn parse_text(path: &Path, text: &str, diagnostics: &mut Diagnostics) -> Written {
-    let mut parser = Parser { diagnostics, written: Written::default(), includes: Includes::default() };
+pub(crate) fn parse_text(
+    path: &Path,
+    text: &str,
+    backends: &[BackendSpec],
+    diagnostics: &mut Diagnostics,
+) -> Written {
+    let mut parser = Parser::new(backends, diagnostics);
     match decode(text.as_bytes().to_vec()) {
         Ok(text) => parser.file(path, text),
         Err(problem) => parser.unreadable(path, None, &problem),
@@ -40,12 +46,18 @@ pub(crate) fn parse_text(path: &Path, text: &str, diagnostics: &mut Diagnostics)
 }
 
 struct Parser<'d> {
+    /// For what is said of headers that lack a word.
+    backends: &'d [BackendSpec],
     diagnostics: &'d mut Diagnostics,
     written: Written,
     includes: Includes,
 }
 
-impl Parser<'_> {
+impl<'d> Parser<'d> {
+    fn new(backends: &'d [BackendSpec], diagnostics: &'d mut Diagnostics) -> Self {
+        Self { backends, diagnostics, written: Written::default(), includes: Includes::default() }
+    }
+
     /// The lines of one file; an include among them comes back here.
     fn file(&mut self, path: &Path, Text { text, flaws }: Text) {
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());

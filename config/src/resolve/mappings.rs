@@ -27,7 +27,7 @@ struct Mapped<'s> {
     bytes: usize,
     /// Nothing more is mapped.
     full: bool,
-    /// Instances that nobody declares: where first used, and how often.
+    /// Instances that no section declares: where first used, and how often.
     unknown: HashMap<&'s str, (Span, usize)>,
 }
 

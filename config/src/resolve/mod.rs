@@ -13,11 +13,12 @@ use std::collections::HashMap;
 
 use crate::ast::{Block, Written};
 use crate::diagnostic::Diagnostics;
-use crate::model::{Kind, Show};
+use crate::model::Show;
+use crate::options::BackendSpec;
 use crate::overrides::Override;
 use crate::source::{Sources, Span};
 
-/// Backends of MIDIMonster that are planned but not in this version.
+/// Backends of MIDIMonster that are planned. Those that the program has are not taken for missing.
 const NOT_YET: [&str; 2] = ["artnet", "sacn"];
 
 /// Backends of MIDIMonster that have no counterpart here.
@@ -37,22 +38,32 @@ const ELSEWHERE: [&str; 12] = [
 ];
 
 /// Whether a word in a header was meant to be a backend.
-pub(crate) fn is_backend_name(word: &str) -> bool {
-    Kind::from_name(word).is_some() || NOT_YET.contains(&word) || ELSEWHERE.contains(&word)
+pub(crate) fn is_backend_name(word: &str, backends: &[BackendSpec]) -> bool {
+    backends.iter().any(|backend| backend.name == word)
+        || NOT_YET.contains(&word)
+        || ELSEWHERE.contains(&word)
 }
 
 /// Fills `show` with what `written` and `overrides` mean.
 pub(crate) fn resolve(
     written: &Written,
     overrides: Vec<Override>,
+    backends: &[BackendSpec],
     show: &mut Show,
     diagnostics: &mut Diagnostics,
 ) {
     // Nothing is read any more: the sources can be borrowed while errors are added.
     let sources = std::mem::take(&mut diagnostics.sources);
     let declared = HashMap::new();
-    let mut resolver =
-        Resolver { sources: &sources, diagnostics, show, overrides, declared, mentioned: Vec::new() };
+    let mut resolver = Resolver {
+        sources: &sources,
+        backends,
+        diagnostics,
+        show,
+        overrides,
+        declared,
+        mentioned: Vec::new(),
+    };
     resolver.sections(&written.blocks);
     resolver.report_unapplied();
     resolver.mappings(written.blocks.iter().filter_map(|block| match block {
@@ -64,13 +75,14 @@ pub(crate) fn resolve(
 
 struct Resolver<'s, 'd> {
     sources: &'s Sources,
+    backends: &'d [BackendSpec],
     diagnostics: &'d mut Diagnostics,
     show: &'d mut Show,
     overrides: Vec<Override>,
     /// Every instance name that the show declares, rightly or not.
     declared: HashMap<&'s str, Declared>,
     /// Backends whose overrides have been applied.
-    mentioned: Vec<Kind>,
+    mentioned: Vec<&'static str>,
 }
 
 /// What a declaration came to.

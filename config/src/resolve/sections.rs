@@ -3,7 +3,8 @@
 use super::settings::Place;
 use super::{Declared, ELSEWHERE, NOT_YET, Resolver};
 use crate::ast::{Assignment, Block};
-use crate::model::{Instance, Kind, Section};
+use crate::model::{Instance, Section};
+use crate::options::BackendSpec;
 use crate::overrides::Flag;
 use crate::parser::WORDS;
 use crate::source::{Span, excerpt};
@@ -25,32 +26,32 @@ impl<'s> Resolver<'s, '_> {
     }
 
     fn backend(&mut self, name: Span, settings: &[Assignment]) {
-        let Some(kind) = self.kind(name, None) else { return };
-        self.mention(kind, name);
-        let settings = self.settings(Place::Backend(kind), settings);
-        self.section(kind, name).settings.extend(settings);
+        let Some(backend) = self.backend_spec(name, None) else { return };
+        self.mention(backend, name);
+        let settings = self.settings(Place::Backend(backend), settings);
+        self.section(backend.name, name).settings.extend(settings);
     }
 
     /// The one section of a backend, however often the file goes back to it.
-    fn section(&mut self, kind: Kind, span: Span) -> &mut Section {
+    fn section(&mut self, backend: &'static str, span: Span) -> &mut Section {
         let sections = &mut self.show.backends;
-        let at = sections.iter().position(|section| section.kind == kind).unwrap_or(sections.len());
+        let at = sections.iter().position(|section| section.backend == backend).unwrap_or(sections.len());
         if at == sections.len() {
-            sections.push(Section { kind, settings: Vec::new(), span });
+            sections.push(Section { backend, settings: Vec::new(), span });
         }
         &mut sections[at]
     }
 
     /// Applies the overrides of a backend when the show first mentions it.
-    fn mention(&mut self, kind: Kind, span: Span) {
-        if self.mentioned.contains(&kind) {
+    fn mention(&mut self, backend: BackendSpec, span: Span) {
+        if self.mentioned.contains(&backend.name) {
             return;
         }
-        self.mentioned.push(kind);
-        let overrides = self.take_overrides(Flag::Backend, kind.name());
+        self.mentioned.push(backend.name);
+        let overrides = self.take_overrides(Flag::Backend, backend.name);
         if !overrides.is_empty() {
-            let settings = self.settings(Place::Backend(kind), &overrides);
-            self.section(kind, span).settings.extend(settings);
+            let settings = self.settings(Place::Backend(backend), &overrides);
+            self.section(backend.name, span).settings.extend(settings);
         }
     }
 
@@ -69,32 +70,33 @@ impl<'s> Resolver<'s, '_> {
 
     fn instance(&mut self, backend: Span, span: Span, settings: &[Assignment]) {
         let name = self.text(span);
-        let kind = self.kind(backend, Some(name));
-        if let Some(kind) = kind {
-            self.mention(kind, backend);
+        let found = self.backend_spec(backend, Some(name));
+        if let Some(spec) = found {
+            self.mention(spec, backend);
         }
-        let usable = self.check_name(span, kind) && self.check_unique(span);
-        let Some(kind) = kind.filter(|_| usable) else {
+        let usable = self.check_name(span, found.is_some()) && self.check_unique(span);
+        let Some(spec) = found.filter(|_| usable) else {
             self.declared.entry(name).or_insert(Declared::Broken(span));
             // Its options are looked at all the same, for the errors in them.
-            if let Some(kind) = kind {
-                self.settings(Place::Instance(kind), settings);
+            if let Some(spec) = found {
+                self.settings(Place::Instance(spec), settings);
             }
             return;
         };
         let overrides = self.take_overrides(Flag::Instance, name);
-        let mut merged = self.settings(Place::Instance(kind), &overrides);
-        merged.extend(self.settings(Place::Instance(kind), settings));
+        let mut merged = self.settings(Place::Instance(spec), &overrides);
+        merged.extend(self.settings(Place::Instance(spec), settings));
         self.declared.insert(name, Declared::Instance(self.show.instances.len(), span));
         let (name, channels) = (name.to_string(), Vec::new());
-        self.show.instances.push(Instance { name, kind, settings: merged, channels, span });
+        let backend = spec.name;
+        self.show.instances.push(Instance { name, backend, settings: merged, channels, span });
     }
 
     /// Of an unknown backend only that is said: its name may stand in a header that is none.
-    fn check_name(&mut self, span: Span, kind: Option<Kind>) -> bool {
+    fn check_name(&mut self, span: Span, backend_is_known: bool) -> bool {
         let name = self.text(span);
         let Some(at) = name.find(|c: char| c == '.' || c.is_whitespace()) else { return true };
-        if kind.is_some() {
+        if backend_is_known {
             let what = if name[at..].starts_with('.') { "dot" } else { "space" };
             let message = format!("instance name `{}` holds a {what}", excerpt(name));
             let error = self.diagnostics.error(span, message);
@@ -120,34 +122,39 @@ impl<'s> Resolver<'s, '_> {
     }
 
     /// The backend that a header names. `instance` is the second word, if there is one.
-    fn kind(&mut self, span: Span, instance: Option<&str>) -> Option<Kind> {
-        let name = self.text(span);
-        let kind = Kind::from_name(name);
-        if kind.is_none() {
+    fn backend_spec(&mut self, span: Span, instance: Option<&str>) -> Option<BackendSpec> {
+        let found = self.find_backend(self.text(span));
+        if found.is_none() {
             self.unknown_backend(span, instance.is_some());
         }
-        kind
+        found
+    }
+
+    fn find_backend(&self, name: &str) -> Option<BackendSpec> {
+        self.backends.iter().find(|backend| backend.name == name).copied()
+    }
+
+    fn known_backends(&self) -> String {
+        let names: Vec<_> = self.backends.iter().map(|backend| backend.name).collect();
+        format!("this version has `{}`", names.join("`, `"))
     }
 
     fn unknown_backend(&mut self, span: Span, header: bool) {
-        let name = self.text(span);
+        let (name, known) = (self.text(span), self.known_backends());
         if NOT_YET.contains(&name) {
             let message = format!("backend `{name}` is not built into this version");
-            self.diagnostics
-                .error(span, message)
-                .label("known, but not available yet")
-                .hint(known_backends());
+            self.diagnostics.error(span, message).label("known, but not available yet").hint(known);
             return;
         }
         let error = self.diagnostics.error(span, format!("unknown backend `{}`", excerpt(name)));
         if ELSEWHERE.contains(&name) {
             error.label("a backend of MIDIMonster that mm-supervisor does not have");
         }
-        let kinds = Kind::ALL.iter().map(|kind| kind.name()).chain(NOT_YET);
+        let names = self.backends.iter().map(|backend| backend.name).chain(NOT_YET);
         let words = WORDS.into_iter().filter(|_| header);
-        match closest(name, kinds.chain(words)) {
+        match closest(name, names.chain(words)) {
             Some(word) => error.hint(format!("did you mean `{word}`?")),
-            None => error.hint(known_backends()),
+            None => error.hint(known),
         };
     }
 
@@ -156,7 +163,9 @@ impl<'s> Resolver<'s, '_> {
         for one in std::mem::take(&mut self.overrides).into_iter().filter(|one| !one.applied) {
             let target = self.text(one.target);
             match one.flag {
-                Flag::Backend if Kind::from_name(target).is_none() => self.unknown_backend(one.target, false),
+                Flag::Backend if self.find_backend(target).is_none() => {
+                    self.unknown_backend(one.target, false)
+                }
                 Flag::Backend => {
                     let message = format!("`-b` for `{target}` was never applied");
                     let label = format!("the show does not use the backend `{target}`");
@@ -172,8 +181,4 @@ impl<'s> Resolver<'s, '_> {
             }
         }
     }
-}
-
-fn known_backends() -> String {
-    format!("this version has `{}`", Kind::ALL.map(Kind::name).join("`, `"))
 }

@@ -2,41 +2,40 @@
 
 use super::Resolver;
 use crate::ast::Assignment;
-use crate::model::{Kind, Setting, Spanned};
-use crate::options::{
-    OptionSpec, Scope, backend_options, ignores_options, instance_options, supervisor_options, table,
-};
+use crate::model::{Setting, Spanned};
+use crate::options::{BackendSpec, OptionSpec, Scope};
 use crate::source::{Span, excerpt};
 use crate::suggest::closest;
+use crate::supervisor::SUPERVISOR_OPTIONS;
 
 /// The section that an option stands in.
 #[derive(Copy, Clone)]
 pub(super) enum Place {
-    Backend(Kind),
-    Instance(Kind),
+    Backend(BackendSpec),
+    Instance(BackendSpec),
     Supervisor,
 }
 
 impl Place {
     fn options(self) -> Box<dyn Iterator<Item = &'static OptionSpec>> {
         match self {
-            Self::Backend(kind) => Box::new(backend_options(kind)),
-            Self::Instance(kind) => Box::new(instance_options(kind)),
-            Self::Supervisor => Box::new(supervisor_options()),
+            Self::Backend(backend) => Box::new(backend.global_options()),
+            Self::Instance(backend) => Box::new(backend.instance_options()),
+            Self::Supervisor => Box::new(SUPERVISOR_OPTIONS.iter()),
         }
     }
 
-    fn kind(self) -> Option<Kind> {
+    fn backend(self) -> Option<BackendSpec> {
         match self {
-            Self::Backend(kind) | Self::Instance(kind) => Some(kind),
+            Self::Backend(backend) | Self::Instance(backend) => Some(backend),
             Self::Supervisor => None,
         }
     }
 
     fn title(self) -> String {
         match self {
-            Self::Backend(kind) => format!("[backend {kind}]"),
-            Self::Instance(kind) => format!("[{kind} NAME]"),
+            Self::Backend(backend) => format!("[backend {}]", backend.name),
+            Self::Instance(backend) => format!("[{} NAME]", backend.name),
             Self::Supervisor => "[supervisor]".into(),
         }
     }
@@ -51,7 +50,7 @@ impl Resolver<'_, '_> {
     fn setting(&mut self, place: Place, assignment: &Assignment) -> Option<Setting> {
         let (key, value) = (self.text(assignment.key), self.text(assignment.value));
         let mut canonical = key;
-        if !place.kind().is_some_and(ignores_options) {
+        if !place.backend().is_some_and(|backend| backend.ignores_options) {
             let Some(spec) = place.options().find(|spec| spec.matches(key)) else {
                 self.unknown_option(place, assignment.key);
                 return None;
@@ -102,13 +101,14 @@ impl Resolver<'_, '_> {
     fn unknown_option(&mut self, place: Place, span: Span) {
         let key = self.text(span);
         let section = place.title();
-        let elsewhere = place.kind().and_then(|kind| table(kind).iter().find(|spec| spec.matches(key)));
-        if let (Some(spec), Some(kind)) = (elsewhere, place.kind()) {
-            let message = format!("`{}` is no option of `{section}`", excerpt(key));
+        let backend = place.backend();
+        let elsewhere = backend.and_then(|backend| backend.options.iter().find(|spec| spec.matches(key)));
+        if let (Some(spec), Some(BackendSpec { name, .. })) = (elsewhere, backend) {
+            let message = format!("`{}` is not an option of `{section}`", excerpt(key));
             let error = self.diagnostics.error(span, message);
             error.hint(match spec.scope {
-                Scope::Global => format!("it is a global option: it belongs below `[backend {kind}]`"),
-                _ => format!("each instance has its own: it belongs below `[{kind} NAME]`"),
+                Scope::Global => format!("it is a global option: it belongs below `[backend {name}]`"),
+                _ => format!("each instance has its own: it belongs below `[{name} NAME]`"),
             });
             return;
         }

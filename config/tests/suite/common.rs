@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use mm_config::{Endpoint, Instance, Loaded, Overrides, Show, load, load_text};
 use tempfile::TempDir;
 
+use crate::backends::BACKENDS;
+
 /// Reads a show that has no files, whatever is wrong with it.
 pub fn text(text: &str) -> Loaded {
-    load_text(Path::new("show.cfg"), text, &Overrides::default())
+    load_text(Path::new("show.cfg"), text, &Overrides::default(), BACKENDS)
 }
 
 /// Reads a show that must be without fault.
@@ -65,7 +67,7 @@ impl Files {
     }
 
     pub fn load(&self, name: &str) -> Loaded {
-        load(&self.path(name), &Overrides::default())
+        load(&self.path(name), &Overrides::default(), BACKENDS)
     }
 
     /// What is said about a show, without the directory's name, which differs each time.

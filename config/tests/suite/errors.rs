@@ -2,6 +2,7 @@
 
 use mm_config::{Diagnostics, Overrides, load_text};
 
+use crate::backends::BACKENDS;
 use crate::common::text;
 
 /// What is said about a show.
@@ -33,24 +34,6 @@ fn wrong_instance_names() {
 fn lines_where_they_do_not_belong() {
     insta::assert_snapshot!(said(
         "bind = * 8000\nroot = /x\n[osc a]\nnot an option\na./x > a./y\n= 4\nbind =\n[map]\nbind = * 8000\njust words\n"
-    ));
-}
-
-#[test]
-fn unknown_options() {
-    insta::assert_snapshot!(said(
-        "[backend osc]\ndetct = on\nbind = * 8000\n[osc a]\nDest = learn\ndetect = on\nport = 1\n[backend python]\n\
-         module = x\nvenv = x\n[python p]\ndefault_handler = a.b\nfailsafe. = 1\nspeed = 1\n[supervisor]\nsockt = x\n"
-    ));
-}
-
-#[test]
-fn values_of_the_wrong_type() {
-    insta::assert_snapshot!(said(
-        "[backend osc]\ndetect = maybe\n[osc a]\nbind = localhost:8000\nbind = * http\ndest = learn@0\ndest = here\n\
-         root = x\n[python p]\nrestart = alwys\nwatchdog = 5\nwatchdog = 0s\nstable = soon\nbackoff-max = 9999h\n\
-         start-timeout = off\nmax-restarts = 3\nqueue = 0\nfailsafe = one\nfailsafe.x = 1.5\nmemory-limit = 256\n\
-         memory-limit = lots\ndefault-handler = f\nwatch = on ; always\n[supervisor]\npriority = 20\npriority = fifo:0\n"
     ));
 }
 
@@ -92,7 +75,7 @@ fn the_first_of_two_is_shown_also_when_it_is_far_away() {
 #[test]
 fn a_backend_can_add_what_it_finds_in_a_part_of_a_value() {
     let text = "[osc desk]\n/fader* = q 0 1\n[map]\ndesk.fader > desk.knob\n";
-    let mut loaded = load_text("show.cfg".as_ref(), text, &Overrides::default());
+    let mut loaded = load_text("show.cfg".as_ref(), text, &Overrides::default(), BACKENDS);
     let desk = loaded.show.instances[0].clone();
     let value = desk.settings[0].value.span;
     let diagnostics = &mut loaded.diagnostics;

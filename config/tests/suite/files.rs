@@ -6,6 +6,7 @@ use std::path::Path;
 
 use mm_config::{Overrides, load};
 
+use crate::backends::BACKENDS;
 use crate::common::{Files, valid};
 
 #[test]
@@ -107,7 +108,7 @@ fn a_line_that_is_no_utf8_is_said_once_and_the_others_are_read() {
 
 #[test]
 fn paths_are_shown_as_the_user_gave_them() {
-    let missing = load(Path::new("./no/such.cfg"), &Overrides::default());
+    let missing = load(Path::new("./no/such.cfg"), &Overrides::default(), BACKENDS);
     assert!(
         missing
             .diagnostics

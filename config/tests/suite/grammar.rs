@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use mm_config::Kind;
-
 use crate::common::{Files, instance, mappings, settings, show, text, valid};
 
 #[test]
@@ -32,7 +30,7 @@ fn sections_may_come_back() {
         "[backend osc]\ndetect = on\n[osc a]\n[map]\na./x > a./y\n[backend osc]\ndetect = off\n[osc b]\n[map]\nb./x > a./x\n",
     );
     assert_eq!(show.backends.len(), 1);
-    assert_eq!(show.backend(Kind::Osc).len(), 2);
+    assert_eq!(show.backend("osc").len(), 2);
     assert_eq!(mappings(&show), ["a./x > a./y", "b./x > a./x"]);
 }
 

@@ -1,16 +1,16 @@
 //! What a show file means, what is said about a wrong one, and that no file at
 //! all can do harm. One binary, for the sake of the linker.
 
+mod backends;
 mod common;
 
 mod grammar;
 mod mappings;
+mod options;
 mod overrides;
-mod typed;
 
 mod errors;
 mod files;
 
-mod examples;
 mod properties;
 mod scale;

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use mm_config::{Kind, Loaded, PythonOptions, load_text};
+use mm_config::{Loaded, load_text};
 
+use crate::backends::BACKENDS;
 use crate::common::{instance, overrides, settings, valid};
 
 fn with(text: &str, backend: &[&str], instance: &[&str]) -> Loaded {
-    load_text(Path::new("/srv/show/show.cfg"), text, &overrides(backend, instance))
+    load_text(Path::new("/srv/show/show.cfg"), text, &overrides(backend, instance), BACKENDS)
 }
 
 fn rendered(text: &str, backend: &[&str], instance: &[&str]) -> String {
@@ -23,24 +24,22 @@ fn what_the_file_says_comes_after_the_overrides() {
 #[test]
 fn an_option_that_accumulates_adds_up() {
     let show = valid(with("[python p]\nmodule = b\n", &[], &["p.module=a"]));
-    let modules = PythonOptions::of(&show, instance(&show, "p")).modules;
-    assert_eq!(modules.iter().map(|module| module.text.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(settings(&show, "p"), ["module = a", "module = b"]);
 }
 
 #[test]
 fn a_backend_is_mentioned_by_its_section_or_by_an_instance() {
     let show = valid(with("[backend osc]\ndetect = off\n", &["osc.detect=on"], &[]));
-    let values: Vec<&str> = show.backend(Kind::Osc).iter().map(|one| one.value.value.as_str()).collect();
+    let values: Vec<&str> = show.backend("osc").iter().map(|one| one.value.value.as_str()).collect();
     assert_eq!(values, ["on", "off"]);
     let show = valid(with("[osc o]\n", &["osc.detect=on"], &[]));
-    assert_eq!(show.backend(Kind::Osc).len(), 1);
+    assert_eq!(show.backend("osc").len(), 1);
 }
 
 #[test]
 fn a_path_in_an_override_is_relative_to_the_show() {
     let show = valid(with("[python p]\n", &[], &["p.venv=env"]));
-    let options = PythonOptions::of(&show, instance(&show, "p"));
-    assert_eq!(options.venv.as_deref(), Some(Path::new("/srv/show/env")));
+    assert_eq!(instance(&show, "p").settings[0].path(), Path::new("/srv/show/env"));
 }
 
 #[test]

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use mm_config::{Kind, Overrides, load, load_text};
+use mm_config::{Overrides, load, load_text};
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
 use proptest::sample::select;
 
+use crate::backends::BACKENDS;
 use crate::common::{mappings, text};
 
 /// Bits of the grammar, to get deeper than random characters do.
@@ -74,7 +75,7 @@ proptest! {
     fn no_bytes_make_it_panic(bytes in vec(any::<u8>(), 0..2000)) {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), &bytes).unwrap();
-        load(file.path(), &Overrides::default()).diagnostics.render(true);
+        load(file.path(), &Overrides::default(), BACKENDS).diagnostics.render(true);
     }
 
     #[test]
@@ -91,7 +92,7 @@ proptest! {
     #[test]
     fn no_override_makes_it_panic(backend in vec(fragment(), 0..8), instance in "\\PC{0,20}") {
         let overrides = Overrides { backend: vec![backend.concat()], instance: vec![instance] };
-        load_text(Path::new("s.cfg"), "[osc o]\n", &overrides).diagnostics.render(false);
+        load_text(Path::new("s.cfg"), "[osc o]\n", &overrides, BACKENDS).diagnostics.render(false);
     }
 
     #[test]
@@ -111,7 +112,7 @@ proptest! {
         let loaded = text(&written);
         prop_assert!(loaded.diagnostics.is_empty(), "{}", loaded.diagnostics.render(false));
         prop_assert_eq!(mappings(&loaded.show), expected);
-        prop_assert!(loaded.show.instances.iter().all(|instance| instance.kind == Kind::Loopback));
+        prop_assert!(loaded.show.instances.iter().all(|instance| instance.backend == "loopback"));
     }
 
     #[test]

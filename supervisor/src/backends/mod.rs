@@ -17,7 +17,8 @@ mod log_throttle;
 
 use crate::ids::InstanceId;
 use crate::show::{LiveInstance, LiveShow};
-use mm_config::{Diagnostics, Kind, Section};
+use mm_config::options::BackendSpec;
+use mm_config::{Diagnostics, Section};
 use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
@@ -143,29 +144,47 @@ pub struct OpenError {
     pub hint: Option<String>,
 }
 
-/// Plans all backends of a show but `python`, whose instances are workers.
+/// A kind of backend: what a show file can say about it, and how that becomes plans.
+pub trait BackendKind: Sync {
+    /// Its name and its options.
+    fn spec(&self) -> BackendSpec;
+
+    /// Whether an event that goes into a channel comes out of an instance again without anything outside the show.
+    fn echoes(&self) -> bool {
+        false
+    }
+
+    /// Plans its `instances`, which may be none. What the show file has wrong goes to `diagnostics`, names of channels
+    /// included; what is returned then is not opened. `section` holds the global options.
+    fn plan(
+        &self,
+        section: Option<&Section>,
+        instances: &[LiveInstance<'_>],
+        diagnostics: &mut Diagnostics,
+    ) -> Vec<Box<dyn Plan>>;
+}
+
+/// All backends, one line each.
+pub static BACKENDS: &[&dyn BackendKind] = &[&loopback::LoopbackKind, &midi::MidiKind, &osc::OscKind];
+
+/// The name of the one kind of instance that no backend serves: its instances are workers.
+pub const PYTHON: &str = "python";
+
+/// Whether instances of this backend can send the events that they receive back into the show.
+#[must_use]
+pub fn echoes(backend: &str) -> bool {
+    BACKENDS.iter().any(|kind| kind.spec().name == backend && kind.echoes())
+}
+
+/// Plans all backends of a show.
 ///
 /// Whatever the show file has wrong goes to `diagnostics`; what is returned then is not to be opened.
 pub fn plan(show: &LiveShow, diagnostics: &mut Diagnostics) -> Vec<Box<dyn Plan>> {
     let mut plans = Vec::new();
-    for kind in [Kind::Loopback, Kind::Midi, Kind::Osc] {
-        let section = show.backends.iter().find(|section| section.kind == kind);
-        let instances = show.instances_of(kind);
-        plans.extend(plan_kind(kind, section, &instances, diagnostics));
+    for kind in BACKENDS {
+        let name = kind.spec().name;
+        let section = show.backends.iter().find(|section| section.backend == name);
+        plans.extend(kind.plan(section, &show.instances_of(name), diagnostics));
     }
     plans
-}
-
-fn plan_kind(
-    kind: Kind,
-    section: Option<&Section>,
-    instances: &[LiveInstance<'_>],
-    diagnostics: &mut Diagnostics,
-) -> Vec<Box<dyn Plan>> {
-    match kind {
-        Kind::Loopback => loopback::plan(instances),
-        Kind::Midi => midi::plan(section, instances, diagnostics),
-        Kind::Osc => osc::plan(section, instances, diagnostics),
-        Kind::Python => Vec::new(),
-    }
 }

@@ -3,9 +3,10 @@
 use super::pattern::Pattern;
 use super::protocol::ErrorReply;
 use super::request::ChannelName;
+use crate::backends::PYTHON;
 use crate::ids::InstanceId;
 use crate::show::{LiveInstance, LiveShow};
-use mm_config::{Kind, did_you_mean};
+use mm_config::did_you_mean;
 use std::sync::Arc;
 
 /// A show with more instances than this is not listed in a hint.
@@ -24,7 +25,7 @@ pub struct Names {
 struct Named {
     id: InstanceId,
     name: String,
-    kind: Kind,
+    backend: &'static str,
     /// By number.
     channels: Vec<Arc<ChannelName>>,
     /// The channels' numbers, in the order of their names.
@@ -69,10 +70,10 @@ impl Names {
     pub fn find_python(&self, names: &[String]) -> Result<Vec<InstanceId>, ErrorReply> {
         let mut found = Vec::new();
         for name in names {
-            let named = self.find(name, |named| named.kind == Kind::Python)?;
-            let kind = named.kind;
-            if kind != Kind::Python {
-                let message = format!("`{name}` is an instance of `{kind}`, which runs with the show");
+            let named = self.find(name, |named| named.backend == PYTHON)?;
+            let backend = named.backend;
+            if backend != PYTHON {
+                let message = format!("`{name}` is an instance of `{backend}`, which runs with the show");
                 let hint = "only instances of `python` can be started, stopped, restarted and reloaded";
                 return Err(ErrorReply::new(message).hint(Some(hint.to_owned())));
             }
@@ -121,7 +122,7 @@ impl Named {
             .collect();
         let mut sorted: Vec<u32> = (0..u32::try_from(channels.len()).unwrap_or(u32::MAX)).collect();
         sorted.sort_by_key(|number| channels[*number as usize].channel.as_str());
-        Self { id, name, kind: instance.kind, channels, sorted }
+        Self { id, name, backend: instance.backend, channels, sorted }
     }
 
     fn channel_name(&self, number: u32) -> &str {

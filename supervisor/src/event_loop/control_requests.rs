@@ -1,7 +1,7 @@
 //! What the loop does for clients: it answers at once, or notes what it has promised and answers when that has come.
 
 use super::{EventLoop, Phase};
-use crate::backends::Incoming;
+use crate::backends::{Incoming, PYTHON};
 use crate::control::monitors::Watchers;
 use crate::control::name_index::Names;
 use crate::control::pending_command::{Gathered, Gathering};
@@ -11,7 +11,6 @@ use crate::ids::InstanceId;
 use crate::instances::lifecycle;
 use crate::instances::transition::Transition;
 use crate::show::{LiveInstance, LiveShow};
-use mm_config::Kind;
 use mm_shared::Event;
 use std::time::Instant;
 
@@ -94,8 +93,8 @@ impl EventLoop {
     /// Lets an event in as if it had come in on that channel: for a script that is its handler's, for anything else
     /// what the mappings make of it.
     fn send(&mut self, instance: InstanceId, channel: u32, value: f64) {
-        let kind = self.origin.show.instance(instance).map(|instance| instance.kind);
-        if kind == Some(Kind::Python) {
+        let backend = self.origin.show.instance(instance).map(|instance| instance.backend);
+        if backend == Some(PYTHON) {
             self.router.count_in(instance);
             self.desk.watchers.pass(&self.desk.names, instance, channel, Direction::In, value);
             self.fleet.accept(instance, Event { channel, value });
@@ -152,7 +151,7 @@ impl EventLoop {
             let traffic = router.traffic(no);
             InstanceStatus {
                 name: instance.name.clone(),
-                backend: instance.kind.name().to_owned(),
+                backend: instance.backend.to_owned(),
                 events_in: traffic.events_in,
                 events_out: traffic.events_out,
                 ..standing.unwrap_or_else(|| hosts.standing(no))

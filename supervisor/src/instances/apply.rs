@@ -8,10 +8,11 @@ use super::health::HealthMonitor;
 use super::instance::{ScriptInstance, limits, policy};
 use super::lifecycle::{self, State};
 use super::worker_spec::WorkerSpec;
+use crate::backends::PYTHON;
 use crate::ids::InstanceId;
+use crate::instances::options::PythonOptions;
 use crate::show::change::ShowChange;
 use crate::show::{LiveInstance, LiveShow};
-use mm_config::{Kind, PythonOptions};
 use std::collections::HashMap;
 
 impl InstanceSet {
@@ -30,7 +31,7 @@ impl InstanceSet {
         self.removed.retain(|instance| !instance.is_gone());
         let mut kept: HashMap<InstanceId, ScriptInstance> =
             kept.into_iter().map(|instance| (instance.no, instance)).collect();
-        for live in show.instances_of(Kind::Python) {
+        for live in show.instances_of(PYTHON) {
             let instance = match kept.remove(&live.id) {
                 Some(mut instance) => {
                     instance.update(show, live, cx);

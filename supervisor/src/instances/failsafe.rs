@@ -3,7 +3,8 @@
 //! The instance's own last values stay as they are, so that they can be sent again: when it runs again, each channel
 //! that was set gets its last value back, unless the script has sent another one by then.
 
-use mm_config::{Failsafe as Rule, PythonOptions, Show};
+use crate::instances::options::{Failsafe as Rule, PythonOptions};
+use mm_config::Show;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 

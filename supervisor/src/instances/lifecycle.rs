@@ -15,7 +15,7 @@
 //! ```
 
 use super::backoff::{Intensity, delay};
-use mm_config::RestartRule;
+use crate::instances::options::RestartRule;
 use std::time::{Duration, Instant};
 
 /// What the show file says about an instance's life.

@@ -31,16 +31,17 @@ pub mod worker_spec;
 pub mod context;
 pub mod exit;
 pub mod launcher;
+pub mod options;
 pub mod status;
 pub mod transition;
 
+use crate::backends::PYTHON;
 use crate::event_loop::message::WorkerEvent;
 use crate::ids::{InstanceId, WorkerId};
 use crate::show::LiveShow;
 use context::{LoopContext, Registry};
 use flow::SHARE;
 use instance::ScriptInstance;
-use mm_config::Kind;
 use mm_shared::Event;
 use mm_shared::wakeup::IdleMode;
 use std::time::Instant;
@@ -59,7 +60,7 @@ impl InstanceSet {
     #[must_use]
     pub fn new(show: &LiveShow) -> Self {
         let mut set = Self { instances: Vec::new(), index: Vec::new(), removed: Vec::new() };
-        for live in show.instances_of(Kind::Python) {
+        for live in show.instances_of(PYTHON) {
             set.instances.push(ScriptInstance::new(show, live));
         }
         set.build_index(show);

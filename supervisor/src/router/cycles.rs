@@ -1,12 +1,13 @@
 //! Finds mapping loops. The show runs with them, in bounded work, but hardly anybody means them.
 //!
-//! A loop through `loopback` channels alone needs no script to go round and is found for certain. One through Python
+//! A loop through backends that echo alone needs no script to go round and is found for certain. One through Python
 //! instances depends on what their scripts do, so it is only looked after: see [`Rounds`].
 
 use super::Router;
+use crate::backends::{PYTHON, echoes};
 use crate::ids::InstanceId;
 use crate::show::LiveShow;
-use mm_config::{Endpoint, Kind, Show};
+use mm_config::{Endpoint, Show};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 pub fn find(show: &Show) -> Vec<Vec<String>> {
     let mut next: HashMap<(usize, usize), Vec<(usize, usize)>> = HashMap::new();
     for mapping in &show.mappings {
-        if [mapping.from, mapping.to].iter().all(|end| show.instances[end.instance].kind == Kind::Loopback) {
+        if [mapping.from, mapping.to].iter().all(|end| echoes(show.instances[end.instance].backend)) {
             next.entry(key(mapping.from)).or_default().push(key(mapping.to));
         }
     }
@@ -135,11 +136,14 @@ impl Rounds {
     }
 }
 
-/// The sets of `loopback` and `python` instances that reach each other: the loops that are possible.
+/// The sets of instances that reach each other and can send on what they receive: scripts, and backends that echo.
 #[must_use]
 pub fn sets(show: &Show) -> Vec<Vec<usize>> {
     let count = show.instances.len();
-    let passes = |no: usize| matches!(show.instances[no].kind, Kind::Loopback | Kind::Python);
+    let passes = |no: usize| {
+        let backend = show.instances[no].backend;
+        backend == PYTHON || echoes(backend)
+    };
     let mut next = vec![Vec::new(); count];
     for mapping in &show.mappings {
         let (from, to) = (mapping.from.instance, mapping.to.instance);

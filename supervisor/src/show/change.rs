@@ -77,9 +77,9 @@ pub fn align(old: &Show, before: &Instance, new: &mut Show, place: usize) -> Ins
 }
 
 fn same_options(old: &Show, old_instance: &Instance, new: &Show, new_instance: &Instance) -> bool {
-    let kind = new_instance.kind;
+    let backend = new_instance.backend;
     old_instance.settings == new_instance.settings
-        && old.backend(kind) == new.backend(kind)
+        && old.backend(backend) == new.backend(backend)
         && old.directory == new.directory
 }
 

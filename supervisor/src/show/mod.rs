@@ -8,7 +8,7 @@ pub mod change;
 
 use crate::ids::InstanceId;
 use change::{InstanceChange, ShowChange};
-use mm_config::{Instance, Kind, Show};
+use mm_config::{Instance, Show};
 use std::collections::HashMap;
 use std::ops::Deref;
 
@@ -74,7 +74,7 @@ impl LiveShow {
 
     /// The instance of this show with the name and the backend of `instance`.
     fn named(&self, instance: &Instance) -> Option<LiveInstance<'_>> {
-        self.find(&instance.name).filter(|before| before.instance.kind == instance.kind)
+        self.find(&instance.name).filter(|before| before.instance.backend == instance.backend)
     }
 
     /// The instance of that name.
@@ -94,8 +94,8 @@ impl LiveShow {
 
     /// The instances of one backend, in the order of the show file.
     #[must_use]
-    pub fn instances_of(&self, kind: Kind) -> Vec<LiveInstance<'_>> {
-        self.live_instances().filter(|live| live.instance.kind == kind).collect()
+    pub fn instances_of(&self, backend: &str) -> Vec<LiveInstance<'_>> {
+        self.live_instances().filter(|live| live.instance.backend == backend).collect()
     }
 
     /// The id of the instance at a place of the show file, as mappings have it.

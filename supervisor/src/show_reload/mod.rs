@@ -8,6 +8,7 @@ use crate::event_loop::message::LoopMessage;
 use crate::mailbox::MailboxSender;
 use crate::show::LiveShow;
 use crate::show::change::ShowChange;
+use crate::show_file;
 use mm_config::Overrides;
 use std::io;
 use std::sync::Arc;
@@ -51,7 +52,7 @@ pub fn begin(origin: Origin, post: MailboxSender<LoopMessage>) -> io::Result<()>
 }
 
 fn read(origin: &Origin) -> Result<LoadedShow, String> {
-    let loaded = mm_config::load(&origin.show.path, &origin.overrides);
+    let loaded = show_file::load(&origin.show.path, &origin.overrides);
     let mut diagnostics = loaded.diagnostics;
     let (show, change) = origin.show.successor(loaded.show);
     let mut plans = backends::plan(&show, &mut diagnostics);

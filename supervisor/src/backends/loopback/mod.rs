@@ -3,14 +3,33 @@
 //! It has no options (those a show sets are ignored), no port and nothing to encode, so this file is all of it.
 //! A mapping can turn a loopback into a loop; bounding the work of one step is the router's affair.
 
-use super::{Backend, EventSink, OpenError, Plan, Watch};
+use super::{Backend, BackendKind, EventSink, OpenError, Plan, Watch};
 use crate::ids::InstanceId;
 use crate::show::LiveInstance;
+use mm_config::options::BackendSpec;
+use mm_config::{Diagnostics, Section};
 use std::time::Instant;
 
-/// One plan for each instance, so that a reload can replace a single one.
-pub fn plan(instances: &[LiveInstance<'_>]) -> Vec<Box<dyn Plan>> {
-    instances.iter().map(|live| Box::new(Loopback { no: live.id }) as Box<dyn Plan>).collect()
+/// The backend as the show file knows it.
+pub struct LoopbackKind;
+
+impl BackendKind for LoopbackKind {
+    fn spec(&self) -> BackendSpec {
+        BackendSpec { name: "loopback", options: &[], ignores_options: true }
+    }
+
+    fn echoes(&self) -> bool {
+        true
+    }
+
+    fn plan(
+        &self,
+        _section: Option<&Section>,
+        instances: &[LiveInstance<'_>],
+        _diagnostics: &mut Diagnostics,
+    ) -> Vec<Box<dyn Plan>> {
+        instances.iter().map(|live| Box::new(Loopback { no: live.id }) as Box<dyn Plan>).collect()
+    }
 }
 
 /// An instance, which is its own plan: there is nothing to open.
@@ -53,7 +72,7 @@ impl Backend for Loopback {
 mod tests {
     use super::*;
     use crate::backends::Incoming;
-    use mm_config::{FileId, Instance, Kind, Setting, Span, Spanned};
+    use mm_config::{FileId, Instance, Setting, Span, Spanned};
     use std::path::PathBuf;
 
     fn instance() -> Instance {
@@ -61,14 +80,15 @@ mod tests {
         let spanned = |text: &str| Spanned { value: text.to_string(), span };
         let ignored = Setting { key: spanned("any"), value: spanned("thing"), directory: PathBuf::new() };
         let (settings, channels) = (vec![ignored], Vec::new());
-        Instance { name: "loop".into(), kind: Kind::Loopback, settings, channels, span }
+        Instance { name: "loop".into(), backend: "loopback", settings, channels, span }
     }
 
     #[test]
     fn what_goes_in_on_a_channel_comes_out_on_the_same_channel_in_order() {
         let no = InstanceId(4);
         let instance = instance();
-        let mut plans = plan(&[LiveInstance { id: no, place: 0, instance: &instance }]);
+        let live = LiveInstance { id: no, place: 0, instance: &instance };
+        let mut plans = LoopbackKind.plan(None, &[live], &mut Diagnostics::default());
         assert_eq!(plans.len(), 1);
         let plan = plans.remove(0);
         assert_eq!(plan.instances(), [no]);

@@ -71,8 +71,8 @@ struct NameErrors<'a> {
 
 impl NameErrors<'_> {
     fn report(&mut self, error: NameError, channel: &Channel) {
-        let Instance { kind, name: owner, .. } = self.instance;
-        let message = format!("`{}` is not a channel of the {kind} instance `{owner}`", channel.name);
+        let Instance { backend, name: owner, .. } = self.instance;
+        let message = format!("`{}` is not a channel of the {backend} instance `{owner}`", channel.name);
         let Some(span) = self.span(error.range, channel) else { return };
         let diagnostic: &mut Diagnostic = self.diagnostics.error(span, message);
         diagnostic

@@ -31,13 +31,14 @@ mod device_selector;
 
 mod port;
 
-use super::{Backend, EventSink, OpenError, Plan, Watch};
+use super::{Backend, BackendKind, EventSink, OpenError, Plan, Watch};
 use crate::ids::InstanceId;
 use crate::show::LiveInstance;
 use channel_map::ChannelMap;
 use connector::{Connector, OutageFlag};
 use crossbeam_queue::ArrayQueue;
 use device_selector::DeviceSelector;
+use mm_config::options::BackendSpec;
 use mm_config::{Diagnostics, Section};
 use mm_shared::Doorbell;
 use options::{MidiBackendOptions, MidiInstanceOptions};
@@ -53,23 +54,33 @@ use std::time::Instant;
 use tx_queue::{CAPACITY, MidiTxQueue, TxValue};
 use tx_thread::{SHUTDOWN_TIMEOUT, TxCommand, TxThread};
 
-/// Checks what the show says of its `midi` instances: one plan for each, so that a reload can replace a single one.
-pub fn plan(
-    section: Option<&Section>,
-    instances: &[LiveInstance<'_>],
-    diagnostics: &mut Diagnostics,
-) -> Vec<Box<dyn Plan>> {
-    let common = MidiBackendOptions::read(section);
-    let outage = OutageFlag::default();
-    let plans = instances.iter().map(|&LiveInstance { id, instance, .. }| MidiPlan {
-        no: id,
-        name: instance.name.clone(),
-        common: common.clone(),
-        options: MidiInstanceOptions::read(instance),
-        channels: ChannelMap::new(instance, diagnostics),
-        outage: Arc::clone(&outage),
-    });
-    plans.map(|plan| Box::new(plan) as Box<dyn Plan>).collect()
+/// The backend as the show file knows it.
+pub struct MidiKind;
+
+impl BackendKind for MidiKind {
+    fn spec(&self) -> BackendSpec {
+        options::SPEC
+    }
+
+    /// Checks what the show says of its `midi` instances: one plan for each, so that a reload can replace a single one.
+    fn plan(
+        &self,
+        section: Option<&Section>,
+        instances: &[LiveInstance<'_>],
+        diagnostics: &mut Diagnostics,
+    ) -> Vec<Box<dyn Plan>> {
+        let common = MidiBackendOptions::read(section);
+        let outage = OutageFlag::default();
+        let plans = instances.iter().map(|&LiveInstance { id, instance, .. }| MidiPlan {
+            no: id,
+            name: instance.name.clone(),
+            common: common.clone(),
+            options: MidiInstanceOptions::read(instance),
+            channels: ChannelMap::new(instance, diagnostics),
+            outage: Arc::clone(&outage),
+        });
+        plans.map(|plan| Box::new(plan) as Box<dyn Plan>).collect()
+    }
 }
 
 /// An instance as the show has it.

@@ -1,12 +1,47 @@
 //! The options of `[midi NAME]` and `[backend midi]`.
 
-use mm_config::options::switch;
-use mm_config::{Instance, Section, Setting};
+use mm_config::options::{BackendSpec, OptionSpec, ValueKind, switch, value_of};
+use mm_config::{Instance, Section};
 
-/// What the names of ports begin with by default.
-const DEFAULT_NAME: &str = "mm-supervisor";
-/// Messages per second.
-const DEFAULT_RATE: u32 = 1000;
+/// What a show file may say about `midi`.
+pub const SPEC: BackendSpec = BackendSpec { name: "midi", options: OPTIONS, ignores_options: false };
+
+static OPTIONS: &[OptionSpec] = &[
+    OptionSpec::new("name", ValueKind::Text, "mm-supervisor", "what the names of all its ports begin with")
+        .global_only(),
+    OptionSpec::new(
+        "detect",
+        ValueKind::Switch,
+        "off",
+        "log every message that arrives, as a channel to be mapped",
+    )
+    .global_only(),
+    OptionSpec::new(
+        "read",
+        ValueKind::Text,
+        "",
+        "the device to receive from: what its name begins with, or its number as `client:port`",
+    )
+    .also_called(&["source"])
+    .instance_only(),
+    OptionSpec::new("write", ValueKind::Text, "", "the device to send to, named like that of `read`")
+        .also_called(&["target"])
+        .instance_only(),
+    OptionSpec::new(
+        "epn-tx",
+        ValueKind::Word(&["short", "full"]),
+        "full",
+        "`full` deselects the parameter after each `rpn` and `nrpn` that is sent",
+    )
+    .instance_only(),
+    OptionSpec::new(
+        "rate",
+        ValueKind::Count { least: 1, most: 16_000 },
+        "1000",
+        "messages sent in a second, beyond a burst of 1000; a MIDI cable carries 1041",
+    )
+    .instance_only(),
+];
 
 /// The options of `[backend midi]`, which hold for all instances.
 #[derive(Debug, Clone)]
@@ -21,8 +56,8 @@ impl MidiBackendOptions {
     pub fn read(section: Option<&Section>) -> Self {
         let settings = section.map_or(&[][..], |section| &section.settings);
         Self {
-            name: last(settings, "name").unwrap_or(DEFAULT_NAME).to_owned(),
-            detect: last(settings, "detect").is_some_and(|text| switch(text).unwrap_or(false)),
+            name: value_of(OPTIONS, settings, "name").unwrap_or_default().to_owned(),
+            detect: value_of(OPTIONS, settings, "detect").is_some_and(|text| switch(text).unwrap_or(false)),
         }
     }
 }
@@ -43,17 +78,13 @@ pub struct MidiInstanceOptions {
 impl MidiInstanceOptions {
     /// Of an option that is set twice, the last counts. The option tables have checked the values.
     pub fn read(instance: &Instance) -> Self {
-        let text = |key| last(&instance.settings, key);
+        let text = |key| value_of(OPTIONS, &instance.settings, key);
         Self {
             read: text("read").map(str::to_owned),
             write: text("write").map(str::to_owned),
             deselect: text("epn-tx") != Some("short"),
-            rate: text("rate").and_then(|rate| rate.parse().ok()).unwrap_or(DEFAULT_RATE),
+            // the table has a default, and has checked the value
+            rate: text("rate").and_then(|rate| rate.parse().ok()).unwrap_or(1),
         }
     }
-}
-
-fn last<'a>(settings: &'a [Setting], key: &str) -> Option<&'a str> {
-    let setting = settings.iter().rfind(|setting| setting.key.value == key)?;
-    Some(&setting.value.value)
 }

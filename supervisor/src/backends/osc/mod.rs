@@ -16,10 +16,11 @@ mod paths;
 mod port;
 
 use super::log_throttle::LogThrottle;
-use super::{Backend, EventSink, OpenError, Plan, Watch};
+use super::{Backend, BackendKind, EventSink, OpenError, Plan, Watch};
 use crate::ids::InstanceId;
 use crate::show::LiveInstance;
 use intake::Intake;
+use mm_config::options::BackendSpec;
 use mm_config::{Diagnostics, Section};
 use options::{Address, Destination, Options};
 use outlet::Outlet;
@@ -32,20 +33,30 @@ use std::time::{Duration, Instant};
 /// How many batches one call receives at most, so that a flood leaves time for the others.
 const ROUNDS: usize = 2;
 
-/// Checks what the show says of its `osc` instances: one plan for each.
-pub fn plan(
-    section: Option<&Section>,
-    instances: &[LiveInstance<'_>],
-    diagnostics: &mut Diagnostics,
-) -> Vec<Box<dyn Plan>> {
-    let detect = options::detect(section);
-    let plans: Vec<_> = instances.iter().map(|live| OscPlan::new(*live, detect, diagnostics)).collect();
-    for (index, later) in plans.iter().enumerate() {
-        if let Some(earlier) = plans[..index].iter().find(|earlier| earlier.collides(later)) {
-            report_collision(earlier, later, diagnostics);
-        }
+/// The backend as the show file knows it.
+pub struct OscKind;
+
+impl BackendKind for OscKind {
+    fn spec(&self) -> BackendSpec {
+        options::SPEC
     }
-    plans.into_iter().map(|plan| Box::new(plan) as Box<dyn Plan>).collect()
+
+    /// Checks what the show says of its `osc` instances: one plan for each.
+    fn plan(
+        &self,
+        section: Option<&Section>,
+        instances: &[LiveInstance<'_>],
+        diagnostics: &mut Diagnostics,
+    ) -> Vec<Box<dyn Plan>> {
+        let detect = options::detect(section);
+        let plans: Vec<_> = instances.iter().map(|live| OscPlan::new(*live, detect, diagnostics)).collect();
+        for (index, later) in plans.iter().enumerate() {
+            if let Some(earlier) = plans[..index].iter().find(|earlier| earlier.collides(later)) {
+                report_collision(earlier, later, diagnostics);
+            }
+        }
+        plans.into_iter().map(|plan| Box::new(plan) as Box<dyn Plan>).collect()
+    }
 }
 
 /// An instance as the show has it.

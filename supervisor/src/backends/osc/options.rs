@@ -4,10 +4,66 @@
 
 use super::pattern::{Fault, Pattern, check_address};
 use super::range::Range;
-use mm_config::options::switch;
+use mm_config::options::{
+    BackendSpec, Invalid, OptionSpec, ValueKind, check_address as check_host_and_port, check_port, switch,
+    value_of,
+};
 use mm_config::{Diagnostics, Instance, Section, Setting, Span, Spanned};
 use std::net::SocketAddr;
 use std::sync::Arc;
+
+/// What a show file may say about `osc`.
+pub const SPEC: BackendSpec = BackendSpec { name: "osc", options: OPTIONS, ignores_options: false };
+
+static OPTIONS: &[OptionSpec] = &[
+    OptionSpec::new("detect", ValueKind::Switch, "off", "log the path of every packet that arrives").global_only(),
+    OptionSpec::new("bind", ValueKind::Address, "", "where to listen: `* 8000` or `:: 8000` for every address")
+        .instance_only(),
+    OptionSpec::new(
+        "destination",
+        DESTINATION,
+        "",
+        "where to send; `learn` answers the last sender, `learn@PORT` on a port of its own",
+    )
+    .also_called(&["dest"])
+    .instance_only(),
+    OptionSpec::new("root", ROOT, "", "put in front of every path sent, required of every path received")
+        .instance_only(),
+    OptionSpec::new(
+        "/",
+        ValueKind::text("`FORMAT MIN MAX …`"),
+        "",
+        "types (`i`, `f`, `h`, `d`) and ranges of the parameters of all paths that match; the first match wins",
+    )
+    .followed_by("pattern")
+    .accumulating()
+    .instance_only(),
+];
+
+const DESTINATION: ValueKind =
+    ValueKind::Custom { form: "`HOST PORT`, `learn` or `learn@PORT`", check: check_destination };
+
+const ROOT: ValueKind = ValueKind::Custom {
+    form: "`/prefix`",
+    check: |text| match text.starts_with('/') {
+        true => Ok(()),
+        false => Err(Invalid::whole(text, "expected a path that begins with `/`")),
+    },
+};
+
+fn check_destination(text: &str) -> Result<(), Invalid> {
+    if text == "learn" {
+        return Ok(());
+    }
+    if let Some(port) = text.strip_prefix("learn@") {
+        let range = text.len() - port.len()..text.len();
+        return check_port(port, 1).map_err(|message| Invalid { range, message, hint: None });
+    }
+    check_host_and_port(text, 1).map_err(|invalid| match invalid.range.start {
+        0 => Invalid { message: "expected `HOST PORT`, `learn` or `learn@PORT`".into(), ..invalid },
+        _ => invalid,
+    })
+}
 
 /// The highest parameter that a channel can name, and so the most that a format can have, less one.
 pub const MAX_PARAMETER: u32 = 1023;
@@ -60,7 +116,7 @@ pub struct Rule {
 /// Whether the global section switches `detect` on.
 pub fn detect(section: Option<&Section>) -> bool {
     let settings = section.map_or(&[][..], |section| &section.settings);
-    last(settings, "detect").is_some_and(|setting| switch(&setting.value.value).unwrap_or(false))
+    value_of(OPTIONS, settings, "detect").is_some_and(|text| switch(text).unwrap_or(false))
 }
 
 impl Options {
@@ -114,7 +170,7 @@ fn read_address(setting: &Setting, diagnostics: &mut Diagnostics) -> Option<Addr
         return Some(Address { host: host.to_string(), port, span: setting.value.span, found: Vec::new() });
     }
     let key = &setting.key.value;
-    diagnostics.error(setting.value.span, format!("`{key}` is no address")).label("expected `HOST PORT`");
+    diagnostics.error(setting.value.span, format!("`{key}` is not an address")).label("expected `HOST PORT`");
     None
 }
 
@@ -128,8 +184,8 @@ fn read_destination(setting: &Setting, diagnostics: &mut Diagnostics) -> Destina
     }
     let address = read_address(setting, diagnostics);
     if address.as_ref().is_some_and(|address| address.host == "*") {
-        let error = diagnostics.error(setting.value.span.slice(0..1), "`*` is no host to send to");
-        error.hint("name a host or its broadcast address, or write `learn` to answer whoever sends");
+        let error = diagnostics.error(setting.value.span.slice(0..1), "`*` is not a host to send to");
+        error.hint("name a host or its broadcast address, or write `learn` to answer the last sender");
     }
     address.map_or(Destination::None, Destination::Fixed)
 }
@@ -144,7 +200,7 @@ fn read_root(setting: &Setting, diagnostics: &mut Diagnostics) -> String {
 }
 
 fn report(fault: Fault, text: &Spanned<String>, what: &str, diagnostics: &mut Diagnostics) {
-    let message = format!("`{}` is no OSC {what}", text.value);
+    let message = format!("`{}` is not an OSC {what}", text.value);
     diagnostics.error(text.span.slice(fault.range), message).label(fault.message);
 }
 
@@ -193,7 +249,7 @@ fn check_letters(format: &Spanned<String>, diagnostics: &mut Diagnostics) -> Opt
     let known = |letter: &char| matches!(letter, 'i' | 'f' | 'h' | 'd');
     if let Some((at, letter)) = format.value.char_indices().find(|(_, letter)| !known(letter)) {
         let span = format.span.slice(at..at + letter.len_utf8());
-        let error = diagnostics.error(span, format!("`{letter}` is no type of a parameter"));
+        let error = diagnostics.error(span, format!("`{letter}` is not a type of a parameter"));
         error.label("expected `i`, `f`, `h` or `d`").hint(FORM);
         return None;
     }

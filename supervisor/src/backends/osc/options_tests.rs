@@ -3,7 +3,7 @@
 use super::*;
 use crate::backends::osc::range::Argument;
 use crate::backends::osc::tests::Written;
-use mm_config::{Kind, Severity};
+use mm_config::Severity;
 
 fn read(settings: &[(&str, &str)]) -> (Options, Vec<(Severity, String)>) {
     let written = Written::new(settings, &[]);
@@ -110,7 +110,7 @@ fn detect_is_off_unless_it_is_switched_on() {
     let written = |value| Written::new(&[("detect", value)], &[]);
     let section = |value| {
         let instance = written(value).instance;
-        Section { kind: Kind::Osc, settings: instance.settings, span: instance.span }
+        Section { backend: "osc", settings: instance.settings, span: instance.span }
     };
     assert!(detect(Some(&section("on"))));
     assert!(!detect(Some(&section("off"))) && !detect(None));

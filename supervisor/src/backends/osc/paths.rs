@@ -224,9 +224,9 @@ impl Faults<'_> {
     }
 
     fn misnamed(&mut self, fault: Fault, channel: &Channel) {
-        let Instance { kind, name: owner, .. } = self.instance;
+        let Instance { backend, name: owner, .. } = self.instance;
         let name = &channel.name;
-        let message = format!("`{name}` is no channel of the {kind} instance `{owner}`");
+        let message = format!("`{name}` is not a channel of the {backend} instance `{owner}`");
         let Some(error) = self.report(channel, fault.range, message) else { return };
         error.label(fault.message);
         if name.starts_with('/') {

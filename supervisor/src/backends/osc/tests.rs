@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::backends::Incoming;
-use mm_config::{Channel, FileId, Instance, Kind, Setting, Severity, Span, Spanned};
+use mm_config::{Channel, FileId, Instance, Setting, Severity, Span, Spanned};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{SockaddrStorage, getsockname};
 use rosc::{OscBundle, OscMessage, OscPacket, OscTime, OscType, decoder, encoder};
@@ -24,13 +24,8 @@ impl Written {
     pub fn new(settings: &[(&str, &str)], channels: &[&str]) -> Self {
         let mut text = String::new();
         let span = append(&mut text, "out").span;
-        let mut instance = Instance {
-            name: "out".into(),
-            kind: Kind::Osc,
-            settings: Vec::new(),
-            channels: Vec::new(),
-            span,
-        };
+        let mut instance =
+            Instance { name: "out".into(), backend: "osc", settings: Vec::new(), channels: Vec::new(), span };
         for (key, value) in settings {
             let (key, value) = (append(&mut text, key), append(&mut text, value));
             instance.settings.push(Setting { key, value, directory: PathBuf::new() });
@@ -75,8 +70,11 @@ fn peer() -> UdpSocket {
 fn open(settings: &[(&str, &str)], channels: &[&str]) -> Result<Box<dyn Backend>, OpenError> {
     let written = Written::new(settings, channels);
     let mut diagnostics = Diagnostics::default();
-    let mut plans =
-        plan(None, &[LiveInstance { id: NO, place: 0, instance: &written.instance }], &mut diagnostics);
+    let mut plans = OscKind.plan(
+        None,
+        &[LiveInstance { id: NO, place: 0, instance: &written.instance }],
+        &mut diagnostics,
+    );
     assert!(!diagnostics.has_errors(), "{:?}", written.underlined(&diagnostics));
     assert_eq!(plans.len(), 1);
     plans.remove(0).open()
@@ -367,7 +365,7 @@ fn two_instances_on_one_port_are_an_error_of_the_show() {
         let live =
             [&first, &second].map(|written| LiveInstance { id: NO, place: 0, instance: &written.instance });
         let mut diagnostics = Diagnostics::default();
-        plan(None, &live, &mut diagnostics);
+        OscKind.plan(None, &live, &mut diagnostics);
         second.underlined(&diagnostics)
     };
     assert_eq!(found("* 8000", "127.0.0.1 8000"), [(Severity::Error, "127.0.0.1 8000".to_string())]);

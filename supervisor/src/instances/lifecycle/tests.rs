@@ -1,7 +1,7 @@
 //! The transitions of an instance's life, with invented times.
 
 use super::{Action, Context, Event, Lifecycle, Policy, Pressure, STACKS_TIME, State, TERM_GRACE, Then};
-use mm_config::RestartRule;
+use crate::instances::options::RestartRule;
 use std::time::{Duration, Instant};
 
 /// A life with a clock of its own.
