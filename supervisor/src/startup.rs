@@ -25,7 +25,7 @@ use crate::show::LiveShow;
 use crate::show_file;
 use crate::show_reload::Origin;
 use crate::signals::Signals;
-use crate::state::{self, Saved, Store};
+use crate::state::{self, Saved, StateFile};
 use crate::stderr::print_line;
 use crate::worker_binary;
 use mm_config::{Diagnostics, Show, SupervisorOptions};
@@ -111,7 +111,7 @@ fn try_run(args: &RunArgs) -> Result<ExitCode, StartError> {
         args.socket.clone().or(options.socket.clone()).unwrap_or_else(|| control::socket_path(&show.name));
     let _control = serve_clients(&path, tools.post.clone())?;
     let hosts = BackendSet::open(plans, &show)?;
-    let (store, saved) = open_state(&options)?;
+    let (state_file, saved) = open_state(&options)?;
     let origin = Origin { show: Arc::new(show), overrides: args.show.overrides() };
     let parts = Parts {
         hosts,
@@ -123,7 +123,7 @@ fn try_run(args: &RunArgs) -> Result<ExitCode, StartError> {
         drain,
         spare,
         origin: origin.clone(),
-        store,
+        state_file,
         saved,
     };
     let event_loop =
@@ -159,15 +159,15 @@ fn serve_clients(path: &Path, post: MailboxSender<LoopMessage>) -> Result<Server
 }
 
 /// Reads the state file, and starts to keep it up to date, if the show has one.
-fn open_state(options: &SupervisorOptions) -> Result<(Option<Store>, Saved), StartError> {
+fn open_state(options: &SupervisorOptions) -> Result<(Option<StateFile>, Saved), StartError> {
     let Some(path) = &options.state_file else { return Ok((None, Saved::default())) };
     let state::Loaded { saved, warning } = state::load(path);
     if let Some(warning) = warning {
         tracing::warn!(event = "state_unusable", "{warning}");
     }
-    let store =
-        Store::start(path.clone()).map_err(|error| StartError::system("cannot start a thread", error))?;
-    Ok((Some(store), saved))
+    let state_file =
+        StateFile::start(path.clone()).map_err(|error| StartError::system("cannot start a thread", error))?;
+    Ok((Some(state_file), saved))
 }
 
 /// Reads and checks a show file, and says all that is wrong with it. `None`: it cannot be run.

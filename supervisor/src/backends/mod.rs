@@ -13,7 +13,7 @@ pub mod osc;
 
 pub mod set;
 
-mod log_throttle;
+pub mod log_throttle;
 
 use crate::ids::InstanceId;
 use crate::show::{LiveInstance, LiveShow};

@@ -6,13 +6,14 @@
 //! wait ─► dispatch (backends receive, workers ring, exit and speak) ─► timers ─► collect ─► route ─► deliver, flush
 //! ```
 //!
-//! [`control_requests`] is what it does for clients, `chores` for the state file and the service manager, `renewal` on HUP.
-//! [`BusyPoller`] may put the wait off for a moment.
+//! [`control_requests`] serves clients, [`state_file`] and [`service_manager`] keep those two up to date, [`show_reload`] is
+//! for HUP. [`BusyPoller`] may put the wait off for a moment.
 
 mod control_requests;
-mod housekeeping;
 pub mod message;
+mod service_manager;
 mod show_reload;
+mod state_file;
 
 use crate::backends::EventSink;
 use crate::backends::set::BackendSet;
@@ -30,14 +31,14 @@ use crate::script_output::Drain;
 use crate::script_watch::ScriptWatch;
 use crate::show_reload::Origin;
 use crate::signals::{Request, Signals};
-use crate::state::{Saved, Store};
+use crate::state::{Saved, StateFile};
 use crate::systemd::Systemd;
 use control_requests::Desk;
-use housekeeping::SharedNames;
 use mm_config::SupervisorOptions;
 use mm_shared::Event;
 use mm_shared::wakeup::constants::LOOP_SPINS_LIMIT;
 use mm_shared::wakeup::{BusyPoller, IdleMode, WakeupMode};
+use state_file::SharedNames;
 use std::cmp::Reverse;
 use std::io;
 use std::time::{Duration, Instant};
@@ -66,7 +67,7 @@ pub struct EventLoop {
     spare: Spare,
     watch: ScriptWatch,
     origin: Origin,
-    store: Option<Store>,
+    state_file: Option<StateFile>,
     systemd: Systemd,
     systemd_status_is_old: bool,
     rereading: bool,
@@ -112,7 +113,7 @@ pub struct Parts {
     /// Where the show came from.
     pub origin: Origin,
     /// Keeps the last values on disk.
-    pub store: Option<Store>,
+    pub state_file: Option<StateFile>,
     /// The values from before the show was started again.
     pub saved: Saved,
 }
@@ -128,7 +129,7 @@ impl EventLoop {
         poller.watch(parts.signals.descriptor(), Interest::Read, Wake::Signal)?;
         poller.watch(parts.mailbox.descriptor(), Interest::ReadEdge, Wake::Mailbox)?;
         parts.hosts.watch(&poller)?;
-        let Parts { hosts, fleet, router, tools, mailbox, signals, drain, spare, origin, store, saved } =
+        let Parts { hosts, fleet, router, tools, mailbox, signals, drain, spare, origin, state_file, saved } =
             parts;
         let (names, desk) = (SharedNames::new(&origin.show), Desk::new(&origin.show));
         let rounds = Rounds::new(&origin.show);
@@ -154,7 +155,7 @@ impl EventLoop {
             spare,
             watch,
             origin,
-            store,
+            state_file,
             systemd: Systemd::from_env(Instant::now()),
             systemd_status_is_old: true,
             rereading: false,
@@ -184,7 +185,7 @@ impl EventLoop {
             self.note_start(started);
             if self.phase == Phase::Ending && self.fleet.is_gone() && self.spare.is_gone() {
                 self.keep_promises();
-                self.keep_last_state();
+                self.save_last_values();
                 return Ok(());
             }
             let now = self.wait(rest, &mut wakes)?;
@@ -195,9 +196,9 @@ impl EventLoop {
             let busy = self.pass_on(now);
             self.keep_promises();
             self.desk.watchers.wake();
-            self.keep_state(now);
+            self.save_values(now);
             self.rounds.look(&self.router, now);
-            self.tell_systemd(now);
+            self.notify_service_manager(now);
             rest = if busy { IdleMode::Busy } else { self.with_instances(now, InstanceSet::rest) };
         }
     }
@@ -296,9 +297,9 @@ impl EventLoop {
 
     /// When something is to be done whatever happens until then.
     fn deadline(&self) -> Option<Instant> {
-        let store = self.store.as_ref().and_then(Store::deadline);
+        let state_file = self.state_file.as_ref().and_then(StateFile::deadline);
         let (fleet, hosts) = (self.fleet.deadline(), self.hosts.deadline());
-        [fleet, hosts, self.spare.deadline(), self.systemd.deadline(), store].into_iter().flatten().min()
+        [fleet, hosts, self.spare.deadline(), self.systemd.deadline(), state_file].into_iter().flatten().min()
     }
 
     fn dispatch(&mut self, wake: Wake, now: Instant) {
@@ -368,9 +369,9 @@ impl EventLoop {
 
     /// Routes what waits, a bounded amount of it.
     fn route(&mut self) {
-        let Self { router, hosts, fleet, sink, desk, store, .. } = self;
-        if let Some(store) = store.as_mut().filter(|_| !router.is_idle()) {
-            store.touch();
+        let Self { router, hosts, fleet, sink, desk, state_file, .. } = self;
+        if let Some(state_file) = state_file.as_mut().filter(|_| !router.is_idle()) {
+            state_file.touch();
         }
         let watched = !desk.watchers.is_empty();
         let began = Instant::now();

@@ -1,7 +1,7 @@
 //! HUP: the running show becomes the one that its file describes now.
 
+use super::state_file::SharedNames;
 use super::{EventLoop, Phase};
-use crate::event_loop::housekeeping::SharedNames;
 use crate::instances::InstanceSet;
 use crate::router::cycles::Rounds;
 use crate::router::table::RouteTable;

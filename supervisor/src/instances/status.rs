@@ -10,6 +10,7 @@ use crate::control::protocol::{HandlerTimes, InstanceStatus, LastExit, State};
 use crate::control::request::Act;
 use crate::ids::InstanceId;
 use crate::script_output::Drain;
+use crate::state::SavedChannel;
 use mm_shared::sys::process::resident;
 use std::time::{Duration, Instant};
 
@@ -65,10 +66,10 @@ impl InstanceSet {
         Some(&self.get(no)?.flow.values)
     }
 
-    /// A channel had these values before the show was started again. False: it is none of a Python instance.
-    pub fn restore(&mut self, no: InstanceId, channel: &str, input: f64, output: f64) -> bool {
+    /// Puts back the values of an instance's channels from the last run. Returns whether it is a script instance.
+    pub fn restore(&mut self, no: InstanceId, saved: &[&SavedChannel]) -> bool {
         let Some(instance) = self.find(no) else { return false };
-        instance.flow.values.restore(channel, input, output);
+        instance.flow.values.restore(saved.iter().map(|saved| (&*saved.channel, saved.input, saved.output)));
         true
     }
 }

@@ -112,14 +112,19 @@ impl Values {
             .filter_map(|channel| Some((channel.name.as_deref()?, channel.input, channel.output)))
     }
 
-    /// A channel had these values before the show was started again.
-    pub fn restore(&mut self, name: &str, input: f64, output: f64) {
-        let known = self.channels.iter().position(|channel| channel.name.as_deref() == Some(name));
-        let channel = Channel { name: Some(name.to_owned()), input, output };
-        match known {
-            Some(index) => self.channels[index] = channel,
-            None if self.channels.len() < self.limit() as usize => self.channels.push(channel),
-            None => {}
+    /// Puts back the values of the last run: name, input, output. Names that the show does not have are added.
+    pub fn restore<'a>(&mut self, saved: impl IntoIterator<Item = (&'a str, f64, f64)>) {
+        let names = self.channels.iter().map(|channel| channel.name.clone());
+        let mut numbers: HashMap<String, usize> =
+            names.zip(0..).filter_map(|(name, number)| Some((name?, number))).collect();
+        for (name, input, output) in saved {
+            let channel = Channel { name: Some(name.to_owned()), input, output };
+            if let Some(number) = numbers.get(name) {
+                self.channels[*number] = channel;
+            } else if self.channels.len() < self.limit() as usize {
+                numbers.insert(name.to_owned(), self.channels.len());
+                self.channels.push(channel);
+            }
         }
     }
 
@@ -284,5 +289,22 @@ mod tests {
         values.sent(event(values.limit(), 1.0));
         assert!(!values.named(values.limit(), "too many".into()));
         assert_eq!(values.channels.len(), 1);
+    }
+
+    #[test]
+    fn values_of_the_last_run_come_back_by_name_and_new_names_are_added() {
+        let mut values = Values::new(["a".into(), "b".into()]);
+        values.restore([("b", 0.1, 0.2), ("extra", 0.3, 0.4), ("extra", 0.5, 0.6)]);
+        let expected = [("a".into(), 0.0, 0.0), ("b".into(), 0.1, 0.2), ("extra".into(), 0.5, 0.6)];
+        assert_eq!(boot(&mut values), expected);
+    }
+
+    /// Searching for each name would take 45 billion comparisons.
+    #[test]
+    fn values_of_very_many_channels_come_back() {
+        let names: Vec<String> = (0..300_000).map(|number| format!("channel{number}")).collect();
+        let mut values = Values::new(names.iter().cloned());
+        values.restore(names.iter().rev().map(|name| (name.as_str(), 0.25, 0.5)));
+        assert!(values.all().all(|(_, input, output)| (input, output) == (0.25, 0.5)));
     }
 }

@@ -1,16 +1,16 @@
-//! Reading the state file at a start. There is no error: a show starts without saved values rather than not at all.
+//! Reads the state file at a start. There is no error: a show starts without saved values rather than not at all.
 
-use super::file::{self, Content};
+use super::atomic_file::{self, Content};
 use super::{KIND, LIMIT, Saved};
 use mm_shared::frame;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Unusable files that are kept; the oldest goes.
+/// Unusable files that are kept; the oldest is overwritten.
 pub(super) const KEPT: u32 = 5;
 
-/// What a start knows of the last run.
+/// The outcome of reading the state file.
 #[derive(Debug, Default, PartialEq)]
 pub struct Loaded {
     /// The values, none where there is no usable file.
@@ -19,19 +19,19 @@ pub struct Loaded {
     pub warning: Option<String>,
 }
 
-/// Reads the state file. A missing one is nothing; one that cannot be used is put aside, as `NAME.damaged-1`.
+/// Reads the state file. Without a file there are no values. An unusable file is put aside, as `NAME.damaged-1`.
 #[must_use]
 pub fn load(path: &Path) -> Loaded {
-    // what is put aside is the file, not a link to it
-    let path = &file::real(path);
-    match file::read(path, LIMIT + frame::HEADER) {
+    // The file is put aside, not a link to it.
+    let path = &atomic_file::real(path);
+    match atomic_file::read(path, LIMIT + frame::HEADER) {
         Ok(Content::Missing) => Loaded::default(),
         Ok(Content::TooLarge(size)) => unusable(path, &format!("it has {size} bytes, which is too large")),
         Ok(Content::Bytes(bytes)) => match decode(&bytes) {
             Ok(saved) => Loaded { saved, warning: None },
             Err(reason) => unusable(path, &reason),
         },
-        Err(error) => nothing(format!("the state file `{}` cannot be read: {error}", path.display())),
+        Err(error) => without_values(format!("cannot read the state file `{}`: {error}", path.display())),
     }
 }
 
@@ -42,18 +42,18 @@ fn decode(bytes: &[u8]) -> Result<Saved, String> {
 
 fn unusable(path: &Path, reason: &str) -> Loaded {
     let what = format!("the state file `{}` is not usable: {reason}", path.display());
-    nothing(match put_aside(path) {
-        Ok(aside) => format!("{what}; it is now `{}`", aside.display()),
-        Err(error) => format!("{what}; it cannot be put aside: {error}"),
+    without_values(match put_aside(path) {
+        Ok(aside) => format!("{what}; it was renamed to `{}`", aside.display()),
+        Err(error) => format!("{what}; it cannot be renamed: {error}"),
     })
 }
 
-fn nothing(what: String) -> Loaded {
-    let warning = Some(format!("{what}; the show starts without the values from before"));
+fn without_values(what: String) -> Loaded {
+    let warning = Some(format!("{what}; the show starts without the values of the last run"));
     Loaded { saved: Saved::default(), warning }
 }
 
-/// Renames the file. The latest that was put aside has the lowest number.
+/// Renames the file. The one that was put aside last has the lowest number.
 fn put_aside(path: &Path) -> io::Result<PathBuf> {
     for number in (1..KEPT).rev() {
         match fs::rename(aside(path, number), aside(path, number + 1)) {

@@ -1,46 +1,47 @@
 //! The state file: the last values of all channels, kept on disk for the start after a power cut.
 //!
 //! ```text
-//! core loop ──► Store (latest wins, never waits) ──► thread: frame, temporary file, fsync, rename, fsync ──► disk
+//! event loop ──► StateFile (latest wins, never waits) ──► thread: frame, temporary file, fsync, rename, fsync ──► disk
 //! disk ──► load (magic, version, length, checksum, values) ──► the next start
 //! ```
 //!
 //! The rules:
 //!
-//! - Nothing about the file ends a show. What cannot be read is put aside or left alone, what cannot be written is
-//!   tried again; both are warnings.
-//! - What is loaded is what was saved, or nothing.
-//! - The loop pays for it once a second at most, and only when a value has changed.
+//! - No fault of the file ends a show. A file that cannot be read is put aside or left alone; a write that fails is
+//!   repeated. Both are warnings.
+//! - The values that are loaded are those that were saved, or none.
+//! - The loop gathers the values at most once per second, and only after one has changed.
 
-mod file;
+mod atomic_file;
 mod load;
-mod store;
+mod state_file;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 pub use load::{Loaded, load};
-pub use store::Store;
+pub use state_file::StateFile;
 
 use mm_shared::frame;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-/// The file is one frame of this kind. A change of [`Saved`] is a new version; the file of another version is put
-/// aside, so that going back to the older program finds it there.
+/// The file is one frame of this kind. A change of [`Saved`] is a new version. A file of another version is put aside, so
+/// that an older program finds it there.
 const KIND: frame::Kind = frame::Kind { magic: *b"MMst", version: 1 };
 
-/// Most bytes of the file's content: more than a million channels.
+/// The most bytes of the file's content: more than a million channels.
 const LIMIT: usize = 64 << 20;
 
-/// What is kept: the last values of all channels, in any order.
+/// The last values of all channels, in any order.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Saved {
     /// The channels.
     pub channels: Vec<SavedChannel>,
 }
 
-/// One channel of one instance. The names are shared, so that gathering all values once a second copies no text.
+/// One channel of one instance. The names are shared, so that gathering all values once per second copies no text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SavedChannel {
     /// The instance's name.
@@ -56,10 +57,20 @@ pub struct SavedChannel {
 }
 
 impl Saved {
+    /// The channels of each instance, in their order.
+    #[must_use]
+    pub fn by_instance(&self) -> HashMap<&str, Vec<&SavedChannel>> {
+        let mut instances: HashMap<&str, Vec<&SavedChannel>> = HashMap::new();
+        for channel in &self.channels {
+            instances.entry(&channel.instance).or_default().push(channel);
+        }
+        instances
+    }
+
     /// Whether all values are ones that channels can have.
     fn is_sound(&self) -> bool {
-        let sound = |value: f64| (0.0..=1.0).contains(&value);
-        self.channels.iter().all(|channel| sound(channel.input) && sound(channel.output))
+        let is_sound = |value: f64| (0.0..=1.0).contains(&value);
+        self.channels.iter().all(|channel| is_sound(channel.input) && is_sound(channel.output))
     }
 }
 

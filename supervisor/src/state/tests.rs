@@ -1,8 +1,8 @@
 //! The state file from its users' side: what was saved is there again, whatever happened to the file.
 
-use super::file::{self, Content};
+use super::atomic_file::{self, Content};
 use super::load::KEPT;
-use super::writer::{Complaints, Pace};
+use super::writer::{Failures, Intervals};
 use super::*;
 use proptest::prelude::*;
 use std::fs;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// Long before it a test has failed.
+/// A test that takes this long has failed.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 fn folder() -> (TempDir, PathBuf) {
@@ -36,9 +36,9 @@ fn frame_of(saved: &Saved) -> Vec<u8> {
     frame::encode(KIND, saved).expect("encodable")
 }
 
-fn quick() -> Pace {
+fn quick() -> Intervals {
     let short = Duration::from_millis(5);
-    Pace { every: short, retry: short, complain: short, patience: DEADLINE }
+    Intervals { write: short, retry: short, warning: short, timeout: DEADLINE }
 }
 
 fn until(what: &str, condition: impl Fn() -> bool) {
@@ -68,9 +68,9 @@ fn assert_put_aside(path: &Path) -> String {
 #[test]
 fn what_was_saved_at_the_end_is_there_at_the_next_start() {
     let (folder, path) = folder();
-    let mut store = Store::start(path.clone()).expect("a thread");
-    store.save(other(), Instant::now());
-    store.finish(some());
+    let mut state_file = StateFile::start(path.clone()).expect("a thread");
+    state_file.try_put(other(), Instant::now());
+    state_file.finish(some());
     assert_eq!(load(&path), Loaded { saved: some(), warning: None });
     assert_eq!(names(folder.path()), ["show.state"]);
     assert_eq!(fs::metadata(&path).expect("a file").permissions().mode() & 0o777, 0o600);
@@ -85,34 +85,34 @@ fn a_missing_file_is_nothing() {
 #[test]
 fn values_are_wanted_when_one_has_changed_and_once_a_second_at_most() {
     let (_folder, path) = folder();
-    let mut store = Store::start(path).expect("a thread");
+    let mut state_file = StateFile::start(path).expect("a thread");
     let now = Instant::now();
-    assert!(!store.wants_state(now));
-    assert_eq!(store.deadline(), None);
-    store.touch();
-    assert!(store.wants_state(now));
-    while store.wants_state(now) {
-        store.save(some(), now);
+    assert!(!state_file.wants_values(now));
+    assert_eq!(state_file.deadline(), None);
+    state_file.touch();
+    assert!(state_file.wants_values(now));
+    while state_file.wants_values(now) {
+        state_file.try_put(some(), now);
     }
-    assert_eq!(store.deadline(), None);
-    store.touch();
-    assert!(!store.wants_state(now + Duration::from_millis(999)));
-    assert!(store.wants_state(now + Duration::from_secs(1)));
-    assert_eq!(store.deadline(), Some(now + Duration::from_secs(1)));
+    assert_eq!(state_file.deadline(), None);
+    state_file.touch();
+    assert!(!state_file.wants_values(now + Duration::from_millis(999)));
+    assert!(state_file.wants_values(now + Duration::from_secs(1)));
+    assert_eq!(state_file.deadline(), Some(now + Duration::from_secs(1)));
 }
 
 #[test]
 fn equal_values_are_not_written_again_unless_the_file_is_gone() {
     let (_folder, path) = folder();
     let inode = |path: &Path| fs::metadata(path).expect("a file").ino();
-    Store::with_pace(path.clone(), quick()).expect("a thread").finish(some());
+    StateFile::with_intervals(path.clone(), quick()).expect("a thread").finish(some());
     let before = inode(&path);
     let held = fs::File::open(&path).expect("a file");
-    Store::with_pace(path.clone(), quick()).expect("a thread").finish(some());
+    StateFile::with_intervals(path.clone(), quick()).expect("a thread").finish(some());
     assert_eq!(inode(&path), before);
-    let store = Store::with_pace(path.clone(), quick()).expect("a thread");
+    let state_file = StateFile::with_intervals(path.clone(), quick()).expect("a thread");
     fs::remove_file(&path).expect("removable");
-    store.finish(some());
+    state_file.finish(some());
     assert_eq!(load(&path).saved, some());
     drop(held);
 }
@@ -121,34 +121,34 @@ fn equal_values_are_not_written_again_unless_the_file_is_gone() {
 fn a_folder_that_comes_later_is_written_to_then() {
     let (folder, _) = folder();
     let path = folder.path().join("later/show.state");
-    let mut store = Store::with_pace(path.clone(), quick()).expect("a thread");
-    store.touch();
-    while store.wants_state(Instant::now()) {
-        store.save(some(), Instant::now());
+    let mut state_file = StateFile::with_intervals(path.clone(), quick()).expect("a thread");
+    state_file.touch();
+    while state_file.wants_values(Instant::now()) {
+        state_file.try_put(some(), Instant::now());
     }
     fs::create_dir(folder.path().join("later")).expect("a folder");
     until("the file is written", || path.exists());
-    drop(store);
+    drop(state_file);
     assert_eq!(load(&path).saved, some());
 }
 
 #[test]
 fn what_cannot_be_written_does_not_hold_up_the_end() {
-    let mut store = Store::with_pace("/proc/no/such/place".into(), quick()).expect("a thread");
-    store.save(some(), Instant::now());
-    store.finish(other());
+    let mut state_file = StateFile::with_intervals("/proc/no/such/place".into(), quick()).expect("a thread");
+    state_file.try_put(some(), Instant::now());
+    state_file.finish(other());
 }
 
 #[test]
 fn nothing_but_a_file_is_replaced() {
     let (folder, path) = folder();
     fs::create_dir(&path).expect("a folder in the way");
-    assert!(file::replace(&path, b"new").is_err());
-    assert!(file::replace(Path::new("/"), b"new").is_err());
+    assert!(atomic_file::replace(&path, b"new").is_err());
+    assert!(atomic_file::replace(Path::new("/"), b"new").is_err());
     let (pipe, link) = (folder.path().join("pipe"), folder.path().join("link"));
     nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
     symlink(&pipe, &link).expect("a link");
-    assert!(file::replace(&link, b"new").is_err());
+    assert!(atomic_file::replace(&link, b"new").is_err());
     assert!(!fs::metadata(&pipe).expect("still there").is_file());
     assert_eq!(names(folder.path()), ["link", "pipe", "show.state"]);
 }
@@ -158,7 +158,7 @@ fn what_a_power_cut_left_is_cleared_away() {
     let (folder, path) = folder();
     fs::write(folder.path().join(".show.state.new-1"), "half").expect("writable");
     fs::write(folder.path().join(".other.state.new-1"), "not ours").expect("writable");
-    Store::start(path).expect("a thread").finish(some());
+    StateFile::start(path).expect("a thread").finish(some());
     assert_eq!(names(folder.path()), [".other.state.new-1", "show.state"]);
 }
 
@@ -169,7 +169,7 @@ fn a_link_stays_a_link() {
     fs::write(&real, frame_of(&other())).expect("writable");
     symlink(&real, &path).expect("a link");
     assert_eq!(load(&path).saved, other());
-    Store::start(path.clone()).expect("a thread").finish(some());
+    StateFile::start(path.clone()).expect("a thread").finish(some());
     assert!(path.is_symlink());
     assert_eq!(load(&real).saved, some());
 }
@@ -206,7 +206,7 @@ fn what_another_version_or_program_wrote_is_put_aside() {
 fn a_file_that_is_too_large_is_not_read() {
     let (_folder, path) = folder();
     fs::File::create(&path).and_then(|file| file.set_len(1 << 40)).expect("a sparse file");
-    assert_eq!(file::read(&path, 10).expect("readable"), Content::TooLarge(1 << 40));
+    assert_eq!(atomic_file::read(&path, 10).expect("readable"), Content::TooLarge(1 << 40));
     assert!(assert_put_aside(&path).contains("too large"));
 }
 
@@ -239,15 +239,15 @@ fn a_file_that_is_cut_or_has_a_wrong_bit_anywhere_is_put_aside() {
 #[test]
 fn a_lasting_trouble_is_told_once_a_minute() {
     let (minute, now) = (Duration::from_secs(60), Instant::now());
-    let mut complaints = Complaints::new(minute);
-    assert!(!complaints.end());
-    assert!(complaints.begin(now));
-    assert!(!complaints.begin(now + minute / 2));
-    assert!(complaints.end());
-    assert!(!complaints.end());
-    assert!(!complaints.begin(now + minute / 2), "also when it comes and goes");
-    assert!(!complaints.end());
-    assert!(complaints.begin(now + minute));
+    let mut failures = Failures::new(minute);
+    assert!(!failures.end());
+    assert!(failures.begin(now));
+    assert!(!failures.begin(now + minute / 2));
+    assert!(failures.end());
+    assert!(!failures.end());
+    assert!(!failures.begin(now + minute / 2), "also when it comes and goes");
+    assert!(!failures.end());
+    assert!(failures.begin(now + minute));
 }
 
 fn channels() -> impl Strategy<Value = Vec<SavedChannel>> {

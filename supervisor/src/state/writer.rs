@@ -1,221 +1,191 @@
-//! The thread that writes the state file: latest wins, at most once a second, and again when it failed.
+//! The thread that writes the state file: the latest values, at most once per second, and again after a failure.
 
-use super::file::{self, Content};
+use super::atomic_file::{self, Content};
 use super::{KIND, LIMIT, Saved};
+use crate::backends::log_throttle::LogThrottle;
 use mm_shared::frame;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 use tracing::dispatcher;
 
-/// How often the keeper does what.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Pace {
+pub(super) struct Intervals {
     /// Between two writes.
-    pub every: Duration,
-    /// Between a write that failed and the next try.
+    pub write: Duration,
+    /// Between a failed write and the next attempt.
     pub retry: Duration,
     /// Between two warnings.
-    pub complain: Duration,
-    /// What the last write may take.
-    pub patience: Duration,
+    pub warning: Duration,
+    /// How long the end of the show waits for the last write.
+    pub timeout: Duration,
 }
 
-impl Default for Pace {
+impl Default for Intervals {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { every: seconds(1), retry: seconds(5), complain: seconds(60), patience: seconds(2) }
+        Self { write: seconds(1), retry: seconds(5), warning: seconds(60), timeout: seconds(2) }
     }
 }
 
-/// What loop and thread share. The lock is held for the time of a move, and the loop does not even wait for that.
+/// The latest values that have not been written. The lock is held for the time of a move, and the loop does not wait even
+/// for that.
 #[derive(Debug, Default)]
-pub(super) struct Shared {
-    slot: Mutex<Slot>,
-    changed: Condvar,
-}
+pub(super) struct Latest(Mutex<Option<Saved>>);
 
-#[derive(Debug, Default)]
-struct Slot {
-    waiting: Option<Saved>,
-    closing: bool,
-    ended: bool,
-}
-
-impl Shared {
-    /// Leaves values without waiting. Says whether it could.
-    pub fn offer(&self, saved: Saved) -> bool {
-        let before = match self.slot.try_lock() {
-            Ok(mut slot) => slot.waiting.replace(saved),
-            Err(_) => return false,
-        };
-        self.changed.notify_all();
+impl Latest {
+    /// Replaces the values, unless that would wait. Returns whether it did.
+    pub fn try_put(&self, values: Saved) -> bool {
+        let Ok(mut slot) = self.0.try_lock() else { return false };
+        let before = slot.replace(values);
+        drop(slot);
+        // Freed after the lock, which the thread may be waiting for.
         drop(before);
         true
     }
 
-    /// Leaves values.
-    pub fn insist(&self, saved: Saved) {
-        self.lock().waiting = Some(saved);
+    /// Replaces the values.
+    pub fn put(&self, values: Saved) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(values);
     }
 
-    /// Lets the thread write what it has and end. Says whether it did within `patience`.
-    pub fn close(&self, patience: Duration) -> bool {
-        let mut slot = self.lock();
-        slot.closing = true;
-        self.changed.notify_all();
-        let waited = self.changed.wait_timeout_while(slot, patience, |slot| !slot.ended);
-        waited.unwrap_or_else(PoisonError::into_inner).0.ended
-    }
-
-    /// Waits for values, but not only before `not_before`: then it is time for those that the thread still has.
-    /// Says whether this is the end.
-    fn wait(&self, not_before: Instant, has_some: bool) -> (Option<Saved>, bool) {
-        let mut slot = self.lock();
-        loop {
-            let now = Instant::now();
-            let work = has_some || slot.waiting.is_some();
-            if slot.closing || work && not_before <= now {
-                return (slot.waiting.take(), slot.closing);
-            }
-            slot = if work {
-                let rest = not_before.saturating_duration_since(now);
-                self.changed.wait_timeout(slot, rest).unwrap_or_else(PoisonError::into_inner).0
-            } else {
-                self.changed.wait(slot).unwrap_or_else(PoisonError::into_inner)
-            };
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Slot> {
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    fn take(&self) -> Option<Saved> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
-/// Says that the thread has ended, however it did.
-struct Ending(Arc<Shared>);
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        self.0.lock().ended = true;
-        self.0.changed.notify_all();
-    }
-}
-
-/// The thread's own state.
-pub(super) struct Keeper {
+/// Starts the thread. Returns the channel that wakes it, and one that is disconnected when the thread has ended. The
+/// thread ends when the former is dropped.
+pub(super) fn start(
     path: PathBuf,
-    shared: Arc<Shared>,
-    pace: Pace,
-    /// The frame that is in the file, as far as this thread knows.
-    on_disk: Vec<u8>,
-    complaints: Complaints,
+    latest: Arc<Latest>,
+    intervals: Intervals,
+) -> io::Result<(SyncSender<()>, Receiver<()>)> {
+    let (wake, woken) = sync_channel(1);
+    let (alive, ended) = sync_channel(1);
+    let failures = Failures::new(intervals.warning);
+    let writer = Writer { path, latest, intervals, on_disk: Vec::new(), failures };
+    let log = dispatcher::get_default(Clone::clone);
+    let work = move || {
+        let _alive: SyncSender<()> = alive;
+        dispatcher::with_default(&log, || writer.run(&woken));
+    };
+    thread::Builder::new().name("state".into()).spawn(work)?;
+    Ok((wake, ended))
 }
 
-impl Keeper {
-    pub fn new(path: PathBuf, shared: Arc<Shared>, pace: Pace) -> Self {
-        let complaints = Complaints::new(pace.complain);
-        Self { path, shared, pace, on_disk: Vec::new(), complaints }
-    }
+struct Writer {
+    path: PathBuf,
+    latest: Arc<Latest>,
+    intervals: Intervals,
+    /// The content of the file as far as this thread knows.
+    on_disk: Vec<u8>,
+    failures: Failures,
+}
 
-    pub fn start(self) -> io::Result<()> {
-        let log = dispatcher::get_default(Clone::clone);
-        let work = move || dispatcher::with_default(&log, || self.run());
-        thread::Builder::new().name("state".into()).spawn(work).map(drop)
-    }
-
-    fn run(mut self) {
-        let _ending = Ending(Arc::clone(&self.shared));
-        file::clear_leftovers(&self.path);
-        if let Ok(Content::Bytes(bytes)) = file::read(&self.path, LIMIT + frame::HEADER) {
+impl Writer {
+    fn run(mut self, woken: &Receiver<()>) {
+        atomic_file::clear_leftovers(&self.path);
+        if let Ok(Content::Bytes(bytes)) = atomic_file::read(&self.path, LIMIT + frame::HEADER) {
             self.on_disk = bytes;
         }
         let mut unwritten = None;
         let mut not_before = Instant::now();
         loop {
-            let (newer, closing) = self.shared.wait(not_before, unwritten.is_some());
-            unwritten = newer.or(unwritten).filter(|saved| !self.write(saved));
-            if closing {
+            let has_work = unwritten.is_some() || woken.recv().is_ok();
+            let is_last = !has_work || is_closed_before(not_before, woken);
+            unwritten = self.latest.take().or(unwritten).filter(|values| !self.write(values));
+            if is_last {
                 return;
             }
-            let pause = if unwritten.is_some() { self.pace.retry } else { self.pace.every };
+            let pause = if unwritten.is_some() { self.intervals.retry } else { self.intervals.write };
             not_before = Instant::now() + pause;
         }
     }
 
-    /// Says whether there is nothing left to do for these values.
-    fn write(&mut self, saved: &Saved) -> bool {
-        let frame = match encode(saved) {
+    /// Returns whether there is nothing left to do for these values.
+    fn write(&mut self, values: &Saved) -> bool {
+        let frame = match encode(values) {
             Ok(frame) => frame,
-            Err(why) => {
-                // the same again would be no better
-                self.complain(&why);
+            Err(error) => {
+                // Another attempt with the same values would fail as well.
+                self.warn(&error);
                 return true;
             }
         };
         if frame == self.on_disk && self.is_there() {
             return true;
         }
-        if let Err(error) = file::replace(&self.path, &frame) {
-            self.complain(&format!("{error}; trying again every {} s", self.pace.retry.as_secs()));
+        if let Err(error) = atomic_file::replace(&self.path, &frame) {
+            self.warn(&format!("{error}; trying again every {} s", self.intervals.retry.as_secs()));
             return false;
         }
         self.on_disk = frame;
-        if self.complaints.end() {
-            tracing::info!("the state file `{}` is written again", self.path.display());
+        if self.failures.end() {
+            let path = self.path.display();
+            tracing::info!(event = "state_write_resumed", "the state file `{path}` is written again");
         }
         true
     }
 
-    /// Somebody may have removed or replaced the file.
+    /// Another process may have removed or replaced the file.
     fn is_there(&self) -> bool {
         self.path.metadata().is_ok_and(|found| found.is_file() && found.len() == self.on_disk.len() as u64)
     }
 
-    fn complain(&mut self, why: &str) {
-        if self.complaints.begin(Instant::now()) {
-            tracing::warn!("cannot write the state file `{}`: {why}", self.path.display());
+    fn warn(&mut self, reason: &str) {
+        if self.failures.begin(Instant::now()) {
+            let path = self.path.display();
+            tracing::warn!(event = "state_write_failed", "cannot write the state file `{path}`: {reason}");
         }
     }
 }
 
-fn encode(saved: &Saved) -> Result<Vec<u8>, String> {
-    let frame = frame::encode(KIND, saved).map_err(|error| error.to_string())?;
+/// Waits until `deadline`, or until the other end is dropped. Returns whether it was dropped.
+fn is_closed_before(deadline: Instant, woken: &Receiver<()>) -> bool {
+    loop {
+        match woken.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            // There are newer values, which are taken at the deadline.
+            Ok(()) => {}
+            Err(RecvTimeoutError::Timeout) => return false,
+            Err(RecvTimeoutError::Disconnected) => return true,
+        }
+    }
+}
+
+fn encode(values: &Saved) -> Result<Vec<u8>, String> {
+    let frame = frame::encode(KIND, values).map_err(|error| error.to_string())?;
     if frame.len() > LIMIT + frame::HEADER {
-        return Err(format!(
-            "the values of this show take {} bytes, more than the {LIMIT} allowed",
-            frame.len()
-        ));
+        let size = frame.len();
+        return Err(format!("the values of this show take {size} bytes, more than the {LIMIT} allowed"));
     }
     Ok(frame)
 }
 
-/// Keeps a lasting trouble, or one that comes and goes, from filling the log.
+/// Writes that fail, and which of them are logged.
 #[derive(Debug)]
-pub(super) struct Complaints {
-    every: Duration,
-    last: Option<Instant>,
-    told: bool,
+pub(super) struct Failures {
+    throttle: LogThrottle,
+    is_logged: bool,
 }
 
-impl Complaints {
-    pub fn new(every: Duration) -> Self {
-        Self { every, last: None, told: false }
+impl Failures {
+    pub fn new(interval: Duration) -> Self {
+        Self { throttle: LogThrottle::new(1, interval), is_logged: false }
     }
 
-    /// There is trouble. Says whether to tell.
+    /// A write has failed. Returns whether to log it.
     pub fn begin(&mut self, now: Instant) -> bool {
-        let due = self.last.is_none_or(|last| now >= last + self.every);
-        if due {
-            (self.last, self.told) = (Some(now), true);
-        }
-        due
+        let is_due = self.throttle.settle(now).is_some() || self.throttle.add(now);
+        self.is_logged |= is_due;
+        is_due
     }
 
-    /// There is none any more. Says whether to tell: where the trouble was told, and once.
+    /// A write has succeeded. Returns whether to log it: the first time after a failure that was logged.
     pub fn end(&mut self) -> bool {
-        std::mem::take(&mut self.told)
+        std::mem::take(&mut self.is_logged)
     }
 }

@@ -1,4 +1,4 @@
-//! Reading and replacing a file such that it is never seen half written, whenever the power goes.
+//! Reads a file, and replaces it so that no reader ever sees half of it, also after a power cut.
 
 use nix::libc;
 use std::ffi::{OsStr, OsString};
@@ -8,18 +8,18 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// What a path leads to.
+/// The content of a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Content {
-    /// Nothing is there.
+    /// There is no file.
     Missing,
     /// All its bytes.
     Bytes(Vec<u8>),
-    /// More bytes than allowed.
+    /// The file has more bytes than allowed: this many.
     TooLarge(u64),
 }
 
-/// The file that `path` means: where it is a link, the one that the link leads to. So the link stays one.
+/// The file at the end of all links. Replacing that one leaves the links as they are.
 pub(super) fn real(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
@@ -30,7 +30,7 @@ pub(super) fn real(path: &Path) -> PathBuf {
 ///
 /// It cannot be read, or is not a file.
 pub(super) fn read(path: &Path, limit: usize) -> io::Result<Content> {
-    // a pipe of that name would be waited for
+    // Opening a named pipe would block otherwise.
     let file = match OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Content::Missing),
@@ -48,15 +48,15 @@ pub(super) fn read(path: &Path, limit: usize) -> io::Result<Content> {
     Ok(Content::Bytes(bytes))
 }
 
-/// Replaces a file, or makes it, readable for its owner only. After a power cut at any moment there is either the
-/// file from before or the new one.
+/// Replaces a file or creates it, readable for its owner only. After a power cut at any moment either the old or the new
+/// file is there.
 ///
 /// # Errors
 ///
-/// Something else than a file is there, and those of the system. Then it is as it was.
+/// The path leads to something other than a file, or the system refuses. The old file is still there then.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let path = real(path);
-    // a device can be renamed over, given the rights
+    // A rename would replace a device as well, given the rights.
     if path.symlink_metadata().is_ok_and(|found| !found.is_file()) {
         return Err(not_a_file());
     }
@@ -67,11 +67,11 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         let _ = fs::remove_file(&temporary);
     }
     outcome?;
-    // without this the rename itself may not outlive a power cut
+    // Without this, a power cut may undo the rename.
     File::open(folder_of(&path))?.sync_all()
 }
 
-/// Removes what writers that were cut short have left beside `path`.
+/// Removes the temporary files that interrupted writers have left beside `path`.
 pub(super) fn clear_leftovers(path: &Path) {
     let path = real(path);
     let Some(prefix) = temporary_prefix(&path) else { return };
@@ -99,7 +99,7 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Beside the file, because a file cannot be renamed into another file system.
+/// The temporary file is beside the file, because a rename cannot cross file systems.
 fn temporary_beside(path: &Path) -> io::Result<PathBuf> {
     let no_name = || io::Error::new(io::ErrorKind::InvalidInput, "it is not the name of a file");
     let mut name = temporary_prefix(path).ok_or_else(no_name)?;

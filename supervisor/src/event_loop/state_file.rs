@@ -1,0 +1,103 @@
+//! The state file from the loop's side: gathers the last values of all channels, and puts them back at a start.
+
+use super::EventLoop;
+use crate::ids::InstanceId;
+use crate::show::{LiveInstance, LiveShow};
+use crate::state::{Saved, SavedChannel};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The names of a show's channels, shared by all values that are saved.
+#[derive(Debug, Default)]
+pub struct SharedNames {
+    instances: Vec<InstanceNames>,
+}
+
+#[derive(Debug)]
+struct InstanceNames {
+    id: InstanceId,
+    instance: Arc<str>,
+    channels: Vec<Arc<str>>,
+}
+
+impl SharedNames {
+    /// The names of `show`.
+    #[must_use]
+    pub fn new(show: &LiveShow) -> Self {
+        let names = |live: LiveInstance<'_>| InstanceNames {
+            id: live.id,
+            instance: Arc::from(live.instance.name.as_str()),
+            channels: live.instance.channels.iter().map(|channel| Arc::from(channel.name.as_str())).collect(),
+        };
+        Self { instances: show.live_instances().map(names).collect() }
+    }
+}
+
+impl EventLoop {
+    /// Puts back the values of the last run.
+    pub(super) fn restore(&mut self, saved: &Saved) {
+        let saved = saved.by_instance();
+        let show = Arc::clone(&self.origin.show);
+        for LiveInstance { id, instance, .. } in show.live_instances() {
+            let Some(channels) = saved.get(instance.name.as_str()) else { continue };
+            if self.fleet.restore(id, channels) {
+                continue;
+            }
+            let names = instance.channels.iter().map(|channel| channel.name.as_str());
+            let numbers: HashMap<&str, u32> = names.zip(0..).collect();
+            for saved in channels {
+                if let Some(number) = numbers.get(&*saved.channel) {
+                    self.router.restore(id, *number, saved.output);
+                    self.hosts.restore(id, *number, saved.output);
+                }
+            }
+        }
+    }
+
+    /// The last values of all channels.
+    fn saved(&self) -> Saved {
+        let mut saved = Vec::new();
+        for InstanceNames { id, instance, channels } in &self.names.instances {
+            let instance = || Arc::clone(instance);
+            if let Some(values) = self.fleet.values(*id) {
+                for (index, (name, input, output)) in values.all().enumerate() {
+                    let channel = channels.get(index).cloned().unwrap_or_else(|| Arc::from(name));
+                    saved.push(SavedChannel { instance: instance(), channel, input, output });
+                }
+                continue;
+            }
+            for (channel, number) in channels.iter().zip(0..) {
+                if let Some(output) = self.router.last(*id, number) {
+                    let channel = Arc::clone(channel);
+                    saved.push(SavedChannel { instance: instance(), channel, input: 0.0, output });
+                }
+            }
+        }
+        Saved { channels: saved }
+    }
+
+    /// Hands the values over to the state file if it is time to.
+    pub(super) fn save_values(&mut self, now: Instant) {
+        if self.state_file.as_ref().is_some_and(|file| file.wants_values(now)) {
+            let under_way = self.fleet.settle_values();
+            let saved = self.saved();
+            if let Some(file) = &mut self.state_file {
+                file.try_put(saved, now);
+                if under_way {
+                    file.touch();
+                }
+            }
+        }
+    }
+
+    /// Writes the values of the end of the show.
+    pub(super) fn save_last_values(&mut self) {
+        if self.state_file.is_some() {
+            let saved = self.saved();
+            if let Some(file) = self.state_file.take() {
+                file.finish(saved);
+            }
+        }
+    }
+}
