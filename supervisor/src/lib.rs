@@ -22,6 +22,7 @@ pub mod timers;
 
 pub mod backends;
 
+pub mod conflating_queue;
 pub mod router;
 
 pub mod ids;

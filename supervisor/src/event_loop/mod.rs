@@ -395,6 +395,6 @@ impl EventLoop {
                 router.accept(incoming);
             }
         }
-        router.settle();
+        router.shrink();
     }
 }

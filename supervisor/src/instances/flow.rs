@@ -4,7 +4,7 @@
 //! as it does while no worker serves. Each step ends with one `deliver`, which publishes all at once and rings at most once.
 
 use super::values::Values;
-use crate::router::queue::EventQueue;
+use crate::conflating_queue::ConflatingQueue;
 use mm_shared::wakeup::{IdleMode, PollWindow, WakeupMode, cpu};
 use mm_shared::{Event, SupervisorEnd, Violation};
 use std::cmp::Reverse;
@@ -18,7 +18,7 @@ pub const SHARE: usize = 4_096;
 pub struct Flow {
     /// Last values and names of the channels.
     pub values: Values,
-    queue: EventQueue,
+    queue: ConflatingQueue<Event>,
     limit: usize,
     /// Events in the ring that are not published yet.
     staged: bool,
@@ -35,7 +35,15 @@ impl Flow {
     pub fn new(values: Values, limit: usize) -> Self {
         let (staged, waits_for_space) = (false, false);
         let poll_window = PollWindow::new(WakeupMode::of_process());
-        Self { values, queue: EventQueue::new(limit), limit, staged, fresh: 0, waits_for_space, poll_window }
+        Self {
+            values,
+            queue: ConflatingQueue::new(limit),
+            limit,
+            staged,
+            fresh: 0,
+            waits_for_space,
+            poll_window,
+        }
     }
 
     /// Events that wait outside the ring.
@@ -82,7 +90,7 @@ impl Flow {
             }
             self.staged = false;
             if self.queue.is_empty() {
-                self.queue.settle();
+                self.queue.shrink();
                 self.stop_waiting(end);
                 return Ok(());
             }

@@ -1,29 +1,29 @@
-//! The router: which channels an event goes on to. It does no I/O and knows neither backends nor workers.
+//! The router: which channels an event goes on to. It does no I/O and knows neither backends nor
+//! workers.
 //!
-//! Events wait in one queue, in the order in which they came in, whoever they came from; only instances that can form a
-//! loop have a queue of their own (see [`lanes`]). A step takes a bounded number of them out, so that a mapping that
-//! loops cannot keep the show from its other work; what loops so fast that its queue outgrows its limit is conflated
-//! to the latest value of each channel (see [`queue`]).
+//! Events wait in one queue, in the order in which they arrive; only instances that can form a loop
+//! have a queue of their own (see [`fair_queue`]). A step takes out a bounded number of them, so that
+//! a loop of mappings cannot keep the show from its other work. A loop whose queue outgrows its limit
+//! is conflated to the latest value of each channel (see [`crate::conflating_queue`]).
 
 pub mod cycles;
-pub mod lanes;
-pub mod queue;
+pub mod fair_queue;
 pub mod table;
 
 use crate::backends::Incoming;
 use crate::ids::InstanceId;
-use lanes::Lanes;
+use fair_queue::FairQueue;
 use mm_shared::Event;
 use table::{RouteTable, Target};
 
-/// Events that may wait to be routed before they are conflated. A step's input is far below this; only a
-/// mapping loop that multiplies its events reaches it.
+/// Events that may wait in one queue before they are conflated. The input of a step is far below this;
+/// only a loop of mappings that multiplies its events reaches it.
 const QUEUE_LIMIT: usize = 65_536;
 
-/// The most events that are routed between two looks at the outside.
+/// The most events that are routed before the loop polls its descriptors again.
 pub const STEP_BUDGET: usize = 8_192;
 
-/// What has gone through an instance since the show began.
+/// Events that an instance has received and sent since the show started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Traffic {
     /// Events routed to it.
@@ -32,25 +32,25 @@ pub struct Traffic {
     pub events_out: u64,
 }
 
-/// Routes events by number.
+/// Routes events by channel number.
 #[derive(Debug)]
 pub struct Router {
     table: RouteTable,
-    waiting: Lanes,
+    waiting: FairQueue,
     /// By instance.
     traffic: Vec<Traffic>,
-    /// The value that was last routed to each channel, by its number; NaN before the first.
+    /// The value that was last routed to each channel, by channel number; NaN before the first.
     last: Vec<f64>,
 }
 
-/// An event on its way.
+/// An event with its targets.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Routed<'a> {
-    /// The number of the channel that it came in on.
+    /// The number of the channel that it arrived on.
     pub channel: u32,
     /// Its value.
     pub value: f64,
-    /// Where it goes, in the order of the show file.
+    /// Its targets, in the order of the show file.
     pub targets: &'a [Target],
 }
 
@@ -60,33 +60,33 @@ impl Router {
     pub fn new(table: RouteTable) -> Self {
         let traffic = vec![Traffic::default(); table.id_limit()];
         let last = vec![f64::NAN; table.channels()];
-        let waiting = Lanes::new(table.lanes(), QUEUE_LIMIT);
+        let waiting = FairQueue::new(table.queues(), QUEUE_LIMIT);
         Self { table, waiting, traffic, last }
     }
 
-    /// Takes in an event. Unknown channels are dropped: whoever lets events in has checked them before.
+    /// Queues an event. Events of unknown channels are dropped; the sources check their events before.
     pub fn accept(&mut self, incoming: Incoming) {
         if let Some(number) = self.table.number(incoming.instance, incoming.channel) {
-            let lane = self.table.lane(incoming.instance);
-            self.waiting.push(lane, Event { channel: number, value: incoming.value });
+            let queue = self.table.queue(incoming.instance);
+            self.waiting.push(queue, Event { channel: number, value: incoming.value });
             self.traffic[incoming.instance.0].events_out += 1;
         }
     }
 
-    /// How many more events of an instance can wait without being conflated.
+    /// How many more events of an instance can wait without conflation.
     #[must_use]
     pub fn room(&self, instance: InstanceId) -> usize {
-        self.waiting.room(self.table.lane(instance))
+        self.waiting.free(self.table.queue(instance))
     }
 
-    /// An event goes into an instance that no mapping has led there.
+    /// Counts an event into an instance that no mapping has led there.
     pub fn count_in(&mut self, instance: InstanceId) {
         if let Some(traffic) = self.traffic.get_mut(instance.0) {
             traffic.events_in += 1;
         }
     }
 
-    /// What has gone through an instance.
+    /// The traffic of an instance.
     #[must_use]
     pub fn traffic(&self, instance: InstanceId) -> Traffic {
         self.traffic.get(instance.0).copied().unwrap_or_default()
@@ -99,20 +99,20 @@ impl Router {
         self.last.get(number as usize).copied().filter(|value| !value.is_nan())
     }
 
-    /// A channel had this value before the show was started again.
+    /// Sets the value that a channel had before the supervisor was restarted.
     pub fn restore(&mut self, instance: InstanceId, channel: u32, value: f64) {
         if let Some(number) = self.table.number(instance, channel) {
             self.last[number as usize] = value;
         }
     }
 
-    /// Where an event comes from, for those who watch.
+    /// The instance and channel that a channel number stands for.
     #[must_use]
     pub fn origin(&self, channel: u32) -> Option<Target> {
         self.table.origin(channel)
     }
 
-    /// The next event; `None` when nothing waits.
+    /// Takes out the next event; `None` when the queues are empty.
     pub fn next_event(&mut self) -> Option<Routed<'_>> {
         let Event { channel, value } = self.waiting.pop()?;
         let targets = self.table.targets(channel);
@@ -123,7 +123,7 @@ impl Router {
         Some(Routed { channel, value, targets })
     }
 
-    /// Applies the mappings of a new show. Events that wait go on as far as their channels are still there.
+    /// Applies the mappings of a new show. Events that wait are kept if their channels still exist.
     pub fn apply(&mut self, table: RouteTable) {
         let old = std::mem::replace(&mut self.table, table);
         let mut last = vec![f64::NAN; self.table.channels()];
@@ -137,24 +137,24 @@ impl Router {
         self.last = last;
         self.traffic.resize(self.table.id_limit(), Traffic::default());
         let waiting: Vec<Event> = std::iter::from_fn(|| self.waiting.pop()).collect();
-        self.waiting = Lanes::new(self.table.lanes(), QUEUE_LIMIT);
+        self.waiting = FairQueue::new(self.table.queues(), QUEUE_LIMIT);
         for Event { channel, value } in waiting {
             let Some(origin) = old.origin(channel) else { continue };
             if let Some(number) = self.table.number(origin.instance, origin.channel) {
-                self.waiting.push(self.table.lane(origin.instance), Event { channel: number, value });
+                self.waiting.push(self.table.queue(origin.instance), Event { channel: number, value });
             }
         }
     }
 
-    /// Whether nothing waits.
+    /// Whether no event waits.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// Gives back the memory of a rush.
-    pub fn settle(&mut self) {
-        self.waiting.settle();
+    /// Gives back the memory of a burst.
+    pub fn shrink(&mut self) {
+        self.waiting.shrink();
     }
 }
 

@@ -1,7 +1,8 @@
-//! The mappings of a show as one array: from a channel's number to where its events go.
+//! The mappings of a show as one array, from channel numbers to targets.
 //!
-//! Channels of all instances are numbered through: instance after instance, each in the order of the show file. A
-//! channel's targets are one slice of one array, so routing an event is two look-ups, whatever the show's size.
+//! The channels of all instances are numbered consecutively: instance by instance, each in the order
+//! of the show file. The targets of a channel are one slice of one array, so routing an event takes two
+//! look-ups, whatever the size of the show.
 
 use super::cycles;
 use crate::ids::InstanceId;
@@ -12,11 +13,11 @@ use std::ops::Range;
 /// Where an event goes: a channel of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Target {
-    /// The instance that takes it.
+    /// The instance that receives the event.
     pub instance: InstanceId,
     /// The index of the channel within that instance.
     pub channel: u32,
-    /// The channel's number in the whole show.
+    /// The number of the channel in the whole show.
     pub number: u32,
 }
 
@@ -27,11 +28,11 @@ pub struct RouteTable {
     numbers: Vec<Range<u32>>,
     /// The first number of each instance, in the order of the show file.
     bases: Vec<(u32, InstanceId)>,
-    /// Where the targets of each channel begin; one entry more than there are channels.
+    /// Where the targets of each channel begin, and one entry more at the end.
     starts: Vec<u32>,
     targets: Vec<Target>,
-    /// By id: the queue of an instance's events, 0 for those that are in no loop.
-    lanes: Vec<usize>,
+    /// By id: the queue of an instance's events; 0 for instances outside any loop.
+    queues: Vec<usize>,
 }
 
 impl RouteTable {
@@ -60,24 +61,24 @@ impl RouteTable {
         for index in 1..starts.len() {
             starts[index] += starts[index - 1];
         }
-        let mut lanes = vec![0; show.id_limit()];
-        for (members, lane) in cycles::sets(show).iter().zip(1..) {
-            members.iter().for_each(|member| lanes[show.id(*member).0] = lane);
+        let mut queues = vec![0; show.id_limit()];
+        for (members, queue) in cycles::sets(show).iter().zip(1..) {
+            members.iter().for_each(|member| queues[show.id(*member).0] = queue);
         }
         let targets = edges.into_iter().map(|(_, target)| target).collect();
-        Self { numbers, bases, starts, targets, lanes }
+        Self { numbers, bases, starts, targets, queues }
     }
 
     /// How many queues there are.
     #[must_use]
-    pub fn lanes(&self) -> usize {
-        self.lanes.iter().max().map_or(1, |lane| lane + 1)
+    pub fn queues(&self) -> usize {
+        self.queues.iter().max().map_or(1, |queue| queue + 1)
     }
 
     /// The queue of an instance's events.
     #[must_use]
-    pub fn lane(&self, instance: InstanceId) -> usize {
-        self.lanes.get(instance.0).copied().unwrap_or(0)
+    pub fn queue(&self, instance: InstanceId) -> usize {
+        self.queues.get(instance.0).copied().unwrap_or(0)
     }
 
     /// How many channels there are.
@@ -92,14 +93,14 @@ impl RouteTable {
         self.numbers.len()
     }
 
-    /// The number that a channel has in the whole show; `None` for a channel that the show does not have.
+    /// The number of a channel in the whole show; `None` if the show has no such channel.
     #[must_use]
     pub fn number(&self, instance: InstanceId, channel: u32) -> Option<u32> {
         let range = self.numbers.get(instance.0)?;
         range.start.checked_add(channel).filter(|number| *number < range.end)
     }
 
-    /// Where the events of a channel go, by the channel's number, in the order of the show file.
+    /// The targets of a channel, by channel number, in the order of the show file.
     #[must_use]
     pub fn targets(&self, number: u32) -> &[Target] {
         let number = number as usize;
@@ -120,7 +121,7 @@ impl RouteTable {
     }
 }
 
-/// A count of channels as the 32 bits that a record has for it; the show's parser keeps shows far below.
+/// A count of channels in the 32 bits of an event record. The parser limits shows far below that.
 fn count(value: usize) -> u32 {
     u32::try_from(value).unwrap_or(u32::MAX)
 }
