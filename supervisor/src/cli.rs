@@ -1,6 +1,6 @@
 //! The command line: what it may say, as types.
 
-use crate::control::args::{ActArgs, MonitorArgs, SendArgs, StatusArgs};
+use crate::control::args::{CommandArgs, MonitorArgs, SendArgs, StatusArgs};
 use crate::log::{Format, Settings, UnknownSetting, parse_level};
 use clap::{Args, Parser, Subcommand};
 use mm_config::Overrides;
@@ -29,13 +29,13 @@ pub enum Verb {
     /// Show how the instances of the running show are
     Status(StatusArgs),
     /// Stop instances of the running show, then start them
-    Restart(ActArgs),
+    Restart(CommandArgs),
     /// Replace the scripts of instances without a gap; if a script fails to import, the old one goes on
-    Reload(ActArgs),
+    Reload(CommandArgs),
     /// Stop instances of the running show
-    Stop(ActArgs),
+    Stop(CommandArgs),
     /// Start instances of the running show
-    Start(ActArgs),
+    Start(CommandArgs),
     /// Put an event into the running show, as if it had come in on a channel
     Send(SendArgs),
     /// Print the events of the running show as they pass

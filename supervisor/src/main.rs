@@ -5,7 +5,7 @@
 use clap::Parser;
 use mm_supervisor::cli::{Cli, Verb};
 use mm_supervisor::control::client;
-use mm_supervisor::control::request::Act;
+use mm_supervisor::control::request::InstanceCommand;
 use mm_supervisor::{check, reaper, startup};
 use std::process::ExitCode;
 
@@ -15,10 +15,10 @@ fn main() -> ExitCode {
         None => startup::run(&cli.run),
         Some(Verb::Check(args)) => check::run(&args),
         Some(Verb::Status(args)) => client::status(&args),
-        Some(Verb::Restart(args)) => client::act(Act::Restart, &args),
-        Some(Verb::Reload(args)) => client::act(Act::Reload, &args),
-        Some(Verb::Stop(args)) => client::act(Act::Stop, &args),
-        Some(Verb::Start(args)) => client::act(Act::Start, &args),
+        Some(Verb::Restart(args)) => client::act(InstanceCommand::Restart, &args),
+        Some(Verb::Reload(args)) => client::act(InstanceCommand::Reload, &args),
+        Some(Verb::Stop(args)) => client::act(InstanceCommand::Stop, &args),
+        Some(Verb::Start(args)) => client::act(InstanceCommand::Start, &args),
         Some(Verb::Send(args)) => client::send(&args),
         Some(Verb::Monitor(args)) => client::monitor(&args),
         Some(Verb::Reaper) => reaper::run(),

@@ -1,14 +1,14 @@
 //! The private directory for what a running show needs in the file system: its sockets.
 //!
-//! `$XDG_RUNTIME_DIR/mm-supervisor`; without that variable `/run/mm-supervisor` for root and
-//! `/tmp/mm-supervisor-UID` for others. Only its owner may enter it. Each running supervisor has a folder of its own
-//! there, named after its process, and clears away those whose process is gone.
+//! `$XDG_RUNTIME_DIR/mm-supervisor`; without that variable, or where it names a directory that does
+//! not exist, `/run/mm-supervisor` for root and `/tmp/mm-supervisor-UID` for others. Only its owner may
+//! enter it. Each running supervisor has a folder of its own there, named after its process, and
+//! removes those whose process is gone.
 
-use nix::sys::stat::Mode;
-use nix::unistd::{Pid, Uid, getpid, mkdir};
-use std::fs;
+use nix::unistd::{Pid, Uid, getpid};
+use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Why there is no private directory.
@@ -19,10 +19,10 @@ pub enum RuntimeDirError {
     Unusable {
         /// The directory.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// It belongs to somebody else, or others may enter it.
+    /// It belongs to another user, or others may enter it.
     #[error("the runtime directory `{}` is not private to this user", path.display())]
     NotPrivate {
         /// The directory.
@@ -30,17 +30,28 @@ pub enum RuntimeDirError {
     },
 }
 
-/// Where all running shows of this user have their folders.
+/// The directory in which all running shows of this user have their folders and sockets.
 #[must_use]
 pub fn shared_by_shows() -> PathBuf {
     let uid = Uid::effective();
-    match std::env::var_os("XDG_RUNTIME_DIR") {
-        Some(directory) if Path::new(&directory).is_absolute() => {
-            PathBuf::from(directory).join("mm-supervisor")
-        }
+    match xdg_runtime_dir() {
+        Some(directory) if directory.is_dir() => directory.join("mm-supervisor"),
         _ if uid.is_root() => PathBuf::from("/run/mm-supervisor"),
         _ => std::env::temp_dir().join(format!("mm-supervisor-{uid}")),
     }
+}
+
+fn xdg_runtime_dir() -> Option<PathBuf> {
+    std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|directory| directory.is_absolute())
+}
+
+/// Makes a directory, and the missing ones above it, for its owner alone. One that exists stays as it is.
+///
+/// # Errors
+///
+/// Those of the system.
+pub fn create_private_dir(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 /// The folder of this process; it is removed when dropped.
@@ -50,15 +61,23 @@ pub struct RuntimeDir {
 }
 
 impl RuntimeDir {
-    /// Makes the folder, and clears away what supervisors that no longer run have left.
+    /// Makes the folder, and removes what supervisors that no longer run have left.
     ///
     /// # Errors
     ///
     /// The directory cannot be made, or is not private to this user.
     pub fn create() -> Result<Self, RuntimeDirError> {
         let base = shared_by_shows();
+        if let Some(missing) = xdg_runtime_dir().filter(|directory| !directory.is_dir()) {
+            tracing::warn!(
+                event = "runtime_dir_missing",
+                "`XDG_RUNTIME_DIR` is `{}`, which does not exist; using `{}`",
+                missing.display(),
+                base.display()
+            );
+        }
         private(&base)?;
-        clear_leftovers(&base);
+        remove_leftovers(&base);
         let path = base.join(format!("run-{}", getpid()));
         private(&path)?;
         Ok(Self { path })
@@ -73,19 +92,16 @@ impl RuntimeDir {
 
 impl Drop for RuntimeDir {
     fn drop(&mut self) {
-        // whatever is left is cleared away by the next start
+        // whatever is left is removed by the next start
         let _ = fs::remove_dir_all(&self.path);
     }
 }
 
-/// Makes a directory that only its owner may enter, or checks that it is one.
+/// Makes a private directory, or checks that it is one.
 fn private(path: &Path) -> Result<(), RuntimeDirError> {
     let unusable = |source: io::Error| RuntimeDirError::Unusable { path: path.to_owned(), source };
-    match mkdir(path, Mode::S_IRWXU) {
-        Ok(()) | Err(nix::errno::Errno::EEXIST) => {}
-        Err(error) => return Err(unusable(error.into())),
-    }
-    // not followed, so that a link laid there by somebody else is seen for what it is
+    create_private_dir(path).map_err(unusable)?;
+    // not followed: another user may have put a link there
     let found = fs::symlink_metadata(path).map_err(unusable)?;
     let owned = found.is_dir() && found.uid() == Uid::effective().as_raw();
     if !owned || found.permissions().mode() & 0o077 != 0 {
@@ -94,7 +110,7 @@ fn private(path: &Path) -> Result<(), RuntimeDirError> {
     Ok(())
 }
 
-fn clear_leftovers(base: &Path) {
+fn remove_leftovers(base: &Path) {
     for entry in fs::read_dir(base).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let pid = name.to_str().and_then(|name| name.strip_prefix("run-")).and_then(|pid| pid.parse().ok());

@@ -7,7 +7,8 @@ use crate::backends::set::BackendSet;
 use crate::backends::{self, OpenError, PYTHON, Plan};
 use crate::cli::{RunArgs, ShowArgs};
 use crate::control;
-use crate::control::server::Server;
+use crate::control::clients::ClientLimits;
+use crate::control::server::ControlServer;
 use crate::event_loop::message::LoopMessage;
 use crate::event_loop::{EventLoop, Parts};
 use crate::instances::InstanceSet;
@@ -152,9 +153,9 @@ fn log_wakeup_mode(mode: WakeupMode) {
 }
 
 /// Opens the control socket.
-fn serve_clients(path: &Path, post: MailboxSender<LoopMessage>) -> Result<Server, StartError> {
-    let leave = move |asked| post.send(LoopMessage::Control(asked));
-    Server::start(path, leave)
+fn serve_clients(path: &Path, post: MailboxSender<LoopMessage>) -> Result<ControlServer, StartError> {
+    let submit = move |request| post.send(LoopMessage::Control(request));
+    ControlServer::start(path, ClientLimits::default(), submit)
         .map_err(|error| StartError { message: error.to_string(), hint: error.hint().map(str::to_owned) })
 }
 

@@ -4,7 +4,7 @@
 //! show goes on meanwhile.
 
 use crate::backends::{Backend, EventSink, OpenError, Plan};
-use crate::control::protocol::{InstanceStatus, State};
+use crate::control::protocol::{InstanceState, InstanceStatus};
 use crate::ids::InstanceId;
 use crate::poller::{Interest, Poller, Wake};
 use crate::show::LiveShow;
@@ -135,13 +135,13 @@ impl BackendSet {
     pub fn standing(&self, instance: InstanceId) -> InstanceStatus {
         match self.backend(instance) {
             Some(backend) => InstanceStatus {
-                state: State::Running,
+                state: InstanceState::Running,
                 errors: backend.errors(),
                 conflated: Some(backend.conflated()).filter(|count| *count > 0),
                 note: backend.note(instance),
                 ..InstanceStatus::default()
             },
-            None => InstanceStatus { state: State::Backoff, ..InstanceStatus::default() },
+            None => InstanceStatus { state: InstanceState::Backoff, ..InstanceStatus::default() },
         }
     }
 

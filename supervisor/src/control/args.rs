@@ -25,7 +25,7 @@ pub struct StatusArgs {
 
 /// What to act on.
 #[derive(Debug, Clone, Default, Args)]
-pub struct ActArgs {
+pub struct CommandArgs {
     /// The instances
     #[arg(value_name = "INSTANCE", required = true)]
     pub instances: Vec<String>,
@@ -84,7 +84,7 @@ mod tests {
     #[derive(Debug, Subcommand)]
     enum Verb {
         Status(StatusArgs),
-        Restart(ActArgs),
+        Restart(CommandArgs),
         Send(SendArgs),
         Monitor(MonitorArgs),
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// A connection and who is at the other end.
 #[derive(Debug)]
-pub struct Peer {
+pub struct SocketPeer {
     /// The connection; it blocks.
     pub stream: UnixStream,
     /// The process, where the system tells.
@@ -27,14 +27,14 @@ pub struct Peer {
 /// # Errors
 ///
 /// Those of the system; `WouldBlock` when the queue stayed full.
-pub fn connect_to(path: &Path, patience: Duration) -> io::Result<Peer> {
+pub fn connect_to(path: &Path, patience: Duration) -> io::Result<SocketPeer> {
     let descriptor = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     // for a Unix socket this limits the connecting too; a time of zero would be no limit
     let limit = i64::try_from(patience.as_millis()).unwrap_or(i64::MAX).max(1);
     setsockopt(&descriptor, SendTimeout, &TimeVal::milliseconds(limit))?;
     connect(descriptor.as_raw_fd(), &UnixAddr::new(path)?)?;
-    let (pid, uid) = who(&descriptor)?;
-    Ok(Peer { stream: UnixStream::from(descriptor), pid, uid })
+    let (pid, uid) = peer_credentials(&descriptor)?;
+    Ok(SocketPeer { stream: UnixStream::from(descriptor), pid, uid })
 }
 
 /// Process and user at the other end of a connection, as they were when it was made.
@@ -42,7 +42,7 @@ pub fn connect_to(path: &Path, patience: Duration) -> io::Result<Peer> {
 /// # Errors
 ///
 /// Those of the system.
-pub fn who(connection: &impl AsFd) -> io::Result<(Option<i32>, u32)> {
+pub fn peer_credentials(connection: &impl AsFd) -> io::Result<(Option<i32>, u32)> {
     let peer = getsockopt(connection, PeerCredentials)?;
     // a process that this one cannot see, in a container say, has the number 0
     Ok((Some(peer.pid()).filter(|pid| *pid != 0), peer.uid()))

@@ -1,235 +1,172 @@
-//! One client: what it has sent, what it is to be sent, and what it waits for.
+//! One client, served by a thread of its own with blocking reads and writes.
 //!
-//! A client has one ask with the loop at a time. What it sends beyond that stays unread, so that a client that asks
-//! faster than it is answered, or does not read what it is answered, waits itself and costs nobody anything.
+//! A client has one request with the loop at a time. What it sends beyond that stays unread, so a
+//! client that asks faster than it is answered, or does not read its replies, waits itself.
 
-use super::lines::{Cut, Lines};
-use super::outbox::Outbox;
-use super::protocol::{ErrorReply, LONGEST_REQUEST, Reply, parse};
-use super::request::{Ask, Heard, Lane};
-use nix::sys::epoll::EpollFlags;
-use std::io::{ErrorKind, Read};
+use super::clients::ClientPlace;
+use super::event_stream::{EventReceiver, StreamState};
+use super::lines::{Line, LineReader};
+use super::protocol::{ControlReply, ErrorReply, REQUEST_LIMIT, parse, write_line};
+use super::request::{LoopRequest, RequestBody, Response, ResponseReceiver, response_channel};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-/// How much is read at once; what more there is waits for the other clients to have their turn.
-const READ_AT_ONCE: usize = 16 * 1024;
+/// How often a thread that waits for the loop looks whether its client is still connected.
+const HANGUP_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How many events a client that monitors is given in one step.
-const EVENTS_AT_ONCE: usize = 64;
+/// Text of events is written in pieces of about this many bytes.
+const WRITE_SIZE: usize = 32 * 1024;
 
-/// How much of what a client sent before it went away is still looked at.
-const LAST_WORDS: usize = 1024 * 1024;
+/// How much of what a client sent before it disconnected is still looked at, in bytes.
+const REMAINDER_LIMIT: usize = 1024 * 1024;
 
-/// Hands an ask to the loop; what comes back is where its answer will be heard.
-pub(super) type Submit<'a> = &'a mut dyn FnMut(Ask) -> Lane;
+/// Hands a request to the event loop. Returns whether the loop still takes requests.
+pub(super) type Submit = dyn Fn(LoopRequest) -> bool + Send + Sync;
 
-/// A client.
-pub(super) struct Connection {
-    pub(super) stream: UnixStream,
-    /// What the poller is asked to watch.
-    pub(super) watched: EpollFlags,
-    lines: Lines,
-    outbox: Outbox,
-    asking: Option<Lane>,
-    input: Input,
-    /// Since when nothing of the outbox could be written.
-    stuck: Option<Instant>,
+/// Serves a client until it disconnects, breaks a limit, or the show ends.
+pub(super) fn serve(place: &ClientPlace, submit: &Submit) {
+    let lines = LineReader::new(&*place.stream, REQUEST_LIMIT);
+    let mut connection = Connection { place, lines, submit, out: Vec::new() };
+    match connection.run() {
+        // it did not read for too long
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+        Err(_) => connection.finish_requests(),
+        Ok(()) => {}
+    }
 }
 
-/// What becomes of what the client sends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Input {
-    /// It is read as requests.
-    Open,
-    /// There is no more of it.
-    Ended,
-    /// It makes no sense any more, and is thrown away until this time, so that the client gets to read why.
-    Ignored(Instant),
+struct Connection<'a> {
+    place: &'a ClientPlace,
+    lines: LineReader<&'a UnixStream>,
+    submit: &'a Submit,
+    out: Vec<u8>,
 }
 
-/// How a turn ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Turn {
-    /// There may be more to do at once.
-    Again,
-    /// The rest needs something to happen first.
-    Wait,
-    /// It is over.
-    Over,
-}
-
-impl Connection {
-    pub(super) fn new(stream: UnixStream, watched: EpollFlags) -> Self {
-        Self {
-            stream,
-            watched,
-            lines: Lines::new(LONGEST_REQUEST),
-            outbox: Outbox::default(),
-            asking: None,
-            input: Input::Open,
-            stuck: None,
-        }
-    }
-
-    /// Takes in answers, writes, reads and asks, as far as it goes without waiting.
-    pub(super) fn turn(&mut self, now: Instant, patience: Duration, submit: Submit<'_>) -> Turn {
-        let more_answers = self.hear();
-        if !self.write(now, patience) {
-            return Turn::Over;
-        }
-        if more_answers && !self.outbox.is_full() {
-            return Turn::Again;
-        }
-        if !self.may_ask() {
-            return self.rest();
-        }
-        match self.input {
-            Input::Open => self.take_line(now, patience, submit),
-            Input::Ended => self.rest(),
-            Input::Ignored(_) => self.ignore(),
-        }
-    }
-
-    /// Whether it waits for an answer.
-    pub(super) fn is_asking(&self) -> bool {
-        self.asking.is_some()
-    }
-
-    /// What the poller is to watch for.
-    pub(super) fn interest(&self) -> EpollFlags {
-        let mut flags = EpollFlags::empty();
-        flags.set(EpollFlags::EPOLLIN, self.may_ask() && self.input != Input::Ended);
-        flags.set(EpollFlags::EPOLLOUT, !self.outbox.is_empty());
-        flags
-    }
-
-    /// When patience with it ends.
-    pub(super) fn deadline(&self, patience: Duration) -> Option<Instant> {
-        let ignored = if let Input::Ignored(until) = self.input { Some(until) } else { None };
-        let stuck = self.stuck.filter(|_| !self.monitors()).map(|since| since + patience);
-        ignored.into_iter().chain(stuck).min()
-    }
-
-    /// The client has closed its end. What it sent before that is done all the same, as far as it does something.
-    pub(super) fn last_words(mut self, submit: Submit<'_>) {
-        let mut buffer = [0; 4096];
-        let mut left = LAST_WORDS;
-        while self.input == Input::Open && left > 0 {
-            while let Cut::Line(line) = self.lines.cut() {
-                if let Ok(ask @ (Ask::Act { .. } | Ask::Send { .. })) = parse(line) {
-                    drop(submit(ask));
+impl Connection<'_> {
+    fn run(&mut self) -> io::Result<()> {
+        loop {
+            let body = match self.lines.next_line()? {
+                Line::Text(line) => parse(line),
+                Line::TooLong => {
+                    let message = format!("a request has at most {REQUEST_LIMIT} bytes in one line");
+                    self.write(&ControlReply::Refused(ErrorReply::new(message)))?;
+                    return self.discard();
                 }
-            }
-            match self.stream.read(&mut buffer) {
-                Ok(count) if count > 0 && self.lines.cut() == Cut::Half => {
-                    left = left.saturating_sub(count);
-                    self.lines.push(&buffer[..count]);
+                Line::Timeout => {
+                    let seconds = self.place.limits().idle_timeout.as_secs();
+                    let message = format!("the connection was closed after {seconds} s without a request");
+                    return self.write(&ControlReply::Refused(ErrorReply::new(message)));
                 }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                _ => return,
-            }
-        }
-    }
-
-    fn monitors(&self) -> bool {
-        self.asking.as_ref().is_some_and(|lane| lane.monitors)
-    }
-
-    fn may_ask(&self) -> bool {
-        self.asking.is_none() && !self.outbox.is_full()
-    }
-
-    /// Takes in what the loop has answered; says whether there may be more.
-    fn hear(&mut self) -> bool {
-        for _ in 0..EVENTS_AT_ONCE {
-            let Some(lane) = &self.asking else { return false };
-            if self.outbox.is_full() {
-                return true;
-            }
-            match lane.hear() {
-                Heard::Nothing => return false,
-                Heard::Ended => self.asking = None,
-                Heard::Reply(reply) => {
-                    let goes_on = lane.monitors && !matches!(reply, Reply::Refused(_));
-                    self.outbox.push(&reply);
-                    if !goes_on {
-                        self.asking = None;
+                Line::End => return Ok(()),
+            };
+            match body {
+                Ok(body) => {
+                    if !self.place.set_waiting(true) {
+                        return Ok(());
                     }
+                    self.answer(body)?;
+                    self.place.set_waiting(false);
+                }
+                Err(error) => self.write(&ControlReply::Refused(error))?,
+            }
+        }
+    }
+
+    fn answer(&mut self, body: RequestBody) -> io::Result<()> {
+        let receiver = submit(self.submit, body);
+        loop {
+            match receiver.receive(HANGUP_CHECK_INTERVAL) {
+                Some(Response::Reply(reply)) => return self.write(&reply),
+                Some(Response::Monitoring(events)) => return self.monitor(&events),
+                None => self.check_connected()?,
+            }
+        }
+    }
+
+    fn monitor(&mut self, events: &EventReceiver) -> io::Result<()> {
+        // it may make room for another client from here on
+        self.place.set_waiting(false);
+        self.write(&ControlReply::Monitoring {})?;
+        loop {
+            match events.receive(HANGUP_CHECK_INTERVAL) {
+                StreamState::Batch(batch) => {
+                    if batch.dropped > 0 {
+                        write_line(&mut self.out, &ControlReply::Dropped(batch.dropped));
+                    }
+                    for event in batch.replies() {
+                        write_line(&mut self.out, &ControlReply::Event(event));
+                        if self.out.len() >= WRITE_SIZE {
+                            self.flush()?;
+                        }
+                    }
+                    self.flush()?;
+                }
+                StreamState::Dropped(count) => self.write(&ControlReply::Dropped(count))?,
+                StreamState::Idle => self.check_connected()?,
+                StreamState::Closed => {
+                    return self.write(&ControlReply::Refused(ErrorReply::show_is_ending()));
                 }
             }
         }
-        true
     }
 
-    /// Writes what the client takes. False: it is gone, or has not read for too long.
-    fn write(&mut self, now: Instant, patience: Duration) -> bool {
-        match self.outbox.write_to(&mut self.stream) {
-            Err(_) => return false,
-            Ok(_) if self.outbox.is_empty() => self.stuck = None,
-            Ok(true) => self.stuck = Some(now),
-            Ok(false) => self.stuck = self.stuck.or(Some(now)),
-        }
-        self.deadline(patience).is_none_or(|deadline| now < deadline)
+    fn write(&mut self, reply: &ControlReply) -> io::Result<()> {
+        write_line(&mut self.out, reply);
+        self.flush()
     }
 
-    fn take_line(&mut self, now: Instant, patience: Duration, submit: Submit<'_>) -> Turn {
-        match self.lines.cut() {
-            Cut::Line(line) => match parse(line) {
-                Ok(ask) => self.asking = Some(submit(ask)),
-                Err(refusal) => self.outbox.push(&Reply::Refused(refusal)),
-            },
-            Cut::Half => return self.read(),
-            Cut::TooLong => {
-                let message = format!("a request has at most {LONGEST_REQUEST} bytes in one line");
-                self.outbox.push(&Reply::Refused(ErrorReply::new(message)));
-                self.input = Input::Ignored(now + patience);
-            }
-        }
-        Turn::Again
+    /// Writes all there is. Each write waits no longer than the socket's timeout for the client to read.
+    fn flush(&mut self) -> io::Result<()> {
+        let outcome = (&*self.place.stream).write_all(&self.out);
+        self.out.clear();
+        self.out.shrink_to(2 * WRITE_SIZE);
+        outcome
     }
 
-    fn read(&mut self) -> Turn {
-        let mut buffer = [0; READ_AT_ONCE];
-        match self.stream.read(&mut buffer) {
-            Ok(0) => {
-                self.lines.end();
-                if self.lines.is_empty() {
-                    self.input = Input::Ended;
-                }
-                Turn::Again
-            }
-            Ok(count) => {
-                self.lines.push(&buffer[..count]);
-                Turn::Again
-            }
-            Err(error) => after(&error),
+    fn check_connected(&self) -> io::Result<()> {
+        // a hang-up is reported without being asked for; one that only sends nothing more is connected
+        let mut descriptors = [PollFd::new(self.place.stream.as_fd(), PollFlags::empty())];
+        match poll(&mut descriptors, PollTimeout::ZERO) {
+            Ok(1..) => Err(ErrorKind::BrokenPipe.into()),
+            _ => Ok(()),
         }
     }
 
-    fn ignore(&mut self) -> Turn {
-        let mut buffer = [0; READ_AT_ONCE];
-        match self.stream.read(&mut buffer) {
-            Ok(0) => {
-                self.input = Input::Ended;
-                Turn::Again
-            }
-            Ok(_) => Turn::Again,
-            Err(error) => after(&error),
-        }
+    /// Reads on for a while after input that makes no sense: closed at once, the connection would be
+    /// reset, and the client could not read why.
+    fn discard(&self) -> io::Result<()> {
+        let timeout = self.place.limits().unread_timeout;
+        let deadline = Instant::now() + timeout;
+        self.place.stream.set_read_timeout(Some(timeout))?;
+        let mut buffer = [0; 16 * 1024];
+        while Instant::now() < deadline && (&*self.place.stream).read(&mut buffer)? > 0 {}
+        Ok(())
     }
 
-    /// Nothing can be read or asked now: waits, unless there is nothing left to wait for.
-    fn rest(&self) -> Turn {
-        let over = self.input == Input::Ended && self.asking.is_none() && self.outbox.is_empty();
-        if over { Turn::Over } else { Turn::Wait }
+    /// Carries out what the client asked for before it disconnected, as far as it has an effect.
+    fn finish_requests(&mut self) {
+        // one that was disconnected to make room for another client has been told so
+        if !self.place.set_waiting(true) || self.place.stream.set_nonblocking(true).is_err() {
+            return;
+        }
+        let mut length = 0;
+        while length < REMAINDER_LIMIT
+            && let Ok(Line::Text(line)) = self.lines.next_line()
+        {
+            length += line.len();
+            if let Ok(body @ (RequestBody::Command { .. } | RequestBody::Send { .. })) = parse(line) {
+                drop(submit(self.submit, body));
+            }
+        }
     }
 }
 
-fn after(error: &std::io::Error) -> Turn {
-    match error.kind() {
-        ErrorKind::WouldBlock => Turn::Wait,
-        ErrorKind::Interrupted => Turn::Again,
-        _ => Turn::Over,
-    }
+fn submit(submit: &Submit, body: RequestBody) -> ResponseReceiver {
+    let (responder, receiver) = response_channel();
+    // a loop that has ended drops the request, and thereby the responder, which answers itself
+    submit(LoopRequest { body, responder });
+    receiver
 }

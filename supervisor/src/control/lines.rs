@@ -1,73 +1,58 @@
-//! Cuts what a client sends into lines, none longer than a limit.
+//! Reads what a client sends line by line, none longer than a limit.
 
-/// Bytes of a client that are not handled yet.
+use std::io::{self, BufRead, BufReader, ErrorKind, Read};
+
+/// The lines of a client.
 #[derive(Debug)]
-pub struct Lines {
-    bytes: Vec<u8>,
-    /// Bytes of the front that are handled.
-    taken: usize,
-    /// Bytes of the front that hold no line feed, so that none is looked at twice.
-    searched: usize,
-    longest: usize,
+pub struct LineReader<R> {
+    reader: BufReader<R>,
+    line: Vec<u8>,
+    limit: usize,
 }
 
-/// What is at the front.
+/// What comes next.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Cut<'a> {
+pub enum Line<'a> {
     /// A line, without its end and the white space around it; never empty.
-    Line(&'a [u8]),
-    /// No whole line yet.
-    Half,
-    /// A line that is longer than allowed.
+    Text(&'a [u8]),
+    /// A line that is longer than the limit. Its rest is not read.
     TooLong,
+    /// No whole line within the timeout of the connection.
+    Timeout,
+    /// The client sends nothing more.
+    End,
 }
 
-impl Lines {
-    /// Nothing yet; lines have at most `longest` bytes.
+impl<R: Read> LineReader<R> {
+    /// Lines have at most `limit` bytes without their end.
     #[must_use]
-    pub fn new(longest: usize) -> Self {
-        Self { bytes: Vec::new(), taken: 0, searched: 0, longest }
+    pub fn new(reader: R, limit: usize) -> Self {
+        Self { reader: BufReader::new(reader), line: Vec::new(), limit }
     }
 
-    /// Takes in what was received.
-    pub fn push(&mut self, received: &[u8]) {
-        self.bytes.drain(..self.taken);
-        self.searched -= self.taken;
-        self.taken = 0;
-        self.bytes.extend_from_slice(received);
-    }
-
-    /// Nothing more is received: what is left is a line, whole or not.
-    pub fn end(&mut self) {
-        if self.bytes.last() != Some(&b'\n') {
-            self.push(b"\n");
-        }
-    }
-
-    /// The next line. Empty ones are left out.
-    pub fn cut(&mut self) -> Cut<'_> {
+    /// The next line. Empty ones are skipped; the last one needs no end.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading.
+    pub fn next_line(&mut self) -> io::Result<Line<'_>> {
         loop {
-            let Some(distance) = self.bytes[self.searched..].iter().position(|byte| *byte == b'\n') else {
-                self.searched = self.bytes.len();
-                let half = self.bytes.len() - self.taken <= self.longest;
-                return if half { Cut::Half } else { Cut::TooLong };
-            };
-            let (start, end) = (self.taken, self.searched + distance);
-            if end - start > self.longest {
-                return Cut::TooLong;
-            }
-            self.taken = end + 1;
-            self.searched = end + 1;
-            if !self.bytes[start..end].trim_ascii().is_empty() {
-                return Cut::Line(self.bytes[start..end].trim_ascii());
+            // `read_until` keeps what it has read before a timeout, but the client has had its time
+            self.line.clear();
+            let longest = self.limit as u64 + 1;
+            match (&mut self.reader).take(longest).read_until(b'\n', &mut self.line) {
+                Ok(0) => return Ok(Line::End),
+                Ok(_) if self.line.last() != Some(&b'\n') && self.line.len() > self.limit => {
+                    return Ok(Line::TooLong);
+                }
+                Ok(_) if self.line.trim_ascii().is_empty() => {}
+                Ok(_) => return Ok(Line::Text(self.line.trim_ascii())),
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    return Ok(Line::Timeout);
+                }
+                Err(error) => return Err(error),
             }
         }
-    }
-
-    /// Whether everything is handled.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.taken == self.bytes.len()
     }
 }
 
@@ -76,9 +61,25 @@ mod tests {
     use super::*;
     use proptest::prelude::{Strategy, any, prop, proptest};
 
-    fn all(lines: &mut Lines) -> Vec<Vec<u8>> {
+    /// Yields one piece per read.
+    struct Pieces(std::vec::IntoIter<Vec<u8>>);
+
+    impl Read for Pieces {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let piece = self.0.by_ref().find(|piece| !piece.is_empty()).unwrap_or_default();
+            buffer[..piece.len()].copy_from_slice(&piece);
+            Ok(piece.len())
+        }
+    }
+
+    fn reader(pieces: &[&[u8]], limit: usize) -> LineReader<Pieces> {
+        let pieces: Vec<Vec<u8>> = pieces.iter().map(|piece| piece.to_vec()).collect();
+        LineReader::new(Pieces(pieces.into_iter()), limit)
+    }
+
+    fn all(reader: &mut LineReader<Pieces>) -> Vec<Vec<u8>> {
         let mut found = Vec::new();
-        while let Cut::Line(line) = lines.cut() {
+        while let Line::Text(line) = reader.next_line().unwrap() {
             found.push(line.to_vec());
         }
         found
@@ -86,28 +87,18 @@ mod tests {
 
     #[test]
     fn half_a_line_waits_for_its_other_half() {
-        let mut lines = Lines::new(16);
-        lines.push(b"one\ntw");
-        assert_eq!(all(&mut lines), [b"one"]);
-        assert_eq!(lines.cut(), Cut::Half);
-        lines.push(b"o\r\n\n  \nthree");
-        assert_eq!(all(&mut lines), [b"two"]);
-        lines.end();
-        assert_eq!(all(&mut lines), [b"three"]);
-        assert!(lines.is_empty());
+        let mut lines = reader(&[b"one\ntw", b"o\r\n\n  \nthree"], 16);
+        assert_eq!(all(&mut lines), [b"one".as_slice(), b"two", b"three"]);
+        assert_eq!(lines.next_line().unwrap(), Line::End);
     }
 
     #[test]
     fn a_line_of_the_limit_is_let_through_and_a_longer_one_is_not() {
-        let mut lines = Lines::new(4);
-        lines.push(b"four\nfive!\n");
-        assert_eq!(lines.cut(), Cut::Line(b"four"));
-        assert_eq!(lines.cut(), Cut::TooLong);
-        let mut lines = Lines::new(4);
-        lines.push(b"abcd");
-        assert_eq!(lines.cut(), Cut::Half);
-        lines.push(b"e");
-        assert_eq!(lines.cut(), Cut::TooLong);
+        let mut lines = reader(&[b"four\nfive!\n"], 4);
+        assert_eq!(lines.next_line().unwrap(), Line::Text(b"four"));
+        assert_eq!(lines.next_line().unwrap(), Line::TooLong);
+        assert_eq!(reader(&[b"abcd"], 4).next_line().unwrap(), Line::Text(b"abcd"));
+        assert_eq!(reader(&[b"abcd", b"e"], 4).next_line().unwrap(), Line::TooLong);
     }
 
     proptest! {
@@ -118,19 +109,11 @@ mod tests {
                 0..12,
             )
         ) {
-            let mut whole = Lines::new(1000);
-            whole.push(&pieces.concat());
-            whole.end();
-            let mut pieced = Lines::new(1000);
-            let mut found = Vec::new();
-            for piece in &pieces {
-                pieced.push(piece);
-                found.extend(all(&mut pieced));
-            }
-            pieced.end();
-            found.extend(all(&mut pieced));
-            assert_eq!(found, all(&mut whole));
-            assert!(pieced.is_empty());
+            let mut whole = reader(&[&pieces.concat()], 1000);
+            let pieces: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
+            let mut pieced = reader(&pieces, 1000);
+            assert_eq!(all(&mut pieced), all(&mut whole));
+            assert_eq!(pieced.next_line().unwrap(), Line::End);
         }
     }
 }

@@ -1,19 +1,21 @@
 //! The users' side of a running show: a Unix socket that speaks one JSON object per line, and its first client.
 //!
 //! ```text
-//! client ──line──► server (a thread of its own) ──Asked──► event loop
-//!        ◄──line──                              ◄──Answer──
+//! client ──line──► its thread ──LoopRequest──► event loop
+//!        ◄──line──            ◄──Response────
 //! ```
 //!
-//! Reading order: [`protocol`] is what goes over the socket, [`request`] what of it reaches the loop, [`socket_file`] where the
-//! socket is, [`server`] the thread that owns it with one `connection` for each client. The loop answers with the
-//! help of [`name_index`], [`pending_command`] and [`monitors`]. [`args`] and [`client`] are the command line.
+//! Reading order: [`protocol`] is what goes over the socket, [`request`] the part of it that reaches the
+//! loop, [`socket_file`] the socket's file, [`server`] the thread that accepts [`clients`], `connection`
+//! the thread that serves one of them. The loop answers with the help of [`name_index`],
+//! [`pending_command`], [`monitors`] and [`event_stream`]. [`args`] and [`client`] are the command line.
 //!
-//! The rules: the loop never waits for a client; what a client can make the supervisor keep is bounded; a client's
-//! bytes are hostile; only the user who runs the show, and root, get in.
+//! The rules: the loop never waits for a client; what a client can make the supervisor keep is bounded;
+//! a client's bytes are hostile; only the user who runs the show, and root, are served.
 
 pub mod protocol;
 
+pub mod event_stream;
 pub mod request;
 
 pub mod connect;
@@ -21,8 +23,8 @@ pub mod socket_file;
 
 pub mod lines;
 
+pub mod clients;
 mod connection;
-mod outbox;
 pub mod server;
 
 pub mod name_index;
@@ -35,15 +37,17 @@ pub mod args;
 pub mod client;
 
 #[cfg(test)]
+mod server_rig;
+#[cfg(test)]
 mod server_tests;
 
 use std::path::PathBuf;
 
-/// Where the socket of a show is that does not say otherwise; `show_name` is the show file's stem.
+/// The default socket of a show; `show_name` is the stem of the show file.
 #[must_use]
 pub fn socket_path(show_name: &str) -> PathBuf {
     crate::runtime_dir::shared_by_shows().join(format!("{show_name}.{SUFFIX}"))
 }
 
-/// What the name of a show's socket ends in.
+/// The extension of sockets of shows.
 const SUFFIX: &str = "sock";

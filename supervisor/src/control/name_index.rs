@@ -1,49 +1,56 @@
-//! The names of a show, as users write them: found fast, and answered with "did you mean" where they are wrong.
+//! The names of a show as users write them, with a suggestion for those that are wrong.
 
-use super::pattern::Pattern;
+use super::pattern::ChannelPattern;
 use super::protocol::ErrorReply;
-use super::request::ChannelName;
 use crate::backends::PYTHON;
 use crate::ids::InstanceId;
 use crate::show::{LiveInstance, LiveShow};
 use mm_config::did_you_mean;
-use std::sync::Arc;
 
-/// A show with more instances than this is not listed in a hint.
-const MOST_LISTED: usize = 12;
+/// How many instances are listed in a hint.
+const LISTED_NAMES_LIMIT: usize = 12;
+
+/// A channel's full name, in its two halves.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ChannelName {
+    /// The instance's.
+    pub instance: String,
+    /// The channel's.
+    pub channel: String,
+}
 
 /// All instances and channels of a show by name.
 #[derive(Debug, Default)]
-pub struct Names {
+pub struct NameIndex {
     /// In the order of the show file.
-    instances: Vec<Named>,
+    instances: Vec<IndexedInstance>,
     /// By id: the place in `instances`.
     places: Vec<Option<usize>>,
 }
 
 #[derive(Debug)]
-struct Named {
+struct IndexedInstance {
     id: InstanceId,
     name: String,
     backend: &'static str,
     /// By number.
-    channels: Vec<Arc<ChannelName>>,
+    channels: Vec<ChannelName>,
     /// The channels' numbers, in the order of their names.
     sorted: Vec<u32>,
 }
 
-impl Names {
+impl NameIndex {
     /// The names of `show`.
     #[must_use]
     pub fn new(show: &LiveShow) -> Self {
         let mut places = vec![None; show.id_limit()];
         show.live_instances().for_each(|live| places[live.id.0] = Some(live.place));
-        Self { instances: show.live_instances().map(Named::new).collect(), places }
+        Self { instances: show.live_instances().map(IndexedInstance::new).collect(), places }
     }
 
     /// The name of a channel.
     #[must_use]
-    pub fn channel(&self, instance: InstanceId, channel: u32) -> Option<&Arc<ChannelName>> {
+    pub fn channel(&self, instance: InstanceId, channel: u32) -> Option<&ChannelName> {
         let place = self.places.get(instance.0).copied().flatten()?;
         self.instances.get(place)?.channels.get(channel as usize)
     }
@@ -89,8 +96,8 @@ impl Names {
     /// # Errors
     ///
     /// It names an instance or a channel that the show does not have, or is too long.
-    pub fn pattern(&self, text: &str) -> Result<Pattern, ErrorReply> {
-        let pattern = Pattern::new(text)?;
+    pub fn pattern(&self, text: &str) -> Result<ChannelPattern, ErrorReply> {
+        let pattern = ChannelPattern::new(text)?;
         if let Some(instance) = pattern.only_instance() {
             match pattern.only_channel() {
                 Some(channel) => self.find_channel(instance, channel).map(drop)?,
@@ -101,7 +108,11 @@ impl Names {
     }
 
     /// The instance with that name; those that `fit` are suggested otherwise.
-    fn find(&self, name: &str, fit: impl Fn(&Named) -> bool) -> Result<&Named, ErrorReply> {
+    fn find(
+        &self,
+        name: &str,
+        fit: impl Fn(&IndexedInstance) -> bool,
+    ) -> Result<&IndexedInstance, ErrorReply> {
         if let Some(named) = self.instances.iter().find(|named| named.name == name) {
             return Ok(named);
         }
@@ -112,13 +123,13 @@ impl Names {
     }
 }
 
-impl Named {
+impl IndexedInstance {
     fn new(LiveInstance { id, instance, .. }: LiveInstance<'_>) -> Self {
         let name = instance.name.clone();
         let channels: Vec<_> = instance
             .channels
             .iter()
-            .map(|channel| Arc::new(ChannelName { instance: name.clone(), channel: channel.name.clone() }))
+            .map(|channel| ChannelName { instance: name.clone(), channel: channel.name.clone() })
             .collect();
         let mut sorted: Vec<u32> = (0..u32::try_from(channels.len()).unwrap_or(u32::MAX)).collect();
         sorted.sort_by_key(|number| channels[*number as usize].channel.as_str());
@@ -130,7 +141,7 @@ impl Named {
     }
 }
 
-fn no_channel(named: &Named, channel: &str) -> ErrorReply {
+fn no_channel(named: &IndexedInstance, channel: &str) -> ErrorReply {
     let hint = did_you_mean(channel, named.channels.iter().map(|name| name.channel.as_str()))
         .unwrap_or_else(|| "only channels that a mapping uses can be named".to_owned());
     ErrorReply::new(format!("no mapping uses a channel `{channel}` of instance `{}`", named.name))
@@ -139,18 +150,22 @@ fn no_channel(named: &Named, channel: &str) -> ErrorReply {
 
 fn list(names: &[&str]) -> Option<String> {
     let listed: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    (1..=MOST_LISTED).contains(&listed.len()).then(|| format!("there are {}", listed.join(", ")))
+    match listed.len() {
+        1 => Some(format!("there is only {}", listed[0])),
+        2..=LISTED_NAMES_LIMIT => Some(format!("there are {}", listed.join(", "))),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
 
-    pub(in super::super) fn names(text: &str) -> Names {
-        Names::new(&crate::test_shows::live_show(text))
+    pub(in super::super) fn names(text: &str) -> NameIndex {
+        NameIndex::new(&crate::test_shows::live_show(text))
     }
 
-    fn show() -> Names {
+    fn show() -> NameIndex {
         names(
             "[osc desk]\n[python lights]\n[python sound]\n[map]\ndesk./b > lights.m.dim\ndesk./a > sound.m.level\n",
         )
@@ -182,6 +197,8 @@ pub(super) mod tests {
     fn instances_to_act_on_are_listed_where_no_name_is_close() {
         let refusal = show().find_python(&["xyzzy".into()]).unwrap_err();
         assert_eq!(refusal.hint.as_deref(), Some("there are `lights`, `sound`"));
+        let refusal = names("[python py]\n").find_python(&["xyzzy".into()]).unwrap_err();
+        assert_eq!(refusal.hint.as_deref(), Some("there is only `py`"));
     }
 
     #[test]

@@ -1,27 +1,27 @@
 //! Which channels a client monitors: `INSTANCE.CHANNEL` with `*` for any text, also none, and `?` for one character.
 //! Without a dot it stands for all channels of the instances that it matches.
 
+use super::name_index::ChannelName;
 use super::protocol::ErrorReply;
-use super::request::ChannelName;
 
 /// The longest pattern, in bytes. Matching takes time in proportion.
-const LONGEST: usize = 256;
+const PATTERN_LIMIT: usize = 256;
 
 /// A pattern for channels.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pattern {
+pub struct ChannelPattern {
     text: String,
 }
 
-impl Pattern {
+impl ChannelPattern {
     /// Reads a pattern.
     ///
     /// # Errors
     ///
     /// It is too long.
     pub fn new(text: &str) -> Result<Self, ErrorReply> {
-        if text.len() > LONGEST {
-            return Err(ErrorReply::new(format!("a pattern has at most {LONGEST} bytes")));
+        if text.len() > PATTERN_LIMIT {
+            return Err(ErrorReply::new(format!("a pattern has at most {PATTERN_LIMIT} bytes")));
         }
         Ok(Self { text: text.to_owned() })
     }
@@ -85,7 +85,7 @@ mod tests {
 
     fn matches(pattern: &str, instance: &str, channel: &str) -> bool {
         let name = ChannelName { instance: instance.into(), channel: channel.into() };
-        Pattern::new(pattern).unwrap().matches(&name)
+        ChannelPattern::new(pattern).unwrap().matches(&name)
     }
 
     #[test]
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_pattern_that_is_too_long_is_refused() {
-        assert!(Pattern::new(&"*".repeat(257)).is_err());
+        assert!(ChannelPattern::new(&"*".repeat(257)).is_err());
     }
 
     /// The definition, as plainly as it goes.

@@ -13,16 +13,16 @@
 //! anything that cannot be done                            {"refused":{"message":…,"hint":…}}
 //! ```
 
-use super::request::{Act, Ask};
+use super::request::{InstanceCommand, RequestBody};
 use serde::{Deserialize, Serialize};
 
-/// The longest request, in bytes.
-pub const LONGEST_REQUEST: usize = 64 * 1024;
+/// The longest request in bytes, without its line end.
+pub const REQUEST_LIMIT: usize = 64 * 1024;
 
 /// A line from a client.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "verb", rename_all = "lowercase", deny_unknown_fields)]
-pub enum Request {
+pub enum ControlRequest {
     /// How the instances are.
     Status {},
     /// Stop instances, then start them.
@@ -63,9 +63,9 @@ pub enum Request {
 /// A line to a client.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Reply {
+pub enum ControlReply {
     /// How the instances are.
-    Status(Status),
+    Status(ShowStatus),
     /// What came of acting on each instance.
     Done(Vec<Outcome>),
     /// The event is in.
@@ -73,7 +73,7 @@ pub enum Reply {
     /// Events are shown from here on.
     Monitoring {},
     /// An event has passed.
-    Event(PassingEvent),
+    Event(EventReply),
     /// The client was too slow for this many events, which came about here.
     Dropped(u64),
     /// It cannot be done.
@@ -82,7 +82,7 @@ pub enum Reply {
 
 /// A running show.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Status {
+pub struct ShowStatus {
     /// Its name: the show file's stem.
     pub show: String,
     /// The supervisor's process.
@@ -101,7 +101,7 @@ pub struct InstanceStatus {
     /// Its backend's name.
     pub backend: String,
     /// What it is doing.
-    pub state: State,
+    pub state: InstanceState,
     /// Its worker's process.
     pub pid: Option<u32>,
     /// For how long its worker has been serving, in seconds.
@@ -133,7 +133,7 @@ pub struct InstanceStatus {
 /// What an instance is doing. Those without a worker are `running` while the show runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum InstanceState {
     /// Its modules are being imported.
     Starting,
     /// It handles events.
@@ -190,13 +190,14 @@ pub struct Outcome {
 
 /// An event on its way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PassingEvent {
+pub struct EventReply {
     /// The instance's name.
     pub instance: String,
     /// The channel's name.
     pub channel: String,
     /// Which way it went.
-    pub way: Direction,
+    #[serde(rename = "way")]
+    pub direction: EventDirection,
     /// From 0.0 to 1.0.
     pub value: f64,
     /// When, in milliseconds since the beginning of 1970 (UTC).
@@ -206,7 +207,7 @@ pub struct PassingEvent {
 /// Which way an event went, as seen from its instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Direction {
+pub enum EventDirection {
     /// Out of the instance, into the show.
     Out,
     /// From the show into the instance.
@@ -228,6 +229,12 @@ impl ErrorReply {
         Self { message: message.into(), hint: None }
     }
 
+    /// The answer to a request that the loop can no longer carry out.
+    #[must_use]
+    pub fn show_is_ending() -> Self {
+        Self::new("the show is ending")
+    }
+
     /// Adds a hint where there is one.
     #[must_use]
     pub fn hint(mut self, hint: Option<String>) -> Self {
@@ -241,35 +248,35 @@ impl ErrorReply {
 /// # Errors
 ///
 /// It is no request, or one that makes no sense whatever the show is.
-pub fn parse(line: &[u8]) -> Result<Ask, ErrorReply> {
-    let request: Request = serde_json::from_slice(line).map_err(|error| {
+pub fn parse(line: &[u8]) -> Result<RequestBody, ErrorReply> {
+    let request: ControlRequest = serde_json::from_slice(line).map_err(|error| {
         ErrorReply::new(format!("not a request: {error}"))
             .hint(Some(r#"one JSON object per line, such as {"verb":"status"}"#.to_owned()))
     })?;
     Ok(match request {
-        Request::Status {} => Ask::Status,
-        Request::Restart { instances } => act(Act::Restart, instances)?,
-        Request::Reload { instances } => act(Act::Reload, instances)?,
-        Request::Stop { instances } => act(Act::Stop, instances)?,
-        Request::Start { instances } => act(Act::Start, instances)?,
-        Request::Send { channel, value } => send(&channel, value)?,
-        Request::Monitor { pattern } => Ask::Monitor { pattern },
+        ControlRequest::Status {} => RequestBody::Status,
+        ControlRequest::Restart { instances } => command(InstanceCommand::Restart, instances)?,
+        ControlRequest::Reload { instances } => command(InstanceCommand::Reload, instances)?,
+        ControlRequest::Stop { instances } => command(InstanceCommand::Stop, instances)?,
+        ControlRequest::Start { instances } => command(InstanceCommand::Start, instances)?,
+        ControlRequest::Send { channel, value } => send(&channel, value)?,
+        ControlRequest::Monitor { pattern } => RequestBody::Monitor { pattern },
     })
 }
 
-fn act(act: Act, instances: Vec<String>) -> Result<Ask, ErrorReply> {
+fn command(command: InstanceCommand, instances: Vec<String>) -> Result<RequestBody, ErrorReply> {
     if instances.is_empty() {
         return Err(ErrorReply::new("no instance is named"));
     }
-    Ok(Ask::Act { act, instances })
+    Ok(RequestBody::Command { command, instances })
 }
 
-fn send(name: &str, value: f64) -> Result<Ask, ErrorReply> {
+fn send(name: &str, value: f64) -> Result<RequestBody, ErrorReply> {
     let (instance, channel) = split_channel(name)?;
     if !(0.0..=1.0).contains(&value) {
         return Err(ErrorReply::new(format!("the value `{value}` is not from 0.0 to 1.0")));
     }
-    Ok(Ask::Send { instance: instance.to_owned(), channel: channel.to_owned(), value })
+    Ok(RequestBody::Send { instance: instance.to_owned(), channel: channel.to_owned(), value })
 }
 
 /// The two halves of `INSTANCE.CHANNEL`: the first dot separates.

@@ -16,19 +16,19 @@ fn refused(text: &str) -> String {
 #[test]
 fn every_verb_is_understood() {
     let names = || vec!["a".to_owned(), "b".to_owned()];
-    let act = |act| Ask::Act { act, instances: names() };
+    let act = |command| RequestBody::Command { command, instances: names() };
     let asks = [
-        (r#"{"verb":"status"}"#, Ask::Status),
-        (r#"{"verb":"restart","instances":["a","b"]}"#, act(Act::Restart)),
-        (r#"{"verb":"reload","instances":["a","b"]}"#, act(Act::Reload)),
-        (r#"{"instances":["a","b"],"verb":"stop"}"#, act(Act::Stop)),
-        (r#"{"verb":"start","instances":["a","b"]}"#, act(Act::Start)),
+        (r#"{"verb":"status"}"#, RequestBody::Status),
+        (r#"{"verb":"restart","instances":["a","b"]}"#, act(InstanceCommand::Restart)),
+        (r#"{"verb":"reload","instances":["a","b"]}"#, act(InstanceCommand::Reload)),
+        (r#"{"instances":["a","b"],"verb":"stop"}"#, act(InstanceCommand::Stop)),
+        (r#"{"verb":"start","instances":["a","b"]}"#, act(InstanceCommand::Start)),
         (
             r#"{"verb":"send","channel":"a.m.f","value":1}"#,
-            Ask::Send { instance: "a".into(), channel: "m.f".into(), value: 1.0 },
+            RequestBody::Send { instance: "a".into(), channel: "m.f".into(), value: 1.0 },
         ),
-        (r#"{"verb":"monitor"}"#, Ask::Monitor { pattern: None }),
-        (r#"{"verb":"monitor","pattern":"a.*"}"#, Ask::Monitor { pattern: Some("a.*".into()) }),
+        (r#"{"verb":"monitor"}"#, RequestBody::Monitor { pattern: None }),
+        (r#"{"verb":"monitor","pattern":"a.*"}"#, RequestBody::Monitor { pattern: Some("a.*".into()) }),
     ];
     for (text, ask) in asks {
         assert_eq!(parse(text.as_bytes()), Ok(ask), "{text}");
@@ -54,49 +54,52 @@ fn what_makes_no_sense_is_refused_with_its_reason() {
 fn the_status_has_the_fields_that_are_promised() {
     let instance = InstanceStatus { name: "a".into(), backend: "osc".into(), ..InstanceStatus::default() };
     let python = InstanceStatus {
-        state: State::Backoff,
+        state: InstanceState::Backoff,
         last_exit: Some(LastExit { reason: "exit status 3".into(), ..LastExit::default() }),
         handler_us: Some(HandlerTimes { p50: 0.5, p99: 2.0, max: 8.0 }),
         ..instance.clone()
     };
-    let status = Status { show: "s".into(), pid: 1, uptime_s: 2, instances: vec![instance, python] };
-    insta::assert_snapshot!(serde_json::to_string_pretty(&Reply::Status(status)).unwrap());
+    let status = ShowStatus { show: "s".into(), pid: 1, uptime_s: 2, instances: vec![instance, python] };
+    insta::assert_snapshot!(serde_json::to_string_pretty(&ControlReply::Status(status)).unwrap());
 }
 
 #[test]
 fn replies_survive_their_way() {
     let outcome = Outcome { instance: "a".into(), ok: false, message: "no\nway".into(), traceback: None };
-    let event = PassingEvent {
+    let event = EventReply {
         instance: "a".into(),
         channel: "x".into(),
-        way: Direction::In,
+        direction: EventDirection::In,
         value: 1.0 / 3.0,
         time_ms: u64::MAX,
     };
     let replies = [
         (
-            Reply::Status(Status { instances: vec![InstanceStatus::default()], ..Status::default() }),
+            ControlReply::Status(ShowStatus {
+                instances: vec![InstanceStatus::default()],
+                ..ShowStatus::default()
+            }),
             "{\"status\":{",
         ),
-        (Reply::Done(vec![outcome]), "{\"done\":[{\"instance\":\"a\""),
-        (Reply::Sent {}, "{\"sent\":{}}"),
-        (Reply::Monitoring {}, "{\"monitoring\":{}}"),
-        (Reply::Event(event), "{\"event\":{\"instance\":\"a\",\"channel\":\"x\",\"way\":\"in\""),
-        (Reply::Dropped(7), "{\"dropped\":7}"),
-        (Reply::Refused(ErrorReply::new("no")), "{\"refused\":{\"message\":\"no\",\"hint\":null}}"),
+        (ControlReply::Done(vec![outcome]), "{\"done\":[{\"instance\":\"a\""),
+        (ControlReply::Sent {}, "{\"sent\":{}}"),
+        (ControlReply::Monitoring {}, "{\"monitoring\":{}}"),
+        (ControlReply::Event(event), "{\"event\":{\"instance\":\"a\",\"channel\":\"x\",\"way\":\"in\""),
+        (ControlReply::Dropped(7), "{\"dropped\":7}"),
+        (ControlReply::Refused(ErrorReply::new("no")), "{\"refused\":{\"message\":\"no\",\"hint\":null}}"),
     ];
     for (reply, beginning) in replies {
         let text = line(&reply);
         assert!(text.starts_with(beginning), "{text}");
         assert_eq!(text.matches('\n').count(), 1, "{text}");
-        assert_eq!(serde_json::from_str::<Reply>(&text).unwrap(), reply);
+        assert_eq!(serde_json::from_str::<ControlReply>(&text).unwrap(), reply);
     }
 }
 
 #[test]
 fn requests_survive_their_way() {
-    let request = Request::Send { channel: "a.\n\"ü".into(), value: 0.1 };
-    let wanted = Ask::Send { instance: "a".into(), channel: "\n\"ü".into(), value: 0.1 };
+    let request = ControlRequest::Send { channel: "a.\n\"ü".into(), value: 0.1 };
+    let wanted = RequestBody::Send { instance: "a".into(), channel: "\n\"ü".into(), value: 0.1 };
     assert_eq!(parse(line(&request).trim_end().as_bytes()), Ok(wanted));
 }
 
@@ -113,7 +116,7 @@ proptest! {
         value in any::<f64>(),
     ) {
         let text = serde_json::json!({ "verb": verb, "channel": channel, "value": value }).to_string();
-        if let Ok(Ask::Send { value, .. }) = parse(text.as_bytes()) {
+        if let Ok(RequestBody::Send { value, .. }) = parse(text.as_bytes()) {
             assert!((0.0..=1.0).contains(&value));
         }
     }

@@ -1,142 +1,167 @@
-//! What the loop does for clients: it answers at once, or notes what it has promised and answers when that has come.
+//! What the loop does for clients of the control socket: it answers at once, or when the instances of
+//! a command have completed it.
 
 use super::{EventLoop, Phase};
 use crate::backends::{Incoming, PYTHON};
-use crate::control::monitors::Watchers;
-use crate::control::name_index::Names;
-use crate::control::pending_command::{Gathered, Gathering};
-use crate::control::protocol::{Direction, ErrorReply, InstanceStatus, Outcome, Status};
-use crate::control::request::{Act, Answer, Ask, Asked};
+use crate::control::monitors::Monitors;
+use crate::control::name_index::NameIndex;
+use crate::control::pending_command::PendingCommand;
+use crate::control::protocol::{ErrorReply, EventDirection, InstanceStatus, Outcome, ShowStatus};
+use crate::control::request::{InstanceCommand, LoopRequest, RequestBody, Responder};
 use crate::ids::InstanceId;
 use crate::instances::lifecycle;
 use crate::instances::transition::Transition;
 use crate::show::{LiveInstance, LiveShow};
 use mm_shared::Event;
+use std::sync::Arc;
 use std::time::Instant;
 
-/// What is kept for clients.
-pub struct Desk {
-    /// All names of the show.
-    pub names: Names,
-    /// Who monitors.
-    pub watchers: Watchers,
-    promises: Vec<(Act, Gathering)>,
-    since: Instant,
+/// What the loop keeps for clients.
+pub struct ControlRequests {
+    names: Arc<NameIndex>,
+    monitors: Monitors,
+    pending: Vec<PendingCommand>,
+    started_at: Instant,
 }
 
-impl Desk {
-    /// Nobody has asked yet.
+impl ControlRequests {
+    /// No client has asked for anything yet.
     #[must_use]
     pub fn new(show: &LiveShow) -> Self {
         Self {
-            names: Names::new(show),
-            watchers: Watchers::default(),
-            promises: Vec::new(),
-            since: Instant::now(),
+            names: Arc::new(NameIndex::new(show)),
+            monitors: Monitors::default(),
+            pending: Vec::new(),
+            started_at: Instant::now(),
         }
     }
 
-    /// The show was read again.
+    /// Takes over the names of a new show, which lacks the instances `removed`.
     pub fn apply(&mut self, show: &LiveShow, removed: &[String]) {
-        self.names = Names::new(show);
-        self.watchers.forget_names();
-        for name in removed {
-            let (instance, message) = (name.clone(), "no longer in the show".to_owned());
-            let outcome = Outcome { instance, ok: false, message, traceback: None };
-            self.settle(name, |_| Some(outcome.clone()));
+        self.flush_monitors();
+        self.names = Arc::new(NameIndex::new(show));
+        self.monitors.forget_names();
+        for instance in removed {
+            self.record_outcome(instance, |_| {
+                let message = "no longer in the show".to_owned();
+                Some(Outcome { instance: instance.clone(), ok: false, message, traceback: None })
+            });
         }
     }
 
-    /// Settles what was promised for an instance.
-    fn settle(&mut self, name: &str, outcome: impl Fn(Act) -> Option<Outcome>) {
-        for (act, gathering) in std::mem::take(&mut self.promises) {
-            let outcome = if gathering.awaits(name) { outcome(act) } else { None };
-            let gathered = match outcome {
-                Some(outcome) => gathering.settle(outcome),
-                None => Gathered::Waiting(gathering),
-            };
-            if let Gathered::Waiting(gathering) = gathered {
-                self.promises.push((act, gathering));
+    /// Whether any client monitors.
+    #[inline]
+    pub fn has_monitors(&self) -> bool {
+        !self.monitors.is_empty()
+    }
+
+    /// Shows an event to the clients that monitor.
+    #[inline]
+    pub fn monitor(&mut self, instance: InstanceId, channel: u32, direction: EventDirection, value: f64) {
+        self.monitors.record(&self.names, instance, channel, direction, value);
+    }
+
+    /// Hands the events of this turn over to the clients that monitor.
+    #[inline]
+    pub fn flush_monitors(&mut self) {
+        self.monitors.flush(&self.names);
+    }
+
+    /// Notes the outcome for an instance in all commands that wait for it, and answers those that are complete.
+    fn record_outcome(&mut self, instance: &str, outcome: impl Fn(InstanceCommand) -> Option<Outcome>) {
+        for pending in self.pending.iter_mut().filter(|pending| pending.awaits(instance)) {
+            if let Some(outcome) = outcome(pending.command) {
+                pending.record(outcome);
             }
         }
+        self.pending.extract_if(.., |pending| pending.is_complete()).for_each(PendingCommand::respond);
     }
 }
 
 impl EventLoop {
-    /// A client asks for something.
-    pub(super) fn asked(&mut self, asked: Asked, now: Instant) {
-        let Asked { ask, answer } = asked;
-        match ask {
-            Ask::Status => {
-                answer.status(self.status(now));
+    /// Carries out a client's request.
+    pub(super) fn handle_request(&mut self, request: LoopRequest, now: Instant) {
+        let LoopRequest { body, responder } = request;
+        match body {
+            RequestBody::Status => {
+                responder.status(self.show_status(now));
             }
-            Ask::Act { act, .. } if self.phase == Phase::Ending && act != Act::Stop => {
-                answer.refuse(ErrorReply::new("the show is ending"));
-            }
-            Ask::Act { act, instances } => self.act(act, &instances, answer, now),
-            Ask::Send { instance, channel, value } => match self.desk.names.find_channel(&instance, &channel)
+            RequestBody::Command { command, .. }
+                if self.phase == Phase::Ending && command != InstanceCommand::Stop =>
             {
-                Ok((no, channel)) => {
-                    self.send(no, channel, value);
-                    answer.sent();
+                responder.refuse(ErrorReply::show_is_ending());
+            }
+            RequestBody::Command { command, instances } => self.command(command, &instances, responder, now),
+            RequestBody::Send { instance, channel, value } => {
+                match self.control.names.find_channel(&instance, &channel) {
+                    Ok((instance, channel)) => {
+                        self.send(instance, channel, value);
+                        responder.sent();
+                    }
+                    Err(error) => {
+                        responder.refuse(error);
+                    }
                 }
-                Err(refusal) => {
-                    answer.refuse(refusal);
-                }
-            },
-            Ask::Monitor { pattern } => {
-                self.desk.watchers.add(pattern.as_deref(), &self.desk.names, answer);
+            }
+            RequestBody::Monitor { pattern } => {
+                self.control.monitors.add(pattern.as_deref(), &self.control.names, responder);
             }
         }
     }
 
-    /// Lets an event in as if it had come in on that channel: for a script that is its handler's, for anything else
-    /// what the mappings make of it.
+    /// Routes an event as if it had come in on that channel. An event for a script goes to its handler,
+    /// any other event to where the mappings lead.
     fn send(&mut self, instance: InstanceId, channel: u32, value: f64) {
         let backend = self.origin.show.instance(instance).map(|instance| instance.backend);
         if backend == Some(PYTHON) {
             self.router.count_in(instance);
-            self.desk.watchers.pass(&self.desk.names, instance, channel, Direction::In, value);
+            self.control.monitor(instance, channel, EventDirection::In, value);
             self.fleet.accept(instance, Event { channel, value });
         } else {
             self.router.accept(Incoming { instance, channel, value });
         }
     }
 
-    fn act(&mut self, act: Act, instances: &[String], answer: Answer, now: Instant) {
-        let numbers = match self.desk.names.find_python(instances) {
-            Ok(numbers) => numbers,
-            Err(refusal) => {
-                answer.refuse(refusal);
+    fn command(
+        &mut self,
+        command: InstanceCommand,
+        instances: &[String],
+        responder: Responder,
+        now: Instant,
+    ) {
+        let ids = match self.control.names.find_python(instances) {
+            Ok(ids) => ids,
+            Err(error) => {
+                responder.refuse(error);
                 return;
             }
         };
-        let event = match act {
-            Act::Restart => lifecycle::Event::Restart,
-            Act::Reload => lifecycle::Event::Reload,
-            Act::Stop => lifecycle::Event::Stop,
-            Act::Start => lifecycle::Event::Start,
+        let event = match command {
+            InstanceCommand::Restart => lifecycle::Event::Restart,
+            InstanceCommand::Reload => lifecycle::Event::Reload,
+            InstanceCommand::Stop => lifecycle::Event::Stop,
+            InstanceCommand::Start => lifecycle::Event::Start,
         };
-        // what came about before is not what is asked for now
-        self.keep_promises();
-        self.desk.promises.push((act, Gathering::new(answer, instances.iter().cloned())));
-        for no in numbers {
-            let Some(name) = self.instance_name(no) else { continue };
-            self.with_instances(now, |fleet, cx| fleet.act(no, event, cx));
-            if let Some(message) = self.fleet.is_done(no, act) {
+        // transitions up to here belong to earlier commands
+        self.record_transitions();
+        self.control.pending.push(PendingCommand::new(command, responder, instances));
+        for id in ids {
+            let Some(name) = self.instance_name(id) else { continue };
+            self.with_instances(now, |fleet, cx| fleet.act(id, event, cx));
+            if let Some(message) = self.fleet.is_done(id, command) {
                 let outcome = Outcome { instance: name.clone(), ok: true, message, traceback: None };
-                self.desk.settle(&name, |wanted| (wanted == act).then(|| outcome.clone()));
+                self.control.record_outcome(&name, |wanted| (wanted == command).then(|| outcome.clone()));
             }
         }
-        self.keep_promises();
+        self.record_transitions();
     }
 
-    /// Answers those who have waited for what has come about.
-    pub(super) fn keep_promises(&mut self) {
-        for (no, transition) in self.fleet.transitions() {
+    /// Answers the clients whose commands have completed.
+    pub(super) fn record_transitions(&mut self) {
+        for (id, transition) in self.fleet.transitions() {
             self.systemd_status_is_old = true;
-            let Some(name) = self.instance_name(no) else { continue };
-            self.desk.settle(&name, |act| outcome(&name, act, &transition));
+            let Some(name) = self.instance_name(id) else { continue };
+            self.control.record_outcome(&name, |command| outcome(&name, command, &transition));
         }
     }
 
@@ -144,7 +169,7 @@ impl EventLoop {
         self.origin.show.instance(no).map(|instance| instance.name.clone())
     }
 
-    fn status(&mut self, now: Instant) -> Status {
+    fn show_status(&mut self, now: Instant) -> ShowStatus {
         let Self { fleet, hosts, router, drain, origin, .. } = self;
         let instances = origin.show.live_instances().map(|LiveInstance { id: no, instance, .. }| {
             let standing = fleet.standing(no, drain, now);
@@ -157,32 +182,37 @@ impl EventLoop {
                 ..standing.unwrap_or_else(|| hosts.standing(no))
             }
         });
-        Status {
+        ShowStatus {
             instances: instances.collect(),
             show: origin.show.name.clone(),
             pid: std::process::id(),
-            uptime_s: now.saturating_duration_since(self.desk.since).as_secs(),
+            uptime_s: now.saturating_duration_since(self.control.started_at).as_secs(),
         }
     }
 }
 
-/// What a transition means for who waits for an act; `None`: it is not the one.
-fn outcome(instance: &str, act: Act, transition: &Transition) -> Option<Outcome> {
-    let (ok, message, traceback) = match (act, transition) {
-        (Act::Restart | Act::Reload | Act::Start, Transition::Serves { pid, took }) => {
-            (true, format!("running, pid {pid} after {took} ms"), None)
-        }
-        (Act::Restart | Act::Reload | Act::Start, Transition::Failed { reason, traceback }) => {
-            (false, reason.clone(), traceback.clone())
-        }
-        (Act::Restart | Act::Reload | Act::Start, Transition::Stopped { .. }) => {
-            (false, "stopped meanwhile".to_owned(), None)
-        }
-        (Act::Reload, Transition::ReloadFailed { reason, traceback }) => {
+/// What a transition means for a command; `None` if the command still waits.
+fn outcome(instance: &str, command: InstanceCommand, transition: &Transition) -> Option<Outcome> {
+    let (ok, message, traceback) = match (command, transition) {
+        (
+            InstanceCommand::Restart | InstanceCommand::Reload | InstanceCommand::Start,
+            Transition::Serves { pid, took },
+        ) => (true, format!("running, pid {pid} after {took} ms"), None),
+        (
+            InstanceCommand::Restart | InstanceCommand::Reload | InstanceCommand::Start,
+            Transition::Failed { reason, traceback },
+        ) => (false, reason.clone(), traceback.clone()),
+        (
+            InstanceCommand::Restart | InstanceCommand::Reload | InstanceCommand::Start,
+            Transition::Stopped { .. },
+        ) => (false, "stopped meanwhile".to_owned(), None),
+        (InstanceCommand::Reload, Transition::ReloadFailed { reason, traceback }) => {
             (false, format!("the old worker goes on: {reason}"), traceback.clone())
         }
-        (Act::Stop, Transition::Stopped { reason }) => (true, reason.clone(), None),
-        (Act::Stop, Transition::Serves { pid, .. }) => (false, format!("started meanwhile, pid {pid}"), None),
+        (InstanceCommand::Stop, Transition::Stopped { reason }) => (true, reason.clone(), None),
+        (InstanceCommand::Stop, Transition::Serves { pid, .. }) => {
+            (false, format!("started meanwhile, pid {pid}"), None)
+        }
         _ => return None,
     };
     Some(Outcome { instance: instance.to_owned(), ok, message, traceback })

@@ -1,6 +1,6 @@
 //! What the supervisor's threads send to the event loop: one enum, the whole list.
 
-use crate::control::request::Asked;
+use crate::control::request::LoopRequest;
 use crate::ids::WorkerId;
 use crate::reaper::{Spawned, WaitStatus};
 use crate::show_reload::LoadedShow;
@@ -19,8 +19,8 @@ pub enum LoopMessage {
     },
     /// The show file was read again: what can take the place of the running show, or why nothing does.
     ShowRead(Result<Box<LoadedShow>, String>),
-    /// A client asks for something.
-    Control(Asked),
+    /// A client of the control socket asks for something.
+    Control(LoopRequest),
     /// The script of the instance of this name has changed on disk.
     ScriptChanged(String),
 }

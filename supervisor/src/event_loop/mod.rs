@@ -17,7 +17,7 @@ mod state_file;
 
 use crate::backends::EventSink;
 use crate::backends::set::BackendSet;
-use crate::control::protocol::Direction;
+use crate::control::protocol::EventDirection;
 use crate::event_loop::message::LoopMessage;
 use crate::instances::InstanceSet;
 use crate::instances::context::{LoopContext, Registry};
@@ -33,7 +33,7 @@ use crate::show_reload::Origin;
 use crate::signals::{Request, Signals};
 use crate::state::{Saved, StateFile};
 use crate::systemd::Systemd;
-use control_requests::Desk;
+use control_requests::ControlRequests;
 use mm_config::SupervisorOptions;
 use mm_shared::Event;
 use mm_shared::wakeup::constants::LOOP_SPINS_LIMIT;
@@ -73,7 +73,7 @@ pub struct EventLoop {
     rereading: bool,
     reread_again: bool,
     names: SharedNames,
-    desk: Desk,
+    control: ControlRequests,
     rounds: Rounds,
     sink: EventSink,
     /// Something has gone out, and no worker was handed anything since.
@@ -131,7 +131,7 @@ impl EventLoop {
         parts.hosts.watch(&poller)?;
         let Parts { hosts, fleet, router, tools, mailbox, signals, drain, spare, origin, state_file, saved } =
             parts;
-        let (names, desk) = (SharedNames::new(&origin.show), Desk::new(&origin.show));
+        let (names, control) = (SharedNames::new(&origin.show), ControlRequests::new(&origin.show));
         let rounds = Rounds::new(&origin.show);
         let post = tools.post.clone();
         let watch = ScriptWatch::new(move |instance| {
@@ -161,7 +161,7 @@ impl EventLoop {
             rereading: false,
             reread_again: false,
             names,
-            desk,
+            control,
             rounds,
             sink: EventSink::default(),
             answered: false,
@@ -184,7 +184,7 @@ impl EventLoop {
         loop {
             self.note_start(started);
             if self.phase == Phase::Ending && self.fleet.is_gone() && self.spare.is_gone() {
-                self.keep_promises();
+                self.record_transitions();
                 self.save_last_values();
                 return Ok(());
             }
@@ -194,8 +194,8 @@ impl EventLoop {
             }
             self.tick(now);
             let busy = self.pass_on(now);
-            self.keep_promises();
-            self.desk.watchers.wake();
+            self.record_transitions();
+            self.control.flush_monitors();
             self.save_values(now);
             self.rounds.look(&self.router, now);
             self.notify_service_manager(now);
@@ -321,7 +321,7 @@ impl EventLoop {
             let Some(message) = self.mailbox.try_receive() else { return };
             match message {
                 LoopMessage::ShowRead(outcome) => self.reread(outcome, now),
-                LoopMessage::Control(asked) => self.asked(asked, now),
+                LoopMessage::Control(request) => self.handle_request(request, now),
                 LoopMessage::ScriptChanged(instance) => self.with_instances(now, |fleet, cx| {
                     fleet.changed(&instance, cx);
                 }),
@@ -369,11 +369,11 @@ impl EventLoop {
 
     /// Routes what waits, a bounded amount of it.
     fn route(&mut self) {
-        let Self { router, hosts, fleet, sink, desk, state_file, .. } = self;
+        let Self { router, hosts, fleet, sink, control, state_file, .. } = self;
         if let Some(state_file) = state_file.as_mut().filter(|_| !router.is_idle()) {
             state_file.touch();
         }
-        let watched = !desk.watchers.is_empty();
+        let watched = control.has_monitors();
         let began = Instant::now();
         for step in 1..=STEP_BUDGET {
             if step.is_multiple_of(STEPS_A_LOOK) && began.elapsed() > STEP_TIME {
@@ -382,14 +382,14 @@ impl EventLoop {
             let Some(Routed { channel, value, targets }) = router.next_event() else { break };
             for target in targets {
                 if watched {
-                    desk.watchers.pass(&desk.names, target.instance, target.channel, Direction::In, value);
+                    control.monitor(target.instance, target.channel, EventDirection::In, value);
                 }
                 if !hosts.handle(target.instance, target.channel, value, sink) {
                     fleet.accept(target.instance, Event { channel: target.channel, value });
                 }
             }
             if watched && let Some(origin) = router.origin(channel) {
-                desk.watchers.pass(&desk.names, origin.instance, origin.channel, Direction::Out, value);
+                control.monitor(origin.instance, origin.channel, EventDirection::Out, value);
             }
             for incoming in sink.drain() {
                 router.accept(incoming);

@@ -55,7 +55,7 @@ impl EventLoop {
         startup::warn_of_cycles(&show);
         let removed = change.removed().filter_map(|id| self.origin.show.instance(id));
         let removed: Vec<String> = removed.map(|instance| instance.name.clone()).collect();
-        self.desk.apply(&show, &removed);
+        self.control.apply(&show, &removed);
         self.names = SharedNames::new(&show);
         self.rounds = Rounds::new(&show);
         self.systemd_status_is_old = true;

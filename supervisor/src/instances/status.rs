@@ -6,8 +6,8 @@ use super::instance::ScriptInstance;
 use super::lifecycle::{self, State as Life};
 use super::transition::Transition;
 use super::values::Values;
-use crate::control::protocol::{HandlerTimes, InstanceStatus, LastExit, State};
-use crate::control::request::Act;
+use crate::control::protocol::{HandlerTimes, InstanceState, InstanceStatus, LastExit};
+use crate::control::request::InstanceCommand;
 use crate::ids::InstanceId;
 use crate::script_output::Drain;
 use crate::state::SavedChannel;
@@ -46,7 +46,7 @@ impl InstanceSet {
 
     /// What an act on an instance is answered at once, where there is nothing to wait for.
     #[must_use]
-    pub fn is_done(&self, no: InstanceId, act: Act) -> Option<String> {
+    pub fn is_done(&self, no: InstanceId, act: InstanceCommand) -> Option<String> {
         let instance = self.get(no)?;
         done_already(act, instance.state(), instance.pid())
     }
@@ -77,15 +77,15 @@ impl InstanceSet {
 impl ScriptInstance {
     /// What it is doing, in the words of `status`.
     #[must_use]
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> InstanceState {
         match self.lifecycle.state() {
-            Life::Stopped => State::Stopped,
-            Life::Starting { .. } => State::Starting,
-            Life::Running { .. } => State::Running,
-            Life::Reloading { .. } => State::Reloading,
-            Life::Stopping { .. } => State::Stopping,
-            Life::Backoff { .. } => State::Backoff,
-            Life::Failed => State::Failed,
+            Life::Stopped => InstanceState::Stopped,
+            Life::Starting { .. } => InstanceState::Starting,
+            Life::Running { .. } => InstanceState::Running,
+            Life::Reloading { .. } => InstanceState::Reloading,
+            Life::Stopping { .. } => InstanceState::Stopping,
+            Life::Backoff { .. } => InstanceState::Backoff,
+            Life::Failed => InstanceState::Failed,
         }
     }
 
@@ -151,12 +151,12 @@ impl ScriptInstance {
 }
 
 /// What `act` is answered at once, where there is nothing to wait for.
-fn done_already(act: Act, state: State, pid: Option<i32>) -> Option<String> {
+fn done_already(act: InstanceCommand, state: InstanceState, pid: Option<i32>) -> Option<String> {
     match (act, state) {
-        (Act::Start, State::Running | State::Reloading) => {
+        (InstanceCommand::Start, InstanceState::Running | InstanceState::Reloading) => {
             Some(pid.map_or("running already".into(), |pid| format!("running already, pid {pid}")))
         }
-        (Act::Stop, State::Stopped) => Some("stopped".into()),
+        (InstanceCommand::Stop, InstanceState::Stopped) => Some("stopped".into()),
         _ => None,
     }
 }

@@ -1,7 +1,7 @@
 //! One connection to a running show: a request out, replies in.
 
-use super::super::connect::Peer;
-use super::super::protocol::{Reply, Request, write_line};
+use super::super::connect::SocketPeer;
+use super::super::protocol::{ControlReply, ControlRequest, write_line};
 use super::ClientError;
 use super::text::clean;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
@@ -21,16 +21,16 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    pub(super) fn new(peer: Peer) -> Self {
+    pub(super) fn new(peer: SocketPeer) -> Self {
         Self { reader: BufReader::new(peer.stream) }
     }
 
     /// Sends a request and waits for the reply, no longer than `patience` where there is any.
     pub(super) fn ask(
         &mut self,
-        request: &Request,
+        request: &ControlRequest,
         patience: Option<Duration>,
-    ) -> Result<Reply, ClientError> {
+    ) -> Result<ControlReply, ClientError> {
         let mut line = Vec::new();
         write_line(&mut line, request);
         let stream = self.reader.get_mut();
@@ -46,7 +46,7 @@ impl Exchange {
     }
 
     /// Waits for the next reply.
-    pub(super) fn next(&mut self) -> Result<Reply, ClientError> {
+    pub(super) fn next(&mut self) -> Result<ControlReply, ClientError> {
         let mut line = Vec::new();
         let count = loop {
             match (&mut self.reader).take(LONGEST_REPLY).read_until(b'\n', &mut line) {

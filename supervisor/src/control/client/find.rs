@@ -1,7 +1,7 @@
 //! Finds the running show: the one whose socket is named, or else the only one there is.
 
 use super::super::SUFFIX;
-use super::super::connect::{Peer, connect_to};
+use super::super::connect::{SocketPeer, connect_to};
 use super::ClientError;
 use super::text::clean;
 use crate::runtime_dir;
@@ -17,11 +17,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Found {
     path: PathBuf,
-    peer: Peer,
+    peer: SocketPeer,
 }
 
 /// Connects to the show at `socket`, or to the only one that is running.
-pub(super) fn find(socket: Option<&Path>) -> Result<Peer, ClientError> {
+pub(super) fn find(socket: Option<&Path>) -> Result<SocketPeer, ClientError> {
     match socket {
         Some(path) => reach(path),
         None => only(&runtime_dir::shared_by_shows()),
@@ -37,7 +37,7 @@ pub(super) fn list(shows: &[Found]) -> String {
     names.collect::<Vec<_>>().join(", ")
 }
 
-fn reach(path: &Path) -> Result<Peer, ClientError> {
+fn reach(path: &Path) -> Result<SocketPeer, ClientError> {
     let unreachable = |source| ClientError::Unreachable { path: path.to_owned(), source };
     let peer = connect_to(path, PATIENCE).map_err(unreachable)?;
     if is_trusted(Uid::effective().as_raw(), peer.uid) {
@@ -48,7 +48,7 @@ fn reach(path: &Path) -> Result<Peer, ClientError> {
 }
 
 /// The only show with a socket in `directory`; sockets of dead supervisors do not count.
-fn only(directory: &Path) -> Result<Peer, ClientError> {
+fn only(directory: &Path) -> Result<SocketPeer, ClientError> {
     let mut shows = running(directory);
     match shows.len() {
         0 => Err(ClientError::NoShow),

@@ -12,9 +12,9 @@ mod outcomes;
 mod table;
 mod text;
 
-use super::args::{ActArgs, MonitorArgs, SendArgs, SocketArgs, StatusArgs};
-use super::protocol::{ErrorReply, Reply, Request, Status};
-use super::request::Act;
+use super::args::{CommandArgs, MonitorArgs, SendArgs, SocketArgs, StatusArgs};
+use super::protocol::{ControlReply, ControlRequest, ErrorReply, ShowStatus};
+use super::request::InstanceCommand;
 use exchange::{Exchange, PATIENCE};
 use serde::Serialize;
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -93,7 +93,7 @@ pub fn status(args: &StatusArgs) -> ExitCode {
 
 /// `restart`, `reload`, `stop`, `start`: has it done, and prints what came of it.
 #[must_use]
-pub fn act(act: Act, args: &ActArgs) -> ExitCode {
+pub fn act(act: InstanceCommand, args: &CommandArgs) -> ExitCode {
     finish(try_act(act, args))
 }
 
@@ -110,8 +110,8 @@ pub fn monitor(args: &MonitorArgs) -> ExitCode {
 }
 
 fn try_status(args: &SocketArgs) -> Result<bool, ClientError> {
-    let status: Status = match exchange(args)?.ask(&Request::Status {}, Some(PATIENCE))? {
-        Reply::Status(status) => status,
+    let status: ShowStatus = match exchange(args)?.ask(&ControlRequest::Status {}, Some(PATIENCE))? {
+        ControlReply::Status(status) => status,
         other => return Err(unexpected(other)),
     };
     if args.json {
@@ -123,17 +123,17 @@ fn try_status(args: &SocketArgs) -> Result<bool, ClientError> {
     Ok(true)
 }
 
-fn try_act(act: Act, args: &ActArgs) -> Result<bool, ClientError> {
+fn try_act(act: InstanceCommand, args: &CommandArgs) -> Result<bool, ClientError> {
     let instances = args.instances.clone();
     let request = match act {
-        Act::Restart => Request::Restart { instances },
-        Act::Reload => Request::Reload { instances },
-        Act::Stop => Request::Stop { instances },
-        Act::Start => Request::Start { instances },
+        InstanceCommand::Restart => ControlRequest::Restart { instances },
+        InstanceCommand::Reload => ControlRequest::Reload { instances },
+        InstanceCommand::Stop => ControlRequest::Stop { instances },
+        InstanceCommand::Start => ControlRequest::Start { instances },
     };
     // it takes as long as imports and cleanup handlers take, which the show's own options limit
     let outcomes = match exchange(&args.socket)?.ask(&request, None)? {
-        Reply::Done(outcomes) => outcomes,
+        ControlReply::Done(outcomes) => outcomes,
         other => return Err(unexpected(other)),
     };
     if args.socket.json {
@@ -147,10 +147,10 @@ fn try_act(act: Act, args: &ActArgs) -> Result<bool, ClientError> {
 }
 
 fn try_send(args: &SendArgs) -> Result<bool, ClientError> {
-    let request = Request::Send { channel: args.channel.clone(), value: args.value };
+    let request = ControlRequest::Send { channel: args.channel.clone(), value: args.value };
     match exchange(&args.socket)?.ask(&request, Some(PATIENCE))? {
-        Reply::Sent {} if args.socket.json => print_json(&Reply::Sent {})?,
-        Reply::Sent {} => {}
+        ControlReply::Sent {} if args.socket.json => print_json(&ControlReply::Sent {})?,
+        ControlReply::Sent {} => {}
         other => return Err(unexpected(other)),
     }
     Ok(true)
@@ -158,8 +158,8 @@ fn try_send(args: &SendArgs) -> Result<bool, ClientError> {
 
 fn try_monitor(args: &MonitorArgs) -> Result<bool, ClientError> {
     let mut exchange = exchange(&args.socket)?;
-    match exchange.ask(&Request::Monitor { pattern: args.pattern.clone() }, Some(PATIENCE))? {
-        Reply::Monitoring {} => {}
+    match exchange.ask(&ControlRequest::Monitor { pattern: args.pattern.clone() }, Some(PATIENCE))? {
+        ControlReply::Monitoring {} => {}
         other => return Err(unexpected(other)),
     }
     let out = io::stdout();
@@ -171,9 +171,9 @@ fn exchange(args: &SocketArgs) -> Result<Exchange, ClientError> {
     find::find(args.socket.as_deref()).map(Exchange::new)
 }
 
-fn unexpected(reply: Reply) -> ClientError {
+fn unexpected(reply: ControlReply) -> ClientError {
     match reply {
-        Reply::Refused(refusal) => ClientError::Refused(refusal),
+        ControlReply::Refused(refusal) => ClientError::Refused(refusal),
         other => ClientError::Garbled(clean(&format!("{other:?}"))),
     }
 }

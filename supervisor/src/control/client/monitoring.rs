@@ -1,6 +1,6 @@
 //! `monitor`: prints events as they pass.
 
-use super::super::protocol::{Direction, PassingEvent, Reply};
+use super::super::protocol::{ControlReply, EventDirection, EventReply};
 use super::ClientError;
 use super::exchange::Exchange;
 use super::text::{clean, dimmed};
@@ -65,26 +65,26 @@ fn wait(exchange: &Exchange, out: &impl AsFd) -> Result<bool, ClientError> {
 }
 
 /// A line for an event or a gap; nothing for any other reply.
-fn line(reply: &Reply, style: Style, zone: &TimeZone) -> Option<String> {
+fn line(reply: &ControlReply, style: Style, zone: &TimeZone) -> Option<String> {
     match reply {
         // the object itself, without the word that says what it is
-        Reply::Event(event) if style.json => serde_json::to_string(event).ok(),
-        Reply::Dropped(_) if style.json => serde_json::to_string(reply).ok(),
-        Reply::Event(event) => Some(text(event, style, zone)),
-        Reply::Dropped(count) => Some(format!("{count} events are not shown: they passed too fast")),
+        ControlReply::Event(event) if style.json => serde_json::to_string(event).ok(),
+        ControlReply::Dropped(_) if style.json => serde_json::to_string(reply).ok(),
+        ControlReply::Event(event) => Some(text(event, style, zone)),
+        ControlReply::Dropped(count) => Some(format!("{count} events are not shown: they passed too fast")),
         _ => None,
     }
 }
 
-fn text(event: &PassingEvent, style: Style, zone: &TimeZone) -> String {
+fn text(event: &EventReply, style: Style, zone: &TimeZone) -> String {
     let time = i64::try_from(event.time_ms).ok().and_then(|time| Timestamp::from_millisecond(time).ok());
     let time = time.unwrap_or_default().to_zoned(zone.clone()).strftime("%H:%M:%S%.3f").to_string();
-    let way = match event.way {
-        Direction::In => "in ",
-        Direction::Out => "out",
+    let direction = match event.direction {
+        EventDirection::In => "in ",
+        EventDirection::Out => "out",
     };
     let name = clean(&format!("{}.{}", event.instance, event.channel));
-    format!("{}  {}  {:<32} {}", dimmed(&time, style.color), way, name, number(event.value))
+    format!("{}  {}  {:<32} {}", dimmed(&time, style.color), direction, name, number(event.value))
 }
 
 /// At least one digit after the point, and as many as it takes up to six.
@@ -98,22 +98,22 @@ fn number(value: f64) -> String {
 mod tests {
     use super::*;
 
-    fn event(value: f64, way: Direction) -> Reply {
+    fn event(value: f64, direction: EventDirection) -> ControlReply {
         let (instance, channel) = ("desk".to_owned(), "/fader/1".to_owned());
-        Reply::Event(PassingEvent { instance, channel, way, value, time_ms: 1_700_000_000_123 })
+        ControlReply::Event(EventReply { instance, channel, direction, value, time_ms: 1_700_000_000_123 })
     }
 
-    fn printed(reply: &Reply, json: bool) -> String {
+    fn printed(reply: &ControlReply, json: bool) -> String {
         line(reply, Style { json, color: false }, &TimeZone::UTC).unwrap()
     }
 
     #[test]
     fn events_are_lines_that_align() {
         let lines = [
-            printed(&event(0.5, Direction::Out), false),
-            printed(&event(1.0 / 3.0, Direction::In), false),
-            printed(&event(1.0, Direction::Out), false),
-            printed(&Reply::Dropped(12), false),
+            printed(&event(0.5, EventDirection::Out), false),
+            printed(&event(1.0 / 3.0, EventDirection::In), false),
+            printed(&event(1.0, EventDirection::Out), false),
+            printed(&ControlReply::Dropped(12), false),
         ];
         insta::assert_snapshot!(lines.join("\n"), @r"
         22:13:20.123  out  desk./fader/1                    0.5
@@ -125,7 +125,8 @@ mod tests {
 
     #[test]
     fn as_json_an_event_is_one_object() {
-        let lines = [printed(&event(0.1, Direction::In), true), printed(&Reply::Dropped(3), true)];
+        let lines =
+            [printed(&event(0.1, EventDirection::In), true), printed(&ControlReply::Dropped(3), true)];
         insta::assert_snapshot!(lines.join("\n"), @r#"
         {"instance":"desk","channel":"/fader/1","way":"in","value":0.1,"time_ms":1700000000123}
         {"dropped":3}
@@ -134,6 +135,6 @@ mod tests {
 
     #[test]
     fn other_replies_are_no_lines() {
-        assert_eq!(line(&Reply::Sent {}, Style { json: false, color: false }, &TimeZone::UTC), None);
+        assert_eq!(line(&ControlReply::Sent {}, Style { json: false, color: false }, &TimeZone::UTC), None);
     }
 }

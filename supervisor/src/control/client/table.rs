@@ -1,6 +1,6 @@
 //! `status` for a person: a line about the show, a table of its instances, and what is wrong with those that do not run.
 
-use super::super::protocol::{InstanceStatus, LastExit, State, Status};
+use super::super::protocol::{InstanceState, InstanceStatus, LastExit, ShowStatus};
 use super::text::{Paint, block, bytes, clean, duration, microseconds, painted};
 use jiff::Timestamp;
 use std::fmt::Write as _;
@@ -36,7 +36,7 @@ struct Cell {
 }
 
 /// The status as text.
-pub(super) fn render(status: &Status, now: Timestamp, color: bool) -> String {
+pub(super) fn render(status: &ShowStatus, now: Timestamp, color: bool) -> String {
     let mut out = summary(status, color);
     if !status.instances.is_empty() {
         let rows: Vec<_> = status.instances.iter().map(|instance| cells(instance, now)).collect();
@@ -49,7 +49,7 @@ pub(super) fn render(status: &Status, now: Timestamp, color: bool) -> String {
     out
 }
 
-fn summary(status: &Status, color: bool) -> String {
+fn summary(status: &ShowStatus, color: bool) -> String {
     let all = status.instances.len();
     let running = status.instances.iter().filter(|instance| is_fine(instance.state)).count();
     let name = painted(&clean(&status.show), Paint::Bold, color);
@@ -60,8 +60,8 @@ fn summary(status: &Status, color: bool) -> String {
     )
 }
 
-fn is_fine(state: State) -> bool {
-    matches!(state, State::Running | State::Reloading)
+fn is_fine(state: InstanceState) -> bool {
+    matches!(state, InstanceState::Running | InstanceState::Reloading)
 }
 
 fn cells(instance: &InstanceStatus, now: Timestamp) -> [Cell; HEAD.len()] {
@@ -113,24 +113,27 @@ fn last_exit(exit: &LastExit, now: Timestamp) -> String {
     format!("{reason}, {} ago", duration(ago))
 }
 
-fn word(state: State) -> &'static str {
+fn word(state: InstanceState) -> &'static str {
     match state {
-        State::Starting => "starting",
-        State::Running => "running",
-        State::Reloading => "reloading",
-        State::Stopping => "stopping",
-        State::Stopped => "stopped",
-        State::Backoff => "backoff",
-        State::Failed => "failed",
+        InstanceState::Starting => "starting",
+        InstanceState::Running => "running",
+        InstanceState::Reloading => "reloading",
+        InstanceState::Stopping => "stopping",
+        InstanceState::Stopped => "stopped",
+        InstanceState::Backoff => "backoff",
+        InstanceState::Failed => "failed",
     }
 }
 
-fn paint(state: State) -> Paint {
+fn paint(state: InstanceState) -> Paint {
     match state {
-        State::Running => Paint::Green,
-        State::Starting | State::Reloading | State::Stopping | State::Backoff => Paint::Yellow,
-        State::Failed => Paint::Red,
-        State::Stopped => Paint::Dim,
+        InstanceState::Running => Paint::Green,
+        InstanceState::Starting
+        | InstanceState::Reloading
+        | InstanceState::Stopping
+        | InstanceState::Backoff => Paint::Yellow,
+        InstanceState::Failed => Paint::Red,
+        InstanceState::Stopped => Paint::Dim,
     }
 }
 
@@ -163,7 +166,7 @@ fn details(out: &mut String, instance: &InstanceStatus, color: bool) {
     if let Some(note) = &instance.note {
         let _ = writeln!(out, "\n{name}: {}", clean(note));
     }
-    if is_fine(instance.state) || instance.state == State::Stopped {
+    if is_fine(instance.state) || instance.state == InstanceState::Stopped {
         return;
     }
     let Some(exit) = &instance.last_exit else { return };

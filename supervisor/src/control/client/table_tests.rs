@@ -11,7 +11,7 @@ fn desk() -> InstanceStatus {
     InstanceStatus {
         name: "desk".into(),
         backend: "osc".into(),
-        state: State::Running,
+        state: InstanceState::Running,
         events_in: 1204,
         events_out: 88,
         ..InstanceStatus::default()
@@ -22,7 +22,7 @@ fn lights() -> InstanceStatus {
     InstanceStatus {
         name: "lights".into(),
         backend: "python".into(),
-        state: State::Running,
+        state: InstanceState::Running,
         pid: Some(4711),
         uptime_s: Some(75),
         restarts: Some(1),
@@ -46,7 +46,7 @@ fn sound() -> InstanceStatus {
     InstanceStatus {
         name: "sound".into(),
         backend: "python".into(),
-        state: State::Backoff,
+        state: InstanceState::Backoff,
         next_start_ms: Some(1600),
         restarts: Some(4),
         last_exit: Some(LastExit {
@@ -61,8 +61,8 @@ fn sound() -> InstanceStatus {
     }
 }
 
-fn show(instances: Vec<InstanceStatus>) -> Status {
-    Status { show: "gallery".into(), pid: 4242, uptime_s: 7_384, instances }
+fn show(instances: Vec<InstanceStatus>) -> ShowStatus {
+    ShowStatus { show: "gallery".into(), pid: 4242, uptime_s: 7_384, instances }
 }
 
 #[test]
