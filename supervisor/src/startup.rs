@@ -131,7 +131,7 @@ fn try_run(args: &RunArgs) -> Result<ExitCode, StartError> {
         EventLoop::new(parts).map_err(|error| StartError::system("cannot wait for events", error))?;
     tracing::info!(event = "show_starting", "starting `{}`", origin.show.path.display());
     log_wakeup_mode(wakeup_mode);
-    warn_of_cycles(&origin.show);
+    cycles::warn(&origin.show);
     let _realtime = Realtime::claim(&options);
     event_loop.run().map_err(|error| StartError::system("cannot wait for events", error))?;
     tracing::info!(event = "show_stopped", "stopped");
@@ -225,16 +225,4 @@ pub fn tools(
     let rendezvous = Rendezvous::new(runtime_dir.path())
         .map_err(|error| StartError::system("cannot use the runtime directory", error))?;
     Ok((WorkerLauncher { program, spawner, post, rendezvous, geometry: Geometry::default() }, mailbox))
-}
-
-/// Warns of mappings that lead back to themselves.
-pub fn warn_of_cycles(show: &Show) {
-    for names in cycles::find(show) {
-        let round: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-        tracing::warn!(
-            event = "mappings_loop",
-            "the mappings form a loop that never ends: {}",
-            round.join(" -> ")
-        );
-    }
 }

@@ -38,6 +38,7 @@ use mm_config::SupervisorOptions;
 use mm_shared::Event;
 use mm_shared::wakeup::constants::LOOP_SPINS_LIMIT;
 use mm_shared::wakeup::{BusyPoller, IdleMode, WakeupMode};
+use show_reload::ShowReload;
 use state_file::SharedNames;
 use std::cmp::Reverse;
 use std::io;
@@ -70,8 +71,7 @@ pub struct EventLoop {
     state_file: Option<StateFile>,
     systemd: Systemd,
     systemd_status_is_old: bool,
-    rereading: bool,
-    reread_again: bool,
+    show_reload: ShowReload,
     names: SharedNames,
     control: ControlRequests,
     rounds: Rounds,
@@ -158,8 +158,7 @@ impl EventLoop {
             state_file,
             systemd: Systemd::from_env(Instant::now()),
             systemd_status_is_old: true,
-            rereading: false,
-            reread_again: false,
+            show_reload: ShowReload::Idle,
             names,
             control,
             rounds,
@@ -320,7 +319,7 @@ impl EventLoop {
         for _ in 0..MESSAGES_PER_TURN {
             let Some(message) = self.mailbox.try_receive() else { return };
             match message {
-                LoopMessage::ShowRead(outcome) => self.reread(outcome, now),
+                LoopMessage::ShowRead(outcome) => self.show_was_read(outcome, now),
                 LoopMessage::Control(request) => self.handle_request(request, now),
                 LoopMessage::ScriptChanged(instance) => self.with_instances(now, |fleet, cx| {
                     fleet.changed(&instance, cx);
@@ -349,7 +348,7 @@ impl EventLoop {
                     self.with_instances(now, InstanceSet::stop);
                 }
                 (Request::Reread, Phase::Ending) => {}
-                (Request::Reread, _) => self.begin_reread(),
+                (Request::Reread, _) => self.begin_show_reload(),
             }
         }
     }

@@ -1,58 +1,76 @@
-//! HUP: the running show becomes the one that its file describes now.
+//! HUP: the show file is read again, and what it describes now takes the place of the running show.
 
 use super::state_file::SharedNames;
 use super::{EventLoop, Phase};
+use crate::event_loop::message::LoopMessage;
 use crate::instances::InstanceSet;
-use crate::router::cycles::Rounds;
-use crate::router::table::RouteTable;
+use crate::router::cycles::{self, Rounds};
 use crate::show_reload::{self, LoadedShow};
-use crate::startup;
 use std::sync::Arc;
 use std::time::Instant;
 
+/// Whether the show file is being read again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShowReload {
+    /// It is not.
+    Idle,
+    /// A thread reads it.
+    Reading,
+    /// A thread reads it, and it is to be read once more after that.
+    ReadingAgain,
+}
+
 impl EventLoop {
-    /// Starts to read the show file again; if that is going on already, once more when it is over.
-    pub(super) fn begin_reread(&mut self) {
-        if self.rereading {
-            self.reread_again = true;
+    /// Starts to read the show file again; if a thread does already, once more when that is done.
+    pub(super) fn begin_show_reload(&mut self) {
+        if self.show_reload != ShowReload::Idle {
+            self.show_reload = ShowReload::ReadingAgain;
             return;
         }
-        tracing::info!("reading the show file again");
-        self.systemd.reloading("reading the show file again", Instant::now());
-        self.rereading = true;
-        if let Err(error) = show_reload::begin(self.origin.clone(), self.tools.post.clone()) {
-            tracing::error!("the show file cannot be read again: {error}");
-            self.rereading = false;
-        }
-    }
-
-    /// The show file was read again.
-    pub(super) fn reread(&mut self, outcome: Result<Box<LoadedShow>, String>, now: Instant) {
-        self.rereading = false;
-        self.systemd_status_is_old = true;
-        self.become_successor(outcome, now);
-        if std::mem::take(&mut self.reread_again) {
-            self.begin_reread();
-        }
-    }
-
-    fn become_successor(&mut self, outcome: Result<Box<LoadedShow>, String>, now: Instant) {
-        let LoadedShow { show, plans, change } = match outcome {
-            Ok(successor) if self.phase != Phase::Ending => *successor,
-            Ok(_) => return,
-            Err(report) => {
-                tracing::error!(report = %report.trim_end(), "the show file has errors, nothing changes");
-                return;
-            }
+        tracing::info!(event = "show_reload_began", "reloading the show file");
+        self.systemd.reloading("reloading the show file", Instant::now());
+        let post = self.tools.post.clone();
+        let report = move |outcome| {
+            post.send(LoopMessage::ShowRead(outcome));
         };
-        // what workers have sent so far goes where it was meant to go
+        match show_reload::begin(self.origin.clone(), report) {
+            Ok(()) => self.show_reload = ShowReload::Reading,
+            Err(error) => {
+                tracing::error!(event = "show_reload_failed", "the show file cannot be read: {error}");
+            }
+        }
+    }
+
+    /// The show file was read.
+    pub(super) fn show_was_read(&mut self, outcome: Result<Box<LoadedShow>, String>, now: Instant) {
+        let again = self.show_reload == ShowReload::ReadingAgain;
+        self.show_reload = ShowReload::Idle;
+        self.systemd_status_is_old = true;
+        match outcome {
+            Ok(loaded) if self.phase != Phase::Ending => self.apply(*loaded, now),
+            Ok(_) => {}
+            Err(report) => tracing::error!(
+                event = "show_reload_failed",
+                report = %report.trim_end(),
+                "the show file has errors, nothing changes"
+            ),
+        }
+        if again {
+            self.begin_show_reload();
+        }
+    }
+
+    /// Puts a show in the place of the running one.
+    fn apply(&mut self, loaded: LoadedShow, now: Instant) {
+        let LoadedShow { show, plans, table, change } = loaded;
+        // What workers have sent so far goes where it was meant to go.
         self.with_instances(now, InstanceSet::collect);
         self.route();
         self.hosts.apply(plans, &show, &change, &self.poller);
         self.with_instances(now, |fleet, cx| fleet.apply(&show, &change, cx));
-        self.router.apply(RouteTable::new(&show));
+        self.router.apply(table);
         tracing::info!(event = "show_reloaded", "show reloaded: {change}");
-        startup::warn_of_cycles(&show);
+        cycles::warn(&show);
         let removed = change.removed().filter_map(|id| self.origin.show.instance(id));
         let removed: Vec<String> = removed.map(|instance| instance.name.clone()).collect();
         self.control.apply(&show, &removed);

@@ -29,6 +29,18 @@ pub fn find(show: &Show) -> Vec<Vec<String>> {
     walk.loops.iter().map(|nodes| nodes.iter().map(|node| name(show, *node)).collect()).collect()
 }
 
+/// Logs a warning for each loop that [`find`] finds.
+pub fn warn(show: &Show) {
+    for names in find(show) {
+        let channels: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        tracing::warn!(
+            event = "mappings_loop",
+            "the mappings form a loop that never ends: {}",
+            channels.join(" -> ")
+        );
+    }
+}
+
 fn key(end: Endpoint) -> (usize, usize) {
     (end.instance, end.channel)
 }

@@ -4,8 +4,7 @@
 //! with backends that only have to be opened, or the reason why nothing changes.
 
 use crate::backends::{self, Plan};
-use crate::event_loop::message::LoopMessage;
-use crate::mailbox::MailboxSender;
+use crate::router::table::RouteTable;
 use crate::show::LiveShow;
 use crate::show::change::ShowChange;
 use crate::show_file;
@@ -29,6 +28,8 @@ pub struct LoadedShow {
     pub show: LiveShow,
     /// Its backends, with all hosts looked up.
     pub plans: Vec<Box<dyn Plan>>,
+    /// Its mappings, ready for the router: for a large show they take milliseconds to build.
+    pub table: RouteTable,
     /// What has changed.
     pub change: ShowChange,
 }
@@ -39,16 +40,17 @@ impl std::fmt::Debug for LoadedShow {
     }
 }
 
-/// Starts to read; the outcome comes as a message.
+/// Starts a thread that reads the file and calls `report` with the outcome.
 ///
 /// # Errors
 ///
 /// The system refuses a thread.
-pub fn begin(origin: Origin, post: MailboxSender<LoopMessage>) -> io::Result<()> {
-    let work = move || {
-        post.send(LoopMessage::ShowRead(read(&origin).map(Box::new)));
-    };
-    thread::Builder::new().name("reread".into()).spawn(work).map(drop)
+pub fn begin(
+    origin: Origin,
+    report: impl FnOnce(Result<Box<LoadedShow>, String>) + Send + 'static,
+) -> io::Result<()> {
+    let work = move || report(read(&origin).map(Box::new));
+    thread::Builder::new().name("show-reload".into()).spawn(work).map(drop)
 }
 
 fn read(origin: &Origin) -> Result<LoadedShow, String> {
@@ -61,10 +63,11 @@ fn read(origin: &Origin) -> Result<LoadedShow, String> {
         return Err(report);
     }
     if !diagnostics.is_empty() {
-        tracing::warn!(report = %report.trim_end(), "the show file has warnings");
+        tracing::warn!(event = "show_file_warned", report = %report.trim_end(), "the show file has warnings");
     }
     for plan in &mut plans {
         plan.resolve().map_err(|error| error.to_string())?;
     }
-    Ok(LoadedShow { show, plans, change })
+    let table = RouteTable::new(&show);
+    Ok(LoadedShow { show, plans, table, change })
 }

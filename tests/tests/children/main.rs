@@ -1,4 +1,4 @@
-//! What scripts start does not outlive them, and workers do not outlive their parent. Rows 17 and 23 of the faults,
+//! What scripts start does not outlive them, and workers do not outlive their parent. Faults `child-left-behind` and `supervisor-killed`,
 //! for children that do all they can to get away.
 
 mod left_behind;

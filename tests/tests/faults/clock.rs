@@ -1,4 +1,4 @@
-//! Row 30: a wall clock that is set a year ahead, and back.
+//! Fault `wall-clock-set`: a wall clock that is set a year ahead, and back.
 //!
 //! The machine's own clock is not touched: a library that is loaded before all others shifts what the programs of the
 //! show are told, by as many seconds as a file says at that moment.

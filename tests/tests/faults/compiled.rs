@@ -1,4 +1,4 @@
-//! Row 38: threads, asyncio and compiled modules in a script.
+//! Fault `compiled-modules`: threads, asyncio and compiled modules in a script.
 
 use crate::{assert_serves, finish, run};
 use mm_tests::osc::F;

@@ -1,4 +1,4 @@
-//! Row 20: what users ask for while something else is still under way. There is one worker at most, and the last word
+//! Fault `concurrent-commands`: what users ask for while something else is still under way. There is one worker at most, and the last word
 //! counts.
 
 use crate::{assert_serves, finish, run};

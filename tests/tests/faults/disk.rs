@@ -1,4 +1,4 @@
-//! Row 34: a disk that is full, and a directory that is gone.
+//! Fault `disk-full`: a disk that is full, and a directory that is gone.
 
 use crate::assert_serves;
 use mm_tests::osc::F;

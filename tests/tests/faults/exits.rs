@@ -1,4 +1,4 @@
-//! Rows 4 and 5: workers that die, by their own hand or by a fault in compiled code.
+//! Faults `worker-exits` and `worker-crashes`: workers that die, by their own hand or by a fault in compiled code.
 
 use crate::{assert_serves, finish, run};
 use mm_tests::osc::F;

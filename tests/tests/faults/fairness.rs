@@ -1,4 +1,4 @@
-//! Rows 14 and 15: nobody is killed for what the machine, the supervisor or a debugger is to blame for.
+//! Faults `supervisor-stopped` and `machine-busy`: nobody is killed for what the machine, the supervisor or a debugger is to blame for.
 
 use crate::{assert_serves, finish, run};
 use mm_tests::TestShow;

@@ -1,4 +1,4 @@
-//! Row 32: floods on the OSC port.
+//! Fault `network-flood`: floods on the OSC port.
 
 use crate::{assert_serves, finish, run};
 use mm_tests::osc::{F, encode};

@@ -1,4 +1,4 @@
-//! Row 3: handlers that raise.
+//! Fault `handler-raises`: handlers that raise.
 
 use crate::{assert_serves, finish, run};
 use mm_tests::osc::F;

@@ -1,4 +1,4 @@
-//! Rows 10 to 13: workers that make no progress. Their stacks are in the log before they are killed.
+//! Faults `endless-loop`, `interpreter-lock-held`, `endless-loop-elsewhere` and `worker-stopped`: workers that make no progress. Their stacks are in the log before they are killed.
 
 use crate::{assert_serves, finish, run};
 use mm_tests::Running;

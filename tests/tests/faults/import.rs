@@ -1,4 +1,4 @@
-//! Rows 1 and 2: modules that cannot be imported.
+//! Faults `import-raises` and `import-not-possible`: modules that cannot be imported.
 
 use crate::{assert_serves, finish, run};
 use mm_tests::{BackgroundTraffic, TestShow, wait_until};

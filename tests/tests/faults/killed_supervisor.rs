@@ -1,4 +1,4 @@
-//! Row 23: the supervisor itself is killed.
+//! Fault `supervisor-killed`: the supervisor itself is killed.
 
 use mm_tests::running::GONE_WITHIN;
 use mm_tests::wait::wait_within;

@@ -1,4 +1,4 @@
-//! Rows 29 and 31: a system that has nothing left to give, and a worker that takes too much of it.
+//! Faults `nothing-left` and `memory-grows`: a system that has nothing left to give, and a worker that takes too much of it.
 
 use crate::{assert_serves, finish, run};
 use mm_tests::osc::F;

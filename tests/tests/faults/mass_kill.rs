@@ -1,4 +1,4 @@
-//! Rows 6 and 7: workers that are killed from outside, many times over, and all at once.
+//! Faults `many-kills` and `all-killed-at-once`: workers that are killed from outside, many times over, and all at once.
 
 use mm_tests::osc::F;
 use mm_tests::processes::{Process, tagged, zombies};

@@ -1,4 +1,4 @@
-//! Rows 18 and 33: what scripts print without measure, and a log that nobody reads.
+//! Faults `output-without-measure` and `log-not-read`: what scripts print without measure, and a log that nobody reads.
 
 use crate::{finish, run};
 use mm_tests::osc::{F, Peer};

@@ -1,4 +1,4 @@
-//! Row 28: mappings that go round.
+//! Fault `mapping-loop`: mappings that go round.
 
 use mm_tests::osc::F;
 use mm_tests::{BackgroundTraffic, Running, TestShow, wait_until};

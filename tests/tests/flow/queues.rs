@@ -1,4 +1,4 @@
-//! Row 27: an instance that takes no events for long.
+//! Fault `queue-full`: an instance that takes no events for long.
 
 use mm_tests::osc::F;
 use mm_tests::{BackgroundTraffic, Control, Running, TestShow};

@@ -1,4 +1,4 @@
-//! Row 22: reloads under load.
+//! Fault `reload-under-load`: reloads under load.
 
 use mm_tests::osc::{F, Peer};
 use mm_tests::wait::every;

@@ -1,4 +1,4 @@
-//! Rows 21 and 22, and all ways to a reload: no event is lost, doubled or overtaken, and a new worker that fails changes
+//! Faults `reload-fails` and `reload-under-load`, and all ways to a reload: no event is lost, doubled or overtaken, and a new worker that fails changes
 //! nothing.
 
 mod load;
