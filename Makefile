@@ -50,7 +50,8 @@ test: lint
 test-alsa: build prepare-alsa
 	@tests/alsa/run $(TARGET)/release $(TARGET)/alsa
 
-# The release programs from outside; takes a few minutes. `cargo bench -p mm-shared` and so on are for the parts.
+# The release programs from outside; takes a few minutes. `cargo bench -p mm-shared` and so on are for the parts. Words
+# in BENCH pick works; BENCH=wakeup compares with and without the latency heuristics.
 bench: build
 	cargo bench $(CARGO_FLAGS) -p mm-tests --bench end_to_end -- $(BENCH)
 

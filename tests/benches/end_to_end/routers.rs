@@ -15,23 +15,29 @@ const FAREWELL: Duration = Duration::from_secs(10);
 
 /// A program that runs shows.
 pub struct Router {
+    pub name: &'static str,
     program: PathBuf,
     pub is_reference: bool,
+    /// The value of `MM_WAKEUP`, if it is to have one.
+    wakeup_mode: Option<&'static str>,
 }
 
 impl Router {
-    /// The program of this project.
-    pub fn ours() -> Router {
-        Router { program: binaries::supervisor(), is_reference: false }
+    /// The release build of this tree.
+    pub fn named(name: &'static str, wakeup_mode: Option<&'static str>) -> Router {
+        Router { name, program: binaries::supervisor(), is_reference: false, wakeup_mode }
     }
 
-    /// The one that the environment names.
+    /// Another build of this project, if `MM_OTHER_BUILD` names it.
+    pub fn other_build() -> Option<Router> {
+        let program = from_env("MM_OTHER_BUILD")?;
+        Some(Router { name: "other build", program, is_reference: false, wakeup_mode: None })
+    }
+
+    /// MIDIMonster, if `MM_REFERENCE` names it.
     pub fn reference() -> Option<Router> {
-        let program = PathBuf::from(env::var_os("MM_REFERENCE")?);
-        Some(Router {
-            program: fs::canonicalize(program).expect("MM_REFERENCE names a program"),
-            is_reference: true,
-        })
+        let program = from_env("MM_REFERENCE")?;
+        Some(Router { name: "reference", program, is_reference: true, wakeup_mode: None })
     }
 
     /// Starts a show: `show` with the numbers of its two ports in it, and scripts beside it.
@@ -55,6 +61,9 @@ impl Router {
         } else {
             command.arg("--config").arg(&path).env("XDG_RUNTIME_DIR", directory.path());
         }
+        if let Some(mode) = self.wakeup_mode {
+            command.env("MM_WAKEUP", mode);
+        }
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         let child = child.expect("the router can be started");
         socket.connect(("127.0.0.1", input)).expect("an address");
@@ -62,10 +71,16 @@ impl Router {
     }
 }
 
+/// The program that an environment variable names.
+fn from_env(variable: &str) -> Option<PathBuf> {
+    let program = PathBuf::from(env::var_os(variable)?);
+    Some(fs::canonicalize(program).unwrap_or_else(|error| panic!("`{variable}`: {error}")))
+}
+
 /// A router that runs; it ends when this is dropped.
 pub struct Running {
     child: Child,
-    /// Sends to the show, and hears what it sends.
+    /// Sends to the show, and receives what it sends.
     pub socket: UdpSocket,
     /// How many values were sent, so that none is sent twice in a row.
     pub turns: Cell<usize>,
