@@ -8,7 +8,7 @@ use mm_shared::record::Record;
 use mm_shared::segments::adopt;
 use mm_shared::sys::clock;
 use mm_shared::wakeup::cpu;
-use mm_shared::{Activity, Doorbell, Event, Geometry, SupervisorEnd, WorkerEnd, create};
+use mm_shared::{Activity, Doorbell, Event, RingSizes, SupervisorEnd, WorkerEnd, create};
 use std::thread;
 
 fn main() {
@@ -18,8 +18,8 @@ fn main() {
 const EVENT: Event = Event { channel: 7, value: 0.5 };
 
 fn pair() -> (SupervisorEnd, WorkerEnd) {
-    let (supervisor, fds) = create(Geometry::default()).expect("segments");
-    (supervisor, adopt(fds, Geometry::default()).expect("segments"))
+    let (supervisor, fds) = create(RingSizes::default()).expect("segments");
+    (supervisor, adopt(fds, RingSizes::default()).expect("segments"))
 }
 
 #[divan::bench]

@@ -1,17 +1,16 @@
 //! The doorbell: wakes the other process.
 //!
-//! There are two kinds. An eventfd has one descriptor, which either side may ring and hear. A pipe has an end for
-//! each, and is what carries events: the kernel takes a write into a pipe for a hint that the writer is about to wait
-//! for the reader, and lets the reader run on the writer's own core, where that costs about a microsecond. The same
-//! process woken by an eventfd mostly wakes on the core where it slept, tens of microseconds later if that had gone
-//! idle.
+//! There are two kinds. An eventfd has one descriptor, which either side may ring or wait for. A pipe has an end for
+//! each, and is used for events: the kernel takes a write into a pipe as a hint that the writer is about to wait for
+//! the reader, and runs the reader on the writer's own core, where a wake-up costs about a microsecond. Woken by an
+//! eventfd, the same process mostly wakes on the core where it slept, tens of microseconds later if that had gone idle.
 //!
-//! Rung only when the ring says that the other side sleeps ([`Producer::publish`], [`Consumer::wants_space`]). It is
+//! It is rung only when the ring returns that the other side sleeps ([`Producer::publish`], [`Consumer::wants_space`]). It is
 //! watched edge-triggered: every ring is an edge, so nothing has to read it, and waking costs no further system call.
-//! Whoever polls it level-triggered calls [`Doorbell::clear`] after waking.
+//! A process that watches it level-triggered calls [`Doorbell::clear`] after waking.
 //!
-//! Both processes share the open file of an eventfd, and with it the flag that makes it non-blocking. A worker that sets out to
-//! block us can clear that flag and fill the counter; no accident does both.
+//! Both processes share the open file of an eventfd, and with it the flag that makes it non-blocking. A worker that
+//! intends to block the supervisor can clear that flag and fill the counter; a faulty script does not do both by accident.
 //!
 //! [`Producer::publish`]: crate::Producer::publish
 //! [`Consumer::wants_space`]: crate::Consumer::wants_space
@@ -41,7 +40,7 @@ impl Doorbell {
         Ok(Doorbell(fd.into()))
     }
 
-    /// A new doorbell with an end to ring and an end to hear. A pipe, see above.
+    /// A new doorbell with an end to ring and an end to wait for: a pipe, see above.
     ///
     /// # Errors
     ///
@@ -57,7 +56,7 @@ impl Doorbell {
         while write(&self.0, &1u64.to_ne_bytes()) == Err(Errno::EINTR) {}
     }
 
-    /// Takes back the rings so far, more than any honest peer leaves. True if there were any.
+    /// Takes back the rings so far, up to more than a correct peer leaves. True if there were any.
     pub fn clear(&self) -> bool {
         let mut rings = [0; BUFFER];
         loop {

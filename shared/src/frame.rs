@@ -32,7 +32,7 @@ pub struct Kind {
     pub version: u32,
 }
 
-/// The boot of an incarnation, see [`crate::control::Boot`].
+/// The boot of a worker, see [`crate::control::Boot`].
 pub const BOOT: Kind = Kind { magic: *b"MMbt", version: crate::control::PROTOCOL };
 
 /// Most bytes of a boot. A channel takes some 30 bytes, so this is room for more channels than there are numbers
@@ -45,18 +45,18 @@ pub enum FrameError {
     /// Fewer or more bytes than the frame says it has.
     #[error("the frame is {found} bytes long instead of {expected}")]
     Length {
-        /// As the header has it; the header's own length if it is not whole.
+        /// The length in the header; the header's own length if it is not whole.
         expected: u64,
         /// The bytes that there are.
         found: u64,
     },
-    /// Something else altogether.
+    /// Not a frame of this kind.
     #[error("the bytes are not a frame of this kind")]
     Magic,
     /// Written by another version.
     #[error("the frame is of version {found}, this is version {expected}")]
     Version {
-        /// Ours.
+        /// The version that is read here.
         expected: u32,
         /// The frame's.
         found: u32,
@@ -72,7 +72,7 @@ pub enum FrameError {
     /// Damaged.
     #[error("the checksum is wrong, the frame is damaged")]
     Checksum,
-    /// Undamaged, but not such a value.
+    /// Undamaged, but not a value of this type.
     #[error("the content cannot be read: {0}")]
     Content(String),
 }

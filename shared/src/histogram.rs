@@ -20,7 +20,7 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    /// From counts by bucket, and the longest time in nanoseconds. Numbers of any size are taken as they are.
+    /// From counts by bucket, and the longest time in nanoseconds. Counts of any size are accepted.
     pub(crate) fn from_counts(counts: impl Iterator<Item = u64>, max: u64) -> Histogram {
         let mut histogram = Histogram { max, ..Histogram::default() };
         histogram.counts.iter_mut().zip(counts).for_each(|(to, from)| *to = from);
@@ -42,7 +42,7 @@ impl Histogram {
         self.max
     }
 
-    /// Adds the counts of `other`, such as those of an earlier incarnation.
+    /// Adds the counts of `other`, such as those of an earlier worker.
     pub fn merge(&mut self, other: &Histogram) {
         let pairs = self.counts.iter_mut().zip(other.counts.iter());
         pairs.for_each(|(to, from)| *to = to.saturating_add(*from));

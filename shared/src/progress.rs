@@ -1,7 +1,7 @@
-//! What a worker says it is doing: words in *up* that the worker stores and the supervisor looks at.
+//! The activity that a worker publishes: words in *up* that the worker stores and the supervisor reads.
 //!
 //! It costs the worker a few stores per event, and nothing at all per second. Everything here is a claim, and good
-//! for a watchdog, for `status` and for messages: a worker that lies about it harms itself only. Words are read one
+//! for a watchdog, for `status` and for messages: a worker that stores wrong words harms itself only. Words are read one
 //! by one, so two of them may be from different moments.
 //!
 //! | word | meaning |
@@ -19,7 +19,7 @@ use crate::ring::memory::{Load, Memory, Store};
 use crate::ring::{Mapped, heap};
 
 const GENERATION: usize = 0;
-const DOING: usize = 1;
+const ACTIVITY: usize = 1;
 const HANDLED: usize = 2;
 const ERRORS: usize = 3;
 const LONGEST: usize = 4;
@@ -27,7 +27,7 @@ const TIMES: usize = 16;
 
 const _: () = assert!(TIMES + BUCKETS <= PROGRESS_WORDS);
 
-/// What a worker can be doing.
+/// What a worker can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(u8)]
 pub enum Activity {
@@ -68,14 +68,14 @@ impl Activity {
     }
 }
 
-/// What a worker was seen doing.
+/// What a worker did when its words were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Doing {
-    /// Differs from what was seen before if, and only if, the worker did anything since.
+pub struct ActivitySnapshot {
+    /// Differs from that of an earlier snapshot if, and only if, the worker did anything since.
     pub generation: u64,
-    /// What; nothing if the word holds none that is known.
+    /// `None` if the word holds no known activity.
     pub activity: Option<Activity>,
-    /// With what, see [`Activity`]; not checked against anything.
+    /// See [`Activity`]; not checked against anything.
     pub subject: u32,
 }
 
@@ -83,7 +83,7 @@ pub struct Doing {
 pub struct ProgressWriter<M: Memory = Mapped> {
     words: M::Own,
     generation: u64,
-    doing: (Activity, u32),
+    activity: (Activity, u32),
     handled: u64,
     errors: u64,
     times: Histogram,
@@ -91,17 +91,17 @@ pub struct ProgressWriter<M: Memory = Mapped> {
 
 impl<M: Memory> ProgressWriter<M> {
     pub(crate) fn new(words: M::Own) -> ProgressWriter<M> {
-        let (generation, doing, handled, errors) = (0, (Activity::Starting, 0), 0, 0);
-        ProgressWriter { words, generation, doing, handled, errors, times: Histogram::default() }
+        let (generation, activity, handled, errors) = (0, (Activity::Starting, 0), 0, 0);
+        ProgressWriter { words, generation, activity, handled, errors, times: Histogram::default() }
     }
 
-    /// Says what the worker does from now on, and returns what it did before, for coming back to it.
+    /// Publishes what the worker does from now on, and returns what it did before.
     #[inline]
     pub fn enter(&mut self, activity: Activity, subject: u32) -> (Activity, u32) {
         self.generation += 1;
-        self.words.store(DOING, u64::from(activity as u8) << 32 | u64::from(subject));
+        self.words.store(ACTIVITY, u64::from(activity as u8) << 32 | u64::from(subject));
         self.words.store(GENERATION, self.generation);
-        std::mem::replace(&mut self.doing, (activity, subject))
+        std::mem::replace(&mut self.activity, (activity, subject))
     }
 
     /// Counts an event that its handler is done with, after so many nanoseconds.
@@ -134,12 +134,12 @@ impl<M: Memory> ProgressReader<M> {
     }
 
     /// What the worker does.
-    pub fn doing(&self) -> Doing {
+    pub fn activity(&self) -> ActivitySnapshot {
         let generation = self.words.load(GENERATION);
-        let word = self.words.load(DOING);
+        let word = self.words.load(ACTIVITY);
         let activity = usize::try_from(word >> 32).ok().and_then(|index| Activity::ALL.get(index).copied());
-        // the low half is the subject
-        Doing { generation, activity, subject: word as u32 }
+        // The low half is the subject.
+        ActivitySnapshot { generation, activity, subject: word as u32 }
     }
 
     /// How many events the worker handled.
@@ -161,21 +161,21 @@ impl<M: Memory> ProgressReader<M> {
 
 /// Both sides in the memory of one process, for tests and benches.
 pub fn on_heap() -> (ProgressWriter<heap::Heap>, ProgressReader<heap::Heap>) {
-    let words = heap::Words::new(PROGRESS_WORDS);
+    let words = heap::HeapWords::new(PROGRESS_WORDS);
     (ProgressWriter::new(words.clone()), ProgressReader::new(words))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Activity, DOING, ProgressReader, on_heap};
-    use crate::ring::heap::{Heap, Words};
+    use super::{ACTIVITY, Activity, ProgressReader, on_heap};
+    use crate::ring::heap::{Heap, HeapWords};
     use crate::ring::memory::Store;
 
     #[test]
     fn the_reader_sees_what_the_writer_does() {
         let (mut writer, reader) = on_heap();
         let before = writer.enter(Activity::Handler, 7);
-        let seen = reader.doing();
+        let seen = reader.activity();
         assert_eq!(before, (Activity::Starting, 0));
         assert_eq!((seen.activity, seen.subject), (Some(Activity::Handler), 7));
     }
@@ -184,9 +184,9 @@ mod tests {
     fn doing_the_same_again_is_a_new_generation() {
         let (mut writer, reader) = on_heap();
         writer.enter(Activity::Handler, 7);
-        let first = reader.doing();
+        let first = reader.activity();
         writer.enter(Activity::Handler, 7);
-        assert_ne!(reader.doing(), first);
+        assert_ne!(reader.activity(), first);
     }
 
     #[test]
@@ -194,15 +194,15 @@ mod tests {
         let (mut writer, reader) = on_heap();
         for activity in Activity::ALL {
             writer.enter(activity, u32::MAX);
-            assert_eq!(reader.doing().activity, Some(activity));
+            assert_eq!(reader.activity().activity, Some(activity));
         }
     }
 
     #[test]
     fn an_unknown_activity_is_none() {
-        let words = Words::new(256);
-        words.store(DOING, u64::MAX);
-        assert_eq!(ProgressReader::<Heap>::new(words).doing().activity, None);
+        let words = HeapWords::new(256);
+        words.store(ACTIVITY, u64::MAX);
+        assert_eq!(ProgressReader::<Heap>::new(words).activity().activity, None);
     }
 
     #[test]

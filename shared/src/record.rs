@@ -5,7 +5,7 @@
 //! | 0 | channel | kind, 1 for an event |
 //! | 1 | bits of the `f64` | … |
 //!
-//! Words and not bytes, because a word is what can be copied out of a segment in one piece. Kind 0 is no record, so
+//! Words and not bytes, because a word is what can be copied out of a segment in one piece. Kind 0 is not a record, so
 //! that fresh memory does not read as an event.
 
 use crate::{Event, Violation};
@@ -15,7 +15,7 @@ pub const WORDS: usize = 2;
 
 const KIND_EVENT: u32 = 1;
 
-/// A copy of a slot's words, not yet believed.
+/// A copy of a slot's words, not yet checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record(pub [u64; WORDS]);
 
@@ -34,7 +34,7 @@ impl Record {
     #[inline]
     pub fn decode(self, channels: u32) -> Result<Event, Violation> {
         let [head, bits] = self.0;
-        // both halves are meant to be cut off here
+        // Each half is cut off on purpose.
         let (channel, kind) = (head as u32, (head >> 32) as u32);
         let value = f64::from_bits(bits);
         if kind == KIND_EVENT && channel < channels && value.is_finite() {

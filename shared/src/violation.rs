@@ -1,7 +1,7 @@
 //! What a peer can do wrong in its segment.
 //!
-//! A violation ends the incarnation that committed it and counts as a crash of it. The side that finds one has
-//! used nothing of what it found.
+//! A violation ends the worker that committed it, and counts as its crash. The side that finds one has used nothing of
+//! what it found.
 
 use std::fmt;
 use thiserror::Error;
@@ -12,7 +12,7 @@ pub enum Violation {
     /// A cursor is lower than it was.
     #[error("the {cursor} cursor went back from {from} to {to}")]
     CursorBackwards {
-        /// Which one.
+        /// Which cursor.
         cursor: Cursor,
         /// The value that was read before.
         from: u64,
@@ -22,7 +22,7 @@ pub enum Violation {
     /// A cursor claims more than there can be.
     #[error("the {cursor} cursor is at {at}, but {limit} is the most it can be")]
     CursorAhead {
-        /// Which one.
+        /// Which cursor.
         cursor: Cursor,
         /// The value that is there.
         at: u64,
@@ -43,7 +43,7 @@ pub enum Violation {
         /// The number in the record.
         channel: u32,
     },
-    /// A record is not an event, nor anything else that this version knows.
+    /// A record is not of a kind that this version knows.
     #[error("a record is of the unknown kind {kind:#x}")]
     UnknownKind {
         /// The kind in the record.

@@ -2,11 +2,11 @@
 //! time. What must hold then: no panic, no access outside, no event that is not one, and no event of ours lost or
 //! given back twice.
 
-use mm_shared::ring::heap::{Heap, Words, ring};
+use mm_shared::ring::heap::{Heap, HeapWords, ring};
 use mm_shared::ring::layout::{BLOCK_WORDS, slot_words};
 use mm_shared::ring::mapping::{Mapping, ReadWrite, Region};
 use mm_shared::ring::memory::{Load, Memory, Store};
-use mm_shared::{Consumer, Event, Geometry, Producer, SupervisorEnd};
+use mm_shared::{Consumer, Event, Producer, RingSizes, SupervisorEnd};
 use proptest::collection::vec;
 use proptest::prelude::{
     Just, ProptestConfig, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest,
@@ -22,7 +22,7 @@ const CHANNELS: u32 = 100;
 struct Whimsical;
 
 impl Memory for Whimsical {
-    type Own = Words;
+    type Own = HeapWords;
     type Peer = Whims;
 }
 
@@ -51,7 +51,7 @@ impl Load for Whims {
     }
 }
 
-/// Words that hit the interesting spots: small cursors, heads of records with channels around the limit, anything.
+/// HeapWords that hit the interesting spots: small cursors, heads of records with channels around the limit, anything.
 fn whim() -> impl Strategy<Value = u64> {
     prop_oneof![
         4 => 0..24u64,
@@ -73,7 +73,7 @@ proptest! {
     fn a_consumer_gives_out_events_only(whims in vec(whim(), 1..200), steps in vec(0..7u8, 1..100)) {
         let peer = Whims::new(BLOCK_WORDS, &whims);
         let slots = Whims { words: slot_words(SLOTS), ..peer.clone() };
-        let mut consumer: Consumer<Whimsical> = Consumer::new(Words::new(BLOCK_WORDS), slots, peer);
+        let mut consumer: Consumer<Whimsical> = Consumer::new(HeapWords::new(BLOCK_WORDS), slots, peer);
         consumer.set_channel_limit(CHANNELS);
         for step in steps {
             match step {
@@ -96,9 +96,9 @@ proptest! {
 
     #[test]
     fn a_producer_accounts_for_every_event(whims in vec(whim(), 1..200), steps in vec(0..7u8, 1..200)) {
-        let slots = Words::new(slot_words(SLOTS));
+        let slots = HeapWords::new(slot_words(SLOTS));
         let peer = Whims::new(BLOCK_WORDS, &whims);
-        let mut producer: Producer<Whimsical> = Producer::new(Words::new(BLOCK_WORDS), slots, peer);
+        let mut producer: Producer<Whimsical> = Producer::new(HeapWords::new(BLOCK_WORDS), slots, peer);
         let (mut pushed, mut taken) = (0, Vec::new());
         for step in steps {
             match step {
@@ -136,8 +136,8 @@ proptest! {
     fn bytes_written_over_the_workers_segment_are_at_worst_a_violation(
         scribbles in vec((0..1024usize, any::<bool>(), whim()), 1..60),
     ) {
-        let geometry = Geometry { down_slots: 16, up_slots: 16 };
-        let (mut end, fds) = mm_shared::create(geometry).expect("segments");
+        let ring_sizes = RingSizes { down_slots: 16, up_slots: 16 };
+        let (mut end, fds) = mm_shared::create(ring_sizes).expect("segments");
         let up = Mapping::<ReadWrite>::new(&fds.up, 8192).expect("the whole of the segment");
         let up: Region<ReadWrite> = up.region(0, 1024).expect("the whole of the segment");
         end.up.set_channel_limit(CHANNELS);
@@ -205,7 +205,7 @@ fn use_everything(end: &mut SupervisorEnd) {
     let _ = end.up.drain(1000, |event| assert!(is_event(event)));
     let _ = (end.up.prepare_sleep(), end.up.wants_space(), end.up.peer_cpu());
     end.up.wake();
-    let _ = (end.progress.doing(), end.progress.handled(), end.progress.errors());
+    let _ = (end.progress.activity(), end.progress.handled(), end.progress.errors());
     let times = end.progress.handler_times();
     let _ = (times.count(), times.percentile(0.99), times.max());
 }

@@ -4,7 +4,7 @@
 
 use mm_shared::ring::mapping::{Mapping, ReadOnly, ReadWrite};
 use mm_shared::sys::inherit;
-use mm_shared::{Activity, Doorbell, Event, Geometry, RawFds, SupervisorEnd, WorkerFds};
+use mm_shared::{Activity, Doorbell, Event, RawFds, RingSizes, SupervisorEnd, WorkerFds};
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -13,7 +13,7 @@ use std::fs::OpenOptions;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::process::{Child, Command};
 
-const GEOMETRY: Geometry = Geometry { down_slots: 16, up_slots: 16 };
+const GEOMETRY: RingSizes = RingSizes { down_slots: 16, up_slots: 16 };
 const LEN: usize = 8192;
 const EVENTS: u32 = 20_000;
 /// A test that waits longer than this for its peer has found a wake-up that was lost.
@@ -29,10 +29,10 @@ fn spawn(role: &str, fds: WorkerFds) -> Child {
 }
 
 /// What the started process was told.
-fn told() -> (RawFds, Geometry) {
+fn told() -> (RawFds, RingSizes) {
     let fds = std::env::var("TEST_FDS").expect("started by a test of this file");
-    let geometry = std::env::var("TEST_GEOMETRY").expect("started by a test of this file");
-    (fds.parse().expect("descriptors"), geometry.parse().expect("a geometry"))
+    let ring_sizes = std::env::var("TEST_GEOMETRY").expect("started by a test of this file");
+    (fds.parse().expect("descriptors"), ring_sizes.parse().expect("a ring_sizes"))
 }
 
 fn run(role: &str) -> SupervisorEnd {
@@ -87,8 +87,8 @@ fn events_go_through_another_process_and_back() {
 #[test]
 #[ignore = "run as a process by events_go_through_another_process_and_back"]
 fn echo() {
-    let (fds, geometry) = told();
-    let mut end = mm_shared::attach(fds, geometry).expect("segments");
+    let (fds, ring_sizes) = told();
+    let mut end = mm_shared::attach(fds, ring_sizes).expect("segments");
     let mut echoed = 0;
     while echoed < EVENTS {
         let Some(event) = end.down.pop().expect("no violation") else {
@@ -127,15 +127,15 @@ fn a_worker_that_dies_leaves_what_it_sent_and_what_it_had_in_hand() {
     assert_eq!(end.down.in_hand(), Some(event(1)));
     assert_eq!(end.down.undelivered(), [event(2), event(3), event(4)]);
     assert_eq!(sent, [event(100)], "published before it died; what was only staged is not there");
-    let doing = end.progress.doing();
+    let doing = end.progress.activity();
     assert_eq!((doing.activity, doing.subject), (Some(Activity::Handler), 1));
 }
 
 #[test]
 #[ignore = "run as a process by a_worker_that_dies_leaves_what_it_sent_and_what_it_had_in_hand"]
 fn die_with_an_event_in_hand() {
-    let (fds, geometry) = told();
-    let mut end = mm_shared::attach(fds, geometry).expect("segments");
+    let (fds, ring_sizes) = told();
+    let mut end = mm_shared::attach(fds, ring_sizes).expect("segments");
     for sent in [100, 101] {
         let given = end.down.pop().expect("no violation").expect("an event");
         end.progress.enter(Activity::Handler, given.channel);
@@ -232,7 +232,7 @@ fn all_descriptors_are_closed_on_exec_until_they_are_passed_on() {
 
 #[test]
 fn another_geometry_than_that_of_the_segments_is_refused() {
-    for wrong in [Geometry { down_slots: 4096, ..GEOMETRY }, Geometry { up_slots: 4096, ..GEOMETRY }] {
+    for wrong in [RingSizes { down_slots: 4096, ..GEOMETRY }, RingSizes { up_slots: 4096, ..GEOMETRY }] {
         let (_end, fds) = mm_shared::create(GEOMETRY).expect("segments");
         let refused = mm_shared::segments::adopt(fds, wrong).map(drop).expect_err("another length");
         assert_eq!(refused.kind(), std::io::ErrorKind::InvalidData);
@@ -241,7 +241,7 @@ fn another_geometry_than_that_of_the_segments_is_refused() {
 
 #[test]
 fn an_impossible_geometry_is_an_error() {
-    let impossible = Geometry { down_slots: 3, up_slots: 16 };
+    let impossible = RingSizes { down_slots: 3, up_slots: 16 };
     let refused = mm_shared::create(impossible).map(drop).expect_err("no power of two");
     assert_eq!(refused.kind(), std::io::ErrorKind::InvalidInput);
 }

@@ -7,7 +7,7 @@
 //! supervisor's other threads have been started.
 
 use mm_config::{Priority, SupervisorOptions};
-use mm_shared::sys::priority::{Class, schedule_this_thread};
+use mm_shared::sys::priority::{SchedulingClass, schedule_this_thread};
 use rustix::process::{Resource, getrlimit, setpriority_process};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -81,9 +81,9 @@ pub fn keep_awake(device: &Path) -> Result<File, Refused> {
 /// The limits of this process do not allow it.
 pub fn prioritise(priority: Priority) -> Result<(), Refused> {
     let outcome = match priority {
-        Priority::Fifo(level) => schedule_this_thread(Class::Fifo(level)),
+        Priority::Fifo(level) => schedule_this_thread(SchedulingClass::Fifo(level)),
         // only a nice value below 0 is kept from what the thread starts; one above 0 does no harm there
-        Priority::Nice(nice) => schedule_this_thread(Class::Normal)
+        Priority::Nice(nice) => schedule_this_thread(SchedulingClass::Normal)
             .and_then(|()| setpriority_process(None, nice).map_err(io::Error::from)),
     };
     outcome.map_err(|error| refusal(priority, &error))
@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn fifo_is_set_or_refused_with_a_hint() {
         match in_a_thread(|| prioritise(Priority::Fifo(5)).map(|()| class_of_this_thread())) {
-            Ok(class) => assert_eq!(class.ok(), Some((Class::Fifo(5), true))),
+            Ok(class) => assert_eq!(class.ok(), Some((SchedulingClass::Fifo(5), true))),
             Err(refused) => assert!(refused.message.contains("`priority = fifo:5`"), "{refused}"),
         }
     }

@@ -30,7 +30,7 @@ use crate::state::{self, Saved, StateFile};
 use crate::stderr::print_line;
 use crate::worker_binary;
 use mm_config::{Diagnostics, Show, SupervisorOptions};
-use mm_shared::Geometry;
+use mm_shared::RingSizes;
 use mm_shared::control_link::Rendezvous;
 use mm_shared::wakeup::{WAKEUP_VARIABLE, WakeupMode};
 use std::fmt::Display;
@@ -224,5 +224,5 @@ pub fn tools(
         .map_err(|error| StartError::system("cannot start a thread", error))?;
     let rendezvous = Rendezvous::new(runtime_dir.path())
         .map_err(|error| StartError::system("cannot use the runtime directory", error))?;
-    Ok((WorkerLauncher { program, spawner, post, rendezvous, geometry: Geometry::default() }, mailbox))
+    Ok((WorkerLauncher { program, spawner, post, rendezvous, ring_sizes: RingSizes::default() }, mailbox))
 }

@@ -30,11 +30,11 @@ use link::Outgoing;
 use mm_shared::control::{Boot, ChannelBoot, Module};
 use mm_shared::control_link::{Rendezvous, connect};
 use mm_shared::segments::adopt;
-use mm_shared::{Activity, Geometry, SupervisorEnd, create};
+use mm_shared::{Activity, RingSizes, SupervisorEnd, create};
 use pyo3::prelude::*;
 use python::channels::Channels;
 use python::cleanup::Cleanup;
-use python::errors::Errors;
+use python::errors::ErrorReporter;
 use python::handlers::Handlers;
 use python::output::Output;
 use python::sockets::Sockets;
@@ -93,8 +93,8 @@ fn set_up() -> Set {
         mapped: CHANNELS.len() as u32,
         watch: false,
     };
-    let (supervisor, fds) = create(Geometry::default()).expect("segments");
-    let end = adopt(fds, Geometry::default()).expect("segments");
+    let (supervisor, fds) = create(RingSizes::default()).expect("segments");
+    let end = adopt(fds, RingSizes::default()).expect("segments");
     activity::install(end.progress);
     let outgoing = outgoing();
     Python::attach(|py| {
@@ -104,7 +104,7 @@ fn set_up() -> Set {
             timers: Timers::new().expect("a timer"),
             sockets: Sockets::new().expect("a descriptor"),
             cleanup: Cleanup::default(),
-            errors: Errors::new(outgoing.clone()),
+            errors: ErrorReporter::new(outgoing.clone()),
             outgoing,
         };
         let instance = become_instance(instance);

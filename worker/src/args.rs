@@ -1,11 +1,11 @@
 //! The command line: written by the supervisor, never by a user, so it is read without a library.
 //!
 //! ```text
-//! mm-worker --parent PID --server NAME --fds DOWN,UP,TO_WORKER,FROM_WORKER,SPACE --geometry DOWN,UP [--venv PATH]
+//! mm-worker --parent PID --server NAME --fds DOWN,UP,TO_WORKER,FROM_WORKER,SPACE --ring-sizes DOWN,UP [--venv PATH]
 //! mm-worker --version
 //! ```
 
-use mm_shared::{Geometry, RawFds};
+use mm_shared::{RawFds, RingSizes};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -13,23 +13,23 @@ use std::str::FromStr;
 /// What the command line asks for.
 #[derive(Debug, PartialEq)]
 pub enum Command {
-    /// Print who we are.
+    /// Print name and versions.
     Version,
     /// Serve an instance.
     Serve(Args),
 }
 
-/// All that a worker has to know before it can be told the rest over its control channel.
+/// What a worker needs before its control channel is connected.
 #[derive(Debug, PartialEq)]
 pub struct Args {
-    /// The process that started this one and outlives it, or else ends it.
+    /// The process that started this one. If it ends first, the kernel kills this one.
     pub parent: u32,
     /// Name of the one-shot server that waits for us.
     pub server: String,
     /// Inherited descriptors of the data plane.
     pub fds: RawFds,
     /// Sizes of the rings.
-    pub geometry: Geometry,
+    pub ring_sizes: RingSizes,
     /// Virtual environment whose packages the interpreter finds.
     pub venv: Option<PathBuf>,
 }
@@ -50,48 +50,48 @@ pub enum ArgsError {
 /// Reads the arguments, without the program's name.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, ArgsError> {
     let mut arguments = arguments.into_iter();
-    let mut given = Given::default();
+    let mut raw = RawArgs::default();
     while let Some(option) = arguments.next() {
         let option = option.to_string_lossy().into_owned();
         let slot = match option.as_str() {
             "--version" => return Ok(Command::Version),
-            "--parent" => &mut given.parent,
-            "--server" => &mut given.server,
-            "--fds" => &mut given.fds,
-            "--geometry" => &mut given.geometry,
-            "--venv" => &mut given.venv,
+            "--parent" => &mut raw.parent,
+            "--server" => &mut raw.server,
+            "--fds" => &mut raw.fds,
+            "--ring-sizes" => &mut raw.ring_sizes,
+            "--venv" => &mut raw.venv,
             _ => return Err(ArgsError::Unknown(option)),
         };
         *slot = Some(arguments.next().ok_or(ArgsError::NoValue(option))?);
     }
-    given.finish().map(Command::Serve)
+    raw.finish().map(Command::Serve)
 }
 
 /// The values as they stand on the command line.
 #[derive(Default)]
-struct Given {
+struct RawArgs {
     parent: Option<OsString>,
     server: Option<OsString>,
     fds: Option<OsString>,
-    geometry: Option<OsString>,
+    ring_sizes: Option<OsString>,
     venv: Option<OsString>,
 }
 
-impl Given {
+impl RawArgs {
     fn finish(self) -> Result<Args, ArgsError> {
         Ok(Args {
             parent: value("--parent", self.parent)?,
             server: value("--server", self.server)?,
             fds: value("--fds", self.fds)?,
-            geometry: value("--geometry", self.geometry)?,
+            ring_sizes: value("--ring-sizes", self.ring_sizes)?,
             venv: self.venv.map(PathBuf::from),
         })
     }
 }
 
-fn value<T: FromStr>(option: &'static str, given: Option<OsString>) -> Result<T, ArgsError> {
-    let given = given.ok_or(ArgsError::Missing(option))?;
-    let text = given.to_string_lossy();
+fn value<T: FromStr>(option: &'static str, raw: Option<OsString>) -> Result<T, ArgsError> {
+    let raw = raw.ok_or(ArgsError::Missing(option))?;
+    let text = raw.to_string_lossy();
     text.parse().map_err(|_| bad(option, &text))
 }
 
@@ -109,12 +109,12 @@ mod tests {
 
     #[test]
     fn the_supervisors_command_line_is_understood() {
-        let line = "--parent 7 --server /tmp/x --fds 3,4,5,6,7 --geometry 16,32 --venv /v";
+        let line = "--parent 7 --server /tmp/x --fds 3,4,5,6,7 --ring-sizes 16,32 --venv /v";
         let expected = Args {
             parent: 7,
             server: "/tmp/x".into(),
             fds: RawFds { down: 3, up: 4, bell_to_worker: 5, bell_from_worker: 6, space: 7 },
-            geometry: Geometry { down_slots: 16, up_slots: 32 },
+            ring_sizes: RingSizes { down_slots: 16, up_slots: 32 },
             venv: Some("/v".into()),
         };
         assert_eq!(parse_words(line), Ok(Command::Serve(expected)));
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn too_few_descriptors_are_refused() {
-        let line = "--parent 7 --server x --fds 3,4,5 --geometry 16,32";
+        let line = "--parent 7 --server x --fds 3,4,5 --ring-sizes 16,32";
         assert_eq!(parse_words(line), Err(bad("--fds", "3,4,5")));
     }
 

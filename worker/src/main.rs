@@ -1,7 +1,7 @@
 //! One Python interpreter of a show, in a process of its own.
 //!
-//! Started by the supervisor with the descriptors of its data plane; told over the control channel which instance it
-//! is. The order of a life is in [`run`]; the main loop in [`dispatch`]; everything about Python in [`python`].
+//! The supervisor starts it with the descriptors of its data plane, and sends over the control channel which instance it
+//! is. [`run`] has the order of its life, [`dispatch`] the main loop, [`python`] everything about Python.
 
 mod args;
 

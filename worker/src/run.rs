@@ -1,10 +1,10 @@
-//! A worker's life, in the order in which it goes: interpreter, boot, import, ready, serve, stop.
+//! A worker's life, in its order: interpreter, boot, import, ready, serve, stop.
 
 use crate::args::Args;
-use crate::dispatch::{Dispatch, Source};
+use crate::dispatch::{Dispatch, EventSource};
 use crate::link::Outgoing;
 use crate::python::channels::Channels;
-use crate::python::errors::Errors;
+use crate::python::errors::ErrorReporter;
 use crate::python::handlers::Handlers;
 use crate::python::output::Output;
 use crate::python::sockets::Sockets;
@@ -19,12 +19,12 @@ use pyo3::types::PyString;
 use std::time::Duration;
 
 /// Exit status when a module cannot be imported.
-const IMPORT_FAILED: i32 = 3;
+const IMPORT_FAILED_STATUS: i32 = 3;
 
 /// How long the last messages may take to be sent.
-const FAREWELL: Duration = Duration::from_secs(1);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Lives, and returns the exit status.
+/// Runs to the end, and returns the exit status.
 pub fn live(process: Process, args: &Args) -> Result<u8, WorkerError> {
     // Before the script can change the environment.
     let _ = WakeupMode::of_process();
@@ -32,7 +32,7 @@ pub fn live(process: Process, args: &Args) -> Result<u8, WorkerError> {
     let outgoing = process.outgoing.clone();
     Python::attach(|py| run(py, process))?;
     interpreter::finish();
-    outgoing.flush(FAREWELL);
+    outgoing.flush(FLUSH_TIMEOUT);
     Ok(0)
 }
 
@@ -50,10 +50,10 @@ fn run(py: Python<'_>, process: Process) -> Result<(), WorkerError> {
     let (instance, source) = set_up(py, &boot, end, &outgoing)?;
     import(py, &boot, &outgoing);
     let handlers = find_handlers(py, instance, &boot);
-    // in this order: the next change of what it does shows that it serves
+    // In this order: the next change of its activity shows that it serves.
     activity::enter(Activity::Idle, 0);
     outgoing.send(FromWorker::Ready);
-    // while this waits, TERM still ends the process: there is nothing to clean up before the show starts
+    // SIGTERM still ends the process here: there is nothing to clean up before the show starts.
     match inbox.wait(py) {
         ToWorker::Serve(values) => {
             term.listen();
@@ -63,7 +63,7 @@ fn run(py: Python<'_>, process: Process) -> Result<(), WorkerError> {
         ToWorker::Stop => {}
         ToWorker::Boot(_) => return Err(WorkerError::OutOfTurn("Boot")),
     }
-    // an exit that takes too long can be cut short by the supervisor
+    // The supervisor can end an exit that takes too long.
     let_term_kill();
     inbox.leave();
     stop(py, instance);
@@ -76,9 +76,9 @@ fn set_up(
     boot: &Boot,
     end: WorkerEnd,
     outgoing: &Outgoing,
-) -> Result<(&'static Instance, Source), WorkerError> {
+) -> Result<(&'static Instance, EventSource), WorkerError> {
     activity::install(end.progress);
-    let source = Source {
+    let source = EventSource {
         down: end.down,
         bell: end.bell_to_worker,
         bell_from_worker: end.bell_from_worker.try_clone()?,
@@ -89,7 +89,7 @@ fn set_up(
         timers: Timers::new()?,
         sockets: Sockets::new()?,
         cleanup: cleanup::Cleanup::default(),
-        errors: Errors::new(outgoing.clone()),
+        errors: ErrorReporter::new(outgoing.clone()),
         outgoing: outgoing.clone(),
     };
     Ok((become_instance(instance), source))
@@ -108,9 +108,9 @@ fn import(py: Python<'_>, boot: &Boot, outgoing: &Outgoing) {
     if let Err(failure) = outcome {
         outgoing.send(FromWorker::Failed(failure));
         interpreter::flush(py);
-        outgoing.flush(FAREWELL);
-        // not through the interpreter's own exit: that waits for threads which the modules may have started
-        signal_hook::low_level::exit(IMPORT_FAILED);
+        outgoing.flush(FLUSH_TIMEOUT);
+        // The interpreter's own exit would wait for threads that the modules may have started.
+        signal_hook::low_level::exit(IMPORT_FAILED_STATUS);
     }
 }
 
@@ -127,7 +127,7 @@ fn find_handlers(py: Python<'_>, instance: &Instance, boot: &Boot) -> Handlers {
     handlers
 }
 
-/// Takes over the values that have changed since the boot message, and lets the outputs go.
+/// Takes over the values that have changed since the boot message, and sends the outputs that were recorded.
 fn take_over(py: Python<'_>, instance: &Instance, values: &[ChannelBoot]) -> PyResult<()> {
     for value in values {
         let name = PyString::new(py, &value.name);
@@ -137,7 +137,7 @@ fn take_over(py: Python<'_>, instance: &Instance, values: &[ChannelBoot]) -> PyR
         };
         let Some(number) = number else { continue };
         instance.channels.values().set_input(number, value.input);
-        // what the script has set at load is newer than what its predecessor sent
+        // A value that the script set at load is newer than what its predecessor sent.
         if !instance.output.is_set(py, number) {
             instance.channels.values().set_output(number, value.output);
         }
@@ -147,7 +147,7 @@ fn take_over(py: Python<'_>, instance: &Instance, values: &[ChannelBoot]) -> PyR
     Ok(())
 }
 
-/// Runs the cleanup handler and lets go of all that belongs to the script.
+/// Runs the cleanup handler and releases all that belongs to the script.
 fn stop(py: Python<'_>, instance: &Instance) {
     instance.output.stop(py);
     instance.outgoing.send(FromWorker::Yielded);

@@ -87,7 +87,7 @@ pub fn start(args: &Args) -> Result<Process, WorkerError> {
     process::adopt_orphans()?;
     zombies::start()?;
     let term = signals().map_err(WorkerError::Signals)?;
-    let end = mm_shared::attach(args.fds, args.geometry).map_err(WorkerError::Attach)?;
+    let end = mm_shared::attach(args.fds, args.ring_sizes).map_err(WorkerError::Attach)?;
     let (sender, receiver) = control_link::connect(&args.server)
         .map_err(|error| WorkerError::Connect { name: args.server.clone(), error })?;
     let outgoing = Outgoing::start(sender)?;

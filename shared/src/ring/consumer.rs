@@ -1,6 +1,6 @@
 //! The reading side of a ring.
 //!
-//! It believes nothing: the producer's cursor must lie between what it was and one ring's length beyond what is
+//! It checks everything: the producer's cursor must lie between its last value and one ring's length beyond what is
 //! taken, and each record is checked after it was copied. It reads the producer's cursor only when it has taken all
 //! that it knows of, so that the cache line does not travel for every event.
 
@@ -21,9 +21,9 @@ pub struct Consumer<M: Memory> {
     room: u64,
     /// Events taken since the start.
     taken: u64,
-    /// The producer's cursor, as last seen and found right.
+    /// The producer's cursor, as last read and checked.
     published: u64,
-    /// Our idle word, see `wakeup/idle_word.rs`.
+    /// The idle word of this side, see `wakeup/idle_word.rs`.
     idle: u64,
     /// The producer's wait for which its doorbell was rung last.
     rung: u64,
@@ -58,12 +58,12 @@ impl<M: Memory> Consumer<M> {
         }
         let event = read(&self.slots, self.taken).decode(self.channels)?;
         self.taken += 1;
-        // pairs with the acquire fence in `Producer::reclaim`
+        // Pairs with the acquire fence in `Producer::reclaim`.
         self.own.store_release(TAKEN, self.taken);
         Ok(Some(event))
     }
 
-    /// Says that the event popped last is done with, so that it is not taken for the cause of what happens next.
+    /// Publishes that the event popped last is finished, so that it does not count as the cause of a crash after this.
     #[inline]
     pub fn finish(&mut self) {
         self.own.store_release(DONE, self.taken);
@@ -109,7 +109,7 @@ impl<M: Memory> Consumer<M> {
             self.idle = idle_word::next(self.idle, state);
             self.own.store(IDLE, self.idle);
         }
-        // pairs with the fence in `Producer::must_ring`
+        // Pairs with the fence in `Producer::must_ring`.
         M::fence(Ordering::SeqCst);
         if self.peer.load(PUBLISHED) != self.taken {
             self.wake();
@@ -130,7 +130,7 @@ impl<M: Memory> Consumer<M> {
     /// events were taken, and at the latest before this side sleeps.
     #[must_use = "a producer that waits has to be woken"]
     pub fn wants_space(&mut self) -> bool {
-        // pairs with the fence in `Producer::prepare_wait`
+        // Pairs with the fence in `Producer::prepare_wait`.
         M::fence(Ordering::SeqCst);
         let epoch = self.peer.load(WAITING);
         let ring = is_odd(epoch) && epoch != self.rung;
@@ -171,7 +171,7 @@ impl<M: Memory> Consumer<M> {
     /// Looks at the producer's cursor, and returns how many events there are to take.
     #[inline]
     fn refresh(&mut self) -> Result<usize, Violation> {
-        // pairs with the release store in `Producer::publish`
+        // Pairs with the release store in `Producer::publish`.
         let published = load_acquire::<M>(&self.peer, PUBLISHED);
         if published < self.published {
             let (from, to) = (self.published, published);
@@ -188,7 +188,7 @@ impl<M: Memory> Consumer<M> {
     #[inline]
     fn publish_taken(&mut self, count: usize) {
         if count > 0 {
-            // pairs with the acquire fence in `Producer::reclaim`
+            // Pairs with the acquire fence in `Producer::reclaim`.
             self.own.store_release(TAKEN, self.taken);
         }
     }

@@ -10,18 +10,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Heap;
 
 impl Memory for Heap {
-    type Own = Words;
-    type Peer = Words;
+    type Own = HeapWords;
+    type Peer = HeapWords;
 }
 
 /// A block of words, shared by its clones.
 #[derive(Clone)]
-pub struct Words(Arc<[AtomicU64]>);
+pub struct HeapWords(Arc<[AtomicU64]>);
 
-impl Words {
+impl HeapWords {
     /// At least `count` words, all zero, rounded up to a power of two.
-    pub fn new(count: usize) -> Words {
-        Words((0..count.next_power_of_two()).map(|_| AtomicU64::new(0)).collect())
+    pub fn new(count: usize) -> HeapWords {
+        HeapWords((0..count.next_power_of_two()).map(|_| AtomicU64::new(0)).collect())
     }
 
     fn at(&self, index: usize) -> &AtomicU64 {
@@ -29,7 +29,7 @@ impl Words {
     }
 }
 
-impl Load for Words {
+impl Load for HeapWords {
     fn words(&self) -> usize {
         self.0.len()
     }
@@ -39,7 +39,7 @@ impl Load for Words {
     }
 }
 
-impl Store for Words {
+impl Store for HeapWords {
     fn store(&self, index: usize, value: u64) {
         self.at(index).store(value, Ordering::Relaxed);
     }
@@ -51,8 +51,8 @@ impl Store for Words {
 
 /// A fresh ring of `slots` slots, rounded up to a power of two, at least 2.
 pub fn ring(slots: u32) -> (Producer<Heap>, Consumer<Heap>) {
-    let (producer, consumer) = (Words::new(BLOCK_WORDS), Words::new(BLOCK_WORDS));
-    let slots = Words::new(slot_words(slots.max(2)));
+    let (producer, consumer) = (HeapWords::new(BLOCK_WORDS), HeapWords::new(BLOCK_WORDS));
+    let slots = HeapWords::new(slot_words(slots.max(2)));
     let writing = Producer::new(producer.clone(), slots.clone(), consumer.clone());
     (writing, Consumer::new(consumer, slots, producer))
 }

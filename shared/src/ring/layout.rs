@@ -1,4 +1,4 @@
-//! Where things lie in a segment. All of it is known at compile time or from the private [`Geometry`]; nothing here
+//! Where things lie in a segment. All of it is known at compile time or from the private [`RingSizes`]; nothing here
 //! is ever read from a segment.
 //!
 //! ```text
@@ -15,7 +15,7 @@
 //! Words that change with every event (the cursors) and words that change with every sleep lie 128 bytes apart, so
 //! that looking at the one does not fetch the other; processors fetch lines of 64 bytes in pairs.
 //!
-//! [`Geometry`]: crate::Geometry
+//! [`RingSizes`]: crate::RingSizes
 
 use crate::record;
 

@@ -22,7 +22,7 @@ pub trait Store: Load {
     /// Stores the word at `index`, modulo the length, with relaxed ordering.
     fn store(&self, index: usize, value: u64);
 
-    /// The same with release ordering: whoever sees this value sees all that was stored before it.
+    /// The same with release ordering: a side that reads this value sees all that was stored before it.
     fn store_release(&self, index: usize, value: u64);
 }
 

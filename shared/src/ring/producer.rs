@@ -28,11 +28,11 @@ pub struct Producer<M: Memory> {
     staged: u64,
     /// Events published since the start.
     published: u64,
-    /// Events that the consumer took, as last seen and found right.
+    /// Events that the consumer took, as last read and checked.
     taken: u64,
     /// The consumer's idle word for which the doorbell was rung last.
     rung: u64,
-    /// Epoch of our waits for space, odd while we wait.
+    /// Epoch of the waits for space, odd during one.
     waiting: u64,
     /// The CPU word that was published last.
     cpu: u64,
@@ -73,7 +73,7 @@ impl<M: Memory> Producer<M> {
             return false;
         }
         self.published = self.staged;
-        // pairs with the acquire fence in `Consumer::refresh`
+        // Pairs with the acquire fence in `Consumer::refresh`.
         self.own.store_release(PUBLISHED, self.published);
         self.must_ring(ASLEEP)
     }
@@ -89,7 +89,7 @@ impl<M: Memory> Producer<M> {
     /// Whether the consumer is in this state, once for each time that it is.
     #[inline]
     fn must_ring(&mut self, wanted: u64) -> bool {
-        // pairs with the fence in `Consumer::prepare`
+        // Pairs with the fence in `Consumer::prepare`.
         M::fence(Ordering::SeqCst);
         let word = self.peer.load(IDLE);
         let ring = idle_word::state(word) == wanted && word != self.rung;
@@ -99,14 +99,14 @@ impl<M: Memory> Producer<M> {
         ring
     }
 
-    /// Looks how far the consumer is, and returns how many slots this freed.
+    /// Reads the consumer's cursor, and returns how many slots this freed.
     ///
     /// # Errors
     ///
     /// A [`Violation`] when its cursor is not where it can be. Nothing is freed then.
     #[inline]
     pub fn reclaim(&mut self) -> Result<usize, Violation> {
-        // pairs with the release store of `taken` in `Consumer`
+        // Pairs with the release store of `taken` in `Consumer`.
         let taken = load_acquire::<M>(&self.peer, TAKEN);
         if taken < self.taken {
             return Err(Violation::CursorBackwards { cursor: Cursor::Taken, from: self.taken, to: taken });
@@ -114,7 +114,7 @@ impl<M: Memory> Producer<M> {
         if taken > self.published {
             return Err(Violation::CursorAhead { cursor: Cursor::Taken, at: taken, limit: self.published });
         }
-        // at most `room`, which came from a `usize`
+        // At most `room`, which came from a `usize`.
         let freed = (taken - self.taken) as usize;
         self.taken = taken;
         Ok(freed)
@@ -137,8 +137,8 @@ impl<M: Memory> Producer<M> {
         self.events(self.taken, self.staged).collect()
     }
 
-    /// The event that the consumer took last, as [`reclaim`](Self::reclaim) saw it, unless it said that it has
-    /// finished with it.
+    /// The event that the consumer took last, as [`reclaim`](Self::reclaim) saw it, unless the consumer has published
+    /// that it is finished.
     pub fn in_hand(&self) -> Option<Event> {
         let finished = self.peer.load(DONE) == self.taken;
         let from = if finished { self.taken } else { self.taken.saturating_sub(1) };
@@ -160,15 +160,15 @@ impl<M: Memory> Producer<M> {
         (self.staged - self.taken) as usize
     }
 
-    /// Announces that this side will wait for space. False says that the consumer has taken events meanwhile: do
-    /// not wait, reclaim. Publish first, or the consumer has nothing to make space with.
+    /// Announces that this side will wait for space. False: the consumer has taken events in the meantime; do not wait,
+    /// reclaim. Publish first, since the consumer makes space only by taking published events.
     #[must_use = "waiting is right only if this returns true"]
     pub fn prepare_wait(&mut self) -> bool {
         if !is_odd(self.waiting) {
             self.waiting += 1;
             self.own.store(WAITING, self.waiting);
         }
-        // pairs with the fence in `Consumer::wants_space`
+        // Pairs with the fence in `Consumer::wants_space`.
         M::fence(Ordering::SeqCst);
         if self.peer.load(TAKEN) != self.taken {
             self.end_wait();
@@ -177,7 +177,7 @@ impl<M: Memory> Producer<M> {
         true
     }
 
-    /// Says that this side no longer waits for space.
+    /// Announces that this side no longer waits for space.
     pub fn end_wait(&mut self) {
         if is_odd(self.waiting) {
             self.waiting += 1;
@@ -202,7 +202,7 @@ impl<M: Memory> Producer<M> {
         cpu_of(self.peer.load(CONSUMER_CPU))
     }
 
-    /// Our own events by cursor. All of them are still in their slots for `from` down to `taken - 1`.
+    /// The events of this side by cursor. All of them are still in their slots for `from` down to `taken - 1`.
     fn events(&self, from: u64, to: u64) -> impl Iterator<Item = Event> {
         (from..to).filter_map(|cursor| read(&self.slots, cursor).decode(u32::MAX).ok())
     }

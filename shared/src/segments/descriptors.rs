@@ -14,7 +14,7 @@ pub struct WorkerFds {
     pub down: OwnedFd,
     /// The segment that the worker writes.
     pub up: OwnedFd,
-    /// The doorbell that the worker waits for: its end to hear.
+    /// The doorbell that the worker waits for: its end to wait for.
     pub bell_to_worker: OwnedFd,
     /// The doorbell that the worker rings: its end to ring.
     pub bell_from_worker: OwnedFd,

@@ -1,8 +1,8 @@
 //! Descriptors that outlive an `exec`: handing them over, and taking them on the other side.
 //!
 //! Everything that Rust, Python and this crate open is closed on exec. A descriptor without that flag is therefore
-//! one that this process was started with, and claiming it sets the flag: so it can be claimed once, and what
-//! somebody else in this process owns cannot be claimed at all.
+//! one that this process was started with, and claiming it sets the flag: so it can be claimed once, and a
+//! descriptor that other code of this process owns cannot be claimed at all.
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -32,7 +32,7 @@ pub fn claim(number: RawFd) -> io::Result<OwnedFd> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
     }
     fcntl(borrowed, FcntlArg::F_SETFD(flags | FdFlag::FD_CLOEXEC))?;
-    // SAFETY: open, and by the flag it had nobody here owns it
+    // SAFETY: open, and by the flag it had no code here owns it
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
@@ -50,14 +50,14 @@ pub fn pass_only(command: &mut Command, fds: Vec<OwnedFd>) {
     unsafe { command.pre_exec(in_child) };
 }
 
-/// A descriptor that somebody opened without the flag ends here, and not in a worker.
+/// Sets the flag for descriptors that other code has opened without it, so that they do not end up in a worker.
 fn close_on_exec_above_stderr() -> nix::Result<()> {
     const CLOSE_RANGE_CLOEXEC: c_int = 4;
     let first = libc::STDERR_FILENO + 1;
     // SAFETY: sets a flag of descriptors, and touches no memory
     let outcome = unsafe { libc::syscall(libc::SYS_close_range, first, c_int::MAX, CLOSE_RANGE_CLOEXEC) };
     match Errno::result(outcome) {
-        // before Linux 5.11; then the flags that they were opened with have to do
+        // Before Linux 5.11 there is no such call; then the flags that they were opened with have to do.
         Err(Errno::ENOSYS | Errno::EINVAL) => Ok(()),
         other => other.map(drop),
     }

@@ -10,8 +10,8 @@ const THIS_THREAD: libc::pid_t = 0;
 
 /// A class of scheduling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
-    /// Shares the CPUs with everybody, by nice value.
+pub enum SchedulingClass {
+    /// Shares the CPUs with all other threads, by nice value.
     Normal,
     /// Goes before every normal thread, and before real-time threads of a lower level; 1 to 99.
     Fifo(u8),
@@ -23,10 +23,10 @@ pub enum Class {
 /// # Errors
 ///
 /// `PermissionDenied` where `RLIMIT_RTPRIO` is below the level, `InvalidInput` for a level that there is not.
-pub fn schedule_this_thread(class: Class) -> io::Result<()> {
+pub fn schedule_this_thread(class: SchedulingClass) -> io::Result<()> {
     let (policy, level) = match class {
-        Class::Normal => (libc::SCHED_OTHER, 0),
-        Class::Fifo(level) => (libc::SCHED_FIFO, c_int::from(level)),
+        SchedulingClass::Normal => (libc::SCHED_OTHER, 0),
+        SchedulingClass::Fifo(level) => (libc::SCHED_FIFO, c_int::from(level)),
     };
     let parameters = libc::sched_param { sched_priority: level };
     let policy = policy | libc::SCHED_RESET_ON_FORK;
@@ -41,7 +41,7 @@ pub fn schedule_this_thread(class: Class) -> io::Result<()> {
 /// # Errors
 ///
 /// Those of the system.
-pub fn class_of_this_thread() -> io::Result<(Class, bool)> {
+pub fn class_of_this_thread() -> io::Result<(SchedulingClass, bool)> {
     let mut parameters = libc::sched_param { sched_priority: 0 };
     // SAFETY: asks for a number, and touches no memory
     let policy = Errno::result(unsafe { libc::sched_getscheduler(THIS_THREAD) })?;
@@ -50,9 +50,9 @@ pub fn class_of_this_thread() -> io::Result<(Class, bool)> {
     let resets = policy & libc::SCHED_RESET_ON_FORK != 0;
     let level = u8::try_from(parameters.sched_priority).unwrap_or(0);
     let class = if policy & !libc::SCHED_RESET_ON_FORK == libc::SCHED_FIFO {
-        Class::Fifo(level)
+        SchedulingClass::Fifo(level)
     } else {
-        Class::Normal
+        SchedulingClass::Normal
     };
     Ok((class, resets))
 }
@@ -65,20 +65,20 @@ mod tests {
     #[test]
     fn what_a_thread_starts_does_not_inherit_its_class() -> io::Result<()> {
         let here = thread::spawn(|| {
-            schedule_this_thread(Class::Normal)?;
+            schedule_this_thread(SchedulingClass::Normal)?;
             let own = class_of_this_thread()?;
             let started = thread::spawn(class_of_this_thread).join();
-            Ok::<_, io::Error>((own, started.unwrap_or(Ok((Class::Normal, true)))?))
+            Ok::<_, io::Error>((own, started.unwrap_or(Ok((SchedulingClass::Normal, true)))?))
         });
         let (own, started) = here.join().unwrap_or_else(|_| Err(io::Error::other("panicked")))?;
-        assert_eq!(own, (Class::Normal, true));
-        assert_eq!(started, (Class::Normal, false));
+        assert_eq!(own, (SchedulingClass::Normal, true));
+        assert_eq!(started, (SchedulingClass::Normal, false));
         Ok(())
     }
 
     #[test]
     fn a_level_that_there_is_not_is_refused() {
-        let outcome = thread::spawn(|| schedule_this_thread(Class::Fifo(0))).join();
+        let outcome = thread::spawn(|| schedule_this_thread(SchedulingClass::Fifo(0))).join();
         assert!(outcome.is_ok_and(|outcome| outcome.is_err()));
     }
 }

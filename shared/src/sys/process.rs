@@ -8,7 +8,7 @@ use nix::unistd::{SysconfVar, getppid, setsid, sysconf};
 use std::{fs, io};
 
 /// Makes the kernel kill this process when the *thread* that started it ends, however that ends. Fails when the
-/// parent is not `parent` (any more): then it ended before this was set up, and nobody would ever kill us.
+/// parent is not `parent` (any more): then it ended before this was set up, and this process would never be killed.
 ///
 /// # Errors
 ///
@@ -23,7 +23,7 @@ pub fn die_with_parent(parent: u32) -> io::Result<()> {
 
 /// Makes this process the leader of a session and a group of its own. No error if it is one already.
 pub fn lead_session() {
-    // the one error there is says that this process leads a group, which is what is wanted
+    // Its only error is that this process leads a group already, which is what is wanted.
     let _ = setsid();
 }
 
@@ -37,8 +37,8 @@ pub fn adopt_orphans() -> io::Result<()> {
     Ok(prctl::set_child_subreaper(true)?)
 }
 
-/// Gives every signal its default disposition, and blocks none. Those that the C library keeps for itself, below the
-/// real-time ones, it does not let anybody touch.
+/// Gives every signal its default disposition, and blocks none. The C library refuses to change
+/// those that it keeps for itself, below the real-time ones.
 ///
 /// # Errors
 ///
@@ -60,8 +60,8 @@ pub fn reset_signals() -> io::Result<()> {
     Ok(())
 }
 
-/// Ignores Ctrl-C, which a terminal sends to everybody: the supervisor says when a worker stops. And ignores broken
-/// pipes, which a script gets as an exception instead.
+/// Ignores Ctrl-C, which a terminal sends to all processes: the supervisor decides when a worker stops. Also ignores
+/// broken pipes, which a script gets as an exception instead.
 ///
 /// # Errors
 ///
@@ -71,7 +71,7 @@ pub fn ignore_interrupt_and_pipe() -> io::Result<()> {
     dispose(Signal::SIGPIPE, SigHandler::SigIgn)
 }
 
-/// Ignores whatever asks a program to end, since the supervisor is asked as well; and broken pipes.
+/// Ignores all signals that ask a program to end, since the supervisor gets them as well, and broken pipes.
 ///
 /// # Errors
 ///

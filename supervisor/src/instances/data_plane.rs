@@ -134,7 +134,7 @@ impl ScriptInstance {
     /// Sets the channels of an instance that does not run, or gives them back.
     pub(super) fn apply_failsafe(&mut self, cx: &mut LoopContext<'_>) {
         if self.failsafe.is_giving_back() && self.failsafe.deadline().is_some_and(|at| at <= cx.now) {
-            let doing = self.current.as_ref().map(|worker| worker.end.progress.doing().generation);
+            let doing = self.current.as_ref().map(|worker| worker.end.progress.activity().generation);
             if doing == self.told_to_serve_at {
                 self.failsafe.postpone(cx.now);
             } else {

@@ -100,7 +100,7 @@ impl ScriptInstance {
         };
         match self.flow.waiting(&mut worker.end) {
             Ok(waiting) => {
-                let look = Look { doing: worker.end.progress.doing(), waiting };
+                let look = Look { doing: worker.end.progress.activity(), waiting };
                 if let Some(hung) = watchdog.look(look, now)
                     && !worker.pid().is_some_and(|pid| is_traced(pid.as_raw()))
                 {

@@ -263,7 +263,7 @@ impl ScriptInstance {
             self.violated(&format!("its doorbell cannot be watched: {error}"), cx);
             return;
         }
-        self.told_to_serve_at = Some(worker.end.progress.doing().generation);
+        self.told_to_serve_at = Some(worker.end.progress.activity().generation);
         worker.send(ToWorker::Serve(changed));
         worker.attached = true;
         self.serving = true;

@@ -3,7 +3,7 @@
 use crate::event_loop::message::LoopMessage;
 use crate::mailbox::MailboxSender;
 use crate::reaper::ReaperClient;
-use mm_shared::Geometry;
+use mm_shared::RingSizes;
 use mm_shared::control_link::Rendezvous;
 use std::path::PathBuf;
 
@@ -18,5 +18,5 @@ pub struct WorkerLauncher {
     /// Where workers connect.
     pub rendezvous: Rendezvous,
     /// Sizes of the rings.
-    pub geometry: Geometry,
+    pub ring_sizes: RingSizes,
 }

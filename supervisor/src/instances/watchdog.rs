@@ -5,7 +5,7 @@
 //! somebody looks at the worker with a debugger: then the time begins anew.
 
 use mm_shared::Activity;
-use mm_shared::progress::Doing;
+use mm_shared::progress::ActivitySnapshot;
 use mm_shared::sys::clock;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ const LATE: Duration = Duration::from_millis(500);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Look {
     /// What it says that it does.
-    pub doing: Doing,
+    pub doing: ActivitySnapshot,
     /// Events that it has not taken yet.
     pub waiting: usize,
 }
@@ -103,7 +103,7 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(5);
 
     fn look(activity: Activity, generation: u64, waiting: usize) -> Look {
-        Look { doing: Doing { generation, activity: Some(activity), subject: 0 }, waiting }
+        Look { doing: ActivitySnapshot { generation, activity: Some(activity), subject: 0 }, waiting }
     }
 
     /// Looks at the same worker, on time, for so long; returns the first hang.

@@ -58,11 +58,11 @@ impl Worker {
         directory: PathBuf,
         venv: Option<PathBuf>,
     ) -> io::Result<Self> {
-        let (end, descriptors) = mm_shared::create(tools.geometry)?;
+        let (end, descriptors) = mm_shared::create(tools.ring_sizes)?;
         let (link, server) = Link::open(&tools.rendezvous, id, tools.post.clone())?;
         let program = tools.program.clone();
-        let geometry = tools.geometry;
-        let order = SpawnRequest { worker_id: id, program, directory, server, descriptors, geometry, venv };
+        let ring_sizes = tools.ring_sizes;
+        let order = SpawnRequest { worker_id: id, program, directory, server, descriptors, ring_sizes, venv };
         if !tools.spawner.order(order) {
             link.process_ended();
             return Err(io::Error::other("the thread that starts processes has ended"));

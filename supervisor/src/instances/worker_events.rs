@@ -11,7 +11,7 @@ use crate::ids::WorkerId;
 use crate::reaper::{Spawned, WaitStatus};
 use crate::script_output::Stream;
 use mm_shared::control::{Failure, FromWorker, PROTOCOL};
-use mm_shared::progress::Doing;
+use mm_shared::progress::ActivitySnapshot;
 use mm_shared::{Activity, Event};
 use std::io;
 use std::time::Duration;
@@ -243,7 +243,7 @@ impl ScriptInstance {
         let Some(role) = self.role(worker_id) else { return };
         let in_hand = self.settle(worker_id, cx);
         let Some(worker) = self.worker(role) else { return };
-        let doing = worker.end.progress.doing();
+        let doing = worker.end.progress.activity();
         let ending = worker.ended(cx.poller);
         let (closed, errors) = (worker.closed, worker.end.progress.errors());
         self.past_errors = self.past_errors.saturating_add(errors);
@@ -297,7 +297,7 @@ impl ScriptInstance {
     }
 
     /// What a worker was doing when it ended, as far as that points to the cause.
-    fn place(&self, doing: Doing, in_hand: Option<Event>) -> String {
+    fn place(&self, doing: ActivitySnapshot, in_hand: Option<Event>) -> String {
         if let Some(Event { channel, value }) = in_hand {
             let name = self.flow.values.name(channel);
             return format!(" while handling `{name}` = {value} (the probable cause, not delivered again)");

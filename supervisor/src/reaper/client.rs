@@ -13,7 +13,7 @@ use crate::mailbox::MailboxSender;
 use crate::systemd::ENVIRONMENT;
 use mm_shared::sys::children::children;
 use mm_shared::sys::{inherit, process};
-use mm_shared::{Geometry, WorkerFds};
+use mm_shared::{RingSizes, WorkerFds};
 use nix::unistd::Pid;
 use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, shutdown, socketpair};
 use std::ffi::OsString;
@@ -47,7 +47,7 @@ pub struct SpawnRequest {
     /// The descriptors that it inherits besides its standard ones.
     pub descriptors: WorkerFds,
     /// Sizes of the rings behind them.
-    pub geometry: Geometry,
+    pub ring_sizes: RingSizes,
     /// The virtual environment that its interpreter belongs to.
     pub venv: Option<PathBuf>,
 }
@@ -196,9 +196,9 @@ fn start_process(socket: OwnedFd) -> io::Result<Child> {
 }
 
 fn packed(order: SpawnRequest) -> (SpawnCommand, [OwnedFd; 5]) {
-    let SpawnRequest { worker_id, program, directory, server, descriptors, geometry, venv } = order;
+    let SpawnRequest { worker_id, program, directory, server, descriptors, ring_sizes, venv } = order;
     let mut arguments: Vec<OsString> =
-        vec!["--server".into(), server.into(), "--geometry".into(), geometry.to_string().into()];
+        vec!["--server".into(), server.into(), "--ring-sizes".into(), ring_sizes.to_string().into()];
     if let Some(venv) = venv {
         arguments.extend(["--venv".into(), venv.into()]);
     }

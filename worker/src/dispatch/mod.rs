@@ -1,10 +1,10 @@
-//! The main loop: events, ticks, sockets and the supervisor's word, each in its turn.
+//! The main loop: events, ticks, sockets and the supervisor's messages, each in its turn.
 //!
 //! No source can starve another: events are taken for about a millisecond at most before the others are looked at, and
-//! each tick and each socket runs once in a turn. The interpreter lock is given up only while the loop waits, and once
-//! in every turn.
+//! each tick and each socket runs once per turn. The loop releases the interpreter lock only while it waits, and once in
+//! every turn.
 
-mod waiting;
+mod wait_set;
 
 use crate::link::Inbox;
 use crate::python::handlers::Handlers;
@@ -16,14 +16,14 @@ use mm_shared::wakeup::constants::{SPARSE_EVENTS_LIMIT, WORKER_SPINS_LIMIT};
 use mm_shared::wakeup::{Affinity, Spinner, TurnBudget, WakeupMode, cpu};
 use mm_shared::{Activity, Consumer, Doorbell, Event, Mapped, Violation};
 use pyo3::prelude::*;
-use waiting::{Waiting, Woken};
+use wait_set::{WaitSet, WakeCause};
 
 /// Where events come from.
-pub struct Source {
+pub struct EventSource {
     pub down: Consumer<Mapped>,
-    /// Rung by the supervisor when there are events and we sleep.
+    /// The supervisor rings it when there are events and this process sleeps.
     pub bell: Doorbell,
-    /// Rung here when the supervisor waits for space in `down`.
+    /// This process rings it when the supervisor waits for space in `down`.
     pub bell_from_worker: Doorbell,
 }
 
@@ -31,10 +31,10 @@ pub struct Source {
 pub struct Dispatch<'a> {
     instance: &'static Instance,
     handlers: Handlers,
-    source: Source,
+    source: EventSource,
     inbox: &'a Inbox,
     term: &'a Term,
-    waiting: Waiting,
+    wait_set: WaitSet,
     budget: TurnBudget,
     spinner: Spinner,
     affinity: Affinity,
@@ -47,23 +47,34 @@ impl<'a> Dispatch<'a> {
     pub fn new(
         instance: &'static Instance,
         handlers: Handlers,
-        source: Source,
+        source: EventSource,
         inbox: &'a Inbox,
         term: &'a Term,
     ) -> std::io::Result<Dispatch<'a>> {
-        let waiting = Waiting::new()?;
-        waiting.watch(&source.bell)?;
-        waiting.watch(inbox)?;
-        waiting.watch_signals(term)?;
-        waiting.watch(&instance.timers)?;
-        waiting.watch_sockets(&instance.sockets)?;
+        let wait_set = WaitSet::new()?;
+        wait_set.watch(&source.bell)?;
+        wait_set.watch(inbox)?;
+        wait_set.watch_signals(term)?;
+        wait_set.watch(&instance.timers)?;
+        wait_set.watch_sockets(&instance.sockets)?;
         let mode = WakeupMode::of_process();
         let (budget, spinner, affinity) = (TurnBudget::default(), Spinner::new(mode), Affinity::new(mode));
-        Ok(Dispatch { instance, handlers, source, inbox, term, waiting, budget, spinner, affinity, spins: 0 })
+        Ok(Dispatch {
+            instance,
+            handlers,
+            source,
+            inbox,
+            term,
+            wait_set,
+            budget,
+            spinner,
+            affinity,
+            spins: 0,
+        })
     }
 
-    /// Serves until the supervisor, or a TERM, says stop. An error here means that the script has damaged what is
-    /// not its own, so it ends the process.
+    /// Serves until the supervisor or SIGTERM asks it to stop. An error here means that the script has damaged something
+    /// outside itself, so it ends the process.
     pub fn run(mut self, py: Python<'_>) {
         if let Err(error) = self.serve(py) {
             fail(&error);
@@ -90,7 +101,7 @@ impl<'a> Dispatch<'a> {
         }
     }
 
-    /// Calls what is due. Each tick is planned anew from the same moment, so none runs twice here.
+    /// Calls what is due. All ticks are planned from one moment, so none runs twice here.
     fn run_ticks(&mut self, py: Python<'_>) {
         let timers = &self.instance.timers;
         let now = monotonic_ns();
@@ -122,7 +133,7 @@ impl<'a> Dispatch<'a> {
         Ok(more)
     }
 
-    /// Hands one event to its handler. The value is stored when that is done with it, whatever came of it.
+    /// Hands one event to its handler. The value is stored when the handler has returned or raised.
     #[inline]
     fn handle(&mut self, py: Python<'_>, event: Event) {
         let Event { channel, value } = event;
@@ -145,14 +156,14 @@ impl<'a> Dispatch<'a> {
         self.instance.channels.values().set_input(channel, value);
     }
 
-    /// Waits for anything, or, when there is more to do, only looks.
-    fn wait(&mut self, py: Python<'_>, more: bool) -> std::io::Result<Woken> {
-        // also when it does not sleep: each turn shows that the loop goes on
+    /// Waits for any source; when there is `more` to do it only looks.
+    fn wait(&mut self, py: Python<'_>, more: bool) -> std::io::Result<WakeCause> {
+        // Also in a turn without sleep: the watchdog sees that the loop goes on.
         activity::enter(Activity::Idle, 0);
         if !more {
             self.instance.output.run_out(py);
             if self.spin(py) {
-                return Ok(Woken::default());
+                return Ok(WakeCause::default());
             }
         }
         self.spins = 0;
@@ -160,7 +171,7 @@ impl<'a> Dispatch<'a> {
         let sleep = !more && down.prepare_sleep();
         let pin =
             if sleep { self.affinity.before_sleep(down.peer_cpu(), down.peer_is_pinned()) } else { None };
-        let woken = self.waiting.wait(py, sleep);
+        let woken = self.wait_set.wait(py, sleep);
         drop(pin);
         self.source.down.wake();
         if sleep {
@@ -214,7 +225,7 @@ impl<'a> Dispatch<'a> {
         }
     }
 
-    /// A signal has come, which the script may handle.
+    /// Runs the script's handlers of a signal that has come.
     fn run_signal_handlers(&self, py: Python<'_>) {
         self.term.drain();
         if let Err(error) = py.check_signals() {

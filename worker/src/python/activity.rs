@@ -1,6 +1,6 @@
 //! What the main thread does at this moment: for `current()`, and for the supervisor's watchdog.
 //!
-//! It belongs to the main thread alone, so there is no lock; in any other thread everything here does nothing.
+//! It belongs to the main thread, so there is no lock. In any other thread everything here does nothing.
 
 use mm_shared::{Activity, ProgressWriter};
 use std::cell::{Cell, RefCell};
@@ -11,21 +11,23 @@ thread_local! {
 }
 
 /// What the main thread did before.
-pub struct Before(Option<(Activity, u32)>);
+pub struct PreviousActivity(Option<(Activity, u32)>);
 
-/// Makes this thread the one whose doings count.
+/// Makes this thread the one whose activity is published.
 pub fn install(progress: ProgressWriter) {
     PROGRESS.with_borrow_mut(|slot| *slot = Some(progress));
 }
 
-/// Says what the main thread does from now on.
-pub fn enter(activity: Activity, subject: u32) -> Before {
-    Before(PROGRESS.with_borrow_mut(|slot| slot.as_mut().map(|progress| progress.enter(activity, subject))))
+/// Publishes what the main thread does from now on.
+pub fn enter(activity: Activity, subject: u32) -> PreviousActivity {
+    PreviousActivity(
+        PROGRESS.with_borrow_mut(|slot| slot.as_mut().map(|progress| progress.enter(activity, subject))),
+    )
 }
 
-/// Says that it does again what it did before.
-pub fn go_back(before: Before) {
-    if let Before(Some((activity, subject))) = before {
+/// Publishes that it does again what it did before.
+pub fn go_back(before: PreviousActivity) {
+    if let PreviousActivity(Some((activity, subject))) = before {
         enter(activity, subject);
     }
 }

@@ -1,4 +1,4 @@
-//! The module `midimonster` as scripts see it. It only reads arguments; what they mean is in the files beside it.
+//! The module `midimonster` as scripts see it. It only reads arguments; the files beside it do the work.
 
 use pyo3::pymodule;
 
@@ -16,15 +16,15 @@ pub mod midimonster {
         fast_output::install(module)
     }
 
-    /// Sends a value, clamped to 0.0..1.0, as an event of the channel. Scripts get at it through [`fast_output`].
+    /// Sends a value, clamped to 0.0..1.0, as an event of the channel. Scripts call it through [`fast_output`].
     #[pyfunction]
     #[pyo3(signature = (name, value, /))]
     fn output(name: &Bound<'_, PyString>, value: f64) -> PyResult<()> {
         if value.is_nan() {
-            return Err(PyValueError::new_err("NaN is no channel value"));
+            return Err(PyValueError::new_err("NaN is not a channel value"));
         }
         let instance = instance()?;
-        // adding zero turns -0.0 into 0.0
+        // Adding zero turns -0.0 into 0.0.
         instance.output.send(&instance.channels, name, value.clamp(0.0, 1.0) + 0.0)
     }
 
@@ -57,7 +57,7 @@ pub mod midimonster {
         monotonic_ns() / 1_000_000
     }
 
-    /// Calls the callable every so many milliseconds; 0 ends that.
+    /// Calls the callable at this interval; 0 ends that.
     #[pyfunction]
     #[pyo3(signature = (callable, milliseconds, /))]
     fn interval(callable: &Bound<'_, PyAny>, milliseconds: &Bound<'_, PyAny>) -> PyResult<()> {

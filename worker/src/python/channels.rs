@@ -3,7 +3,7 @@
 //! Names live in a Python dictionary: a name in a script is nearly always a literal, whose hash Python has already
 //! computed and which compares by identity, so a look-up costs the same for ten channels and for ten thousand.
 
-use super::values::Values;
+use super::values::ChannelValues;
 use mm_shared::control::{Boot, EXTRA_CHANNELS};
 use pyo3::exceptions::PyValueError;
 use pyo3::ffi;
@@ -12,23 +12,23 @@ use pyo3::types::{PyDict, PyList, PyString};
 use std::sync::{Mutex, PoisonError};
 
 /// The longest name that a script may add, in bytes of UTF-8.
-const LONGEST_NAME: usize = 1024;
+const NAME_LIMIT: usize = 1024;
 
 /// All channels of the instance: those of the show first, then those that the script added.
 pub struct Channels {
-    /// name → number; its order is that of the numbers
+    /// Name to number, in the order of the numbers.
     numbers: Py<PyDict>,
-    /// number → name
+    /// Number to name.
     names: Py<PyList>,
-    values: Values,
+    values: ChannelValues,
     /// How many there are, and may be at most.
     count: Mutex<u32>,
     limit: u32,
 }
 
-/// What became of a name that the script sent on.
-pub enum Added {
-    /// It was known, or another thread was faster.
+/// The outcome of adding a name.
+pub enum AddOutcome {
+    /// It was known, perhaps because another thread has just added it.
     Known(u32),
     /// It is known from now on.
     New { number: u32, name: String },
@@ -50,14 +50,14 @@ impl Channels {
         Ok(Channels {
             numbers: numbers.unbind(),
             names: names.unbind(),
-            values: Values::new(boot.channels.iter().map(|c| (c.input, c.output)), EXTRA_CHANNELS),
+            values: ChannelValues::new(boot.channels.iter().map(|c| (c.input, c.output)), EXTRA_CHANNELS),
             count: Mutex::new(count),
             limit: count.saturating_add(EXTRA_CHANNELS),
         })
     }
 
     /// The last values.
-    pub fn values(&self) -> &Values {
+    pub fn values(&self) -> &ChannelValues {
         &self.values
     }
 
@@ -69,9 +69,9 @@ impl Channels {
         }
     }
 
-    /// The number of a name, found the quickest way; `None` also when something is the matter with it.
+    /// The number of a name, found in the fastest way; `None` also where the general way would raise.
     #[inline]
-    pub fn quick_number(&self, name: &Bound<'_, PyString>) -> Option<u32> {
+    pub fn fast_number(&self, name: &Bound<'_, PyString>) -> Option<u32> {
         // SAFETY: both are live objects, and the lock is held; the look-up of an exact string runs no other code
         let number = unsafe { ffi::PyDict_GetItemWithError(self.numbers.as_ptr(), name.as_ptr()) };
         if number.is_null() {
@@ -102,25 +102,25 @@ impl Channels {
     }
 
     /// Adds a name that the script sends on.
-    pub fn add(&self, name: &Bound<'_, PyString>) -> PyResult<Added> {
+    pub fn add(&self, name: &Bound<'_, PyString>) -> PyResult<AddOutcome> {
         let text = name.to_str()?;
-        if text.is_empty() || text.len() > LONGEST_NAME || text.contains('\0') {
-            let problem = format!("a channel name holds 1 to {LONGEST_NAME} bytes and no NUL");
+        if text.is_empty() || text.len() > NAME_LIMIT || text.contains('\0') {
+            let problem = format!("a channel name holds 1 to {NAME_LIMIT} bytes and no NUL");
             return Err(PyValueError::new_err(problem));
         }
-        // an exact str: a subclass could bring its own idea of equality into the dictionary
+        // An exact str: a subclass could bring its own idea of equality into the dictionary.
         let key = PyString::new(name.py(), text);
         let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(number) = self.number(&key)? {
-            return Ok(Added::Known(number));
+            return Ok(AddOutcome::Known(number));
         }
         if *count >= self.limit {
-            return Ok(Added::Full);
+            return Ok(AddOutcome::Full);
         }
         self.names.bind(name.py()).append(&key)?;
         self.numbers.bind(name.py()).set_item(&key, *count)?;
         let number = *count;
         *count += 1;
-        Ok(Added::New { number, name: text.to_owned() })
+        Ok(AddOutcome::New { number, name: text.to_owned() })
     }
 }

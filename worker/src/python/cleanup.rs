@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 /// The function, if there is one.
 pub type Cleanup = Mutex<Option<Py<PyAny>>>;
 
-/// Puts another one in its place and returns what was there.
+/// Replaces the function and returns the previous one.
 pub fn replace(cleanup: &Cleanup, callable: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
     if !callable.is_none() && !callable.is_callable() {
         return Err(PyTypeError::new_err("cleanup_handler() needs a callable or None"));

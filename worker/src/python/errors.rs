@@ -1,8 +1,8 @@
-//! Errors of the script on their way into the log.
+//! Errors of the script, on their way into the log.
 //!
-//! A handler that raises at each of a thousand events a second must not fill the log, nor hide the error of another one,
-//! or another error of its own. So each kind of error has an allowance: the same exception, raised at the same line,
-//! in the same handler. A few are sent at once, then one a second; the rest is counted.
+//! A handler that raises for each of a thousand events per second must not fill the log, and must not hide the error of
+//! another handler or another error of its own. So each kind of error has a throttle: the same exception, raised at
+//! the same line, in the same handler. A few are sent at once, then one per second; the others are counted.
 
 use super::{activity, traceback};
 use crate::link::Outgoing;
@@ -13,33 +13,33 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 /// How many errors of one kind are sent before the next has to wait.
-const BURST: u64 = 5;
+const BURST_LIMIT: u64 = 5;
 
 /// One more error of a kind is sent after this many nanoseconds.
-const REFILL: u64 = 1_000_000_000;
+const REFILL_INTERVAL: u64 = 1_000_000_000;
 
 /// How many kinds are remembered.
-const KINDS: usize = 1024;
+const KINDS_LIMIT: usize = 1024;
 
-/// What is known of errors so far.
-pub struct Errors {
-    kinds: Mutex<HashMap<Kind, Allowance>>,
+/// Sends errors to the supervisor, throttled by kind.
+pub struct ErrorReporter {
+    kinds: Mutex<HashMap<ErrorKind, ErrorThrottle>>,
     outgoing: Outgoing,
 }
 
 /// A place, and what was raised there.
-type Kind = (String, String);
+type ErrorKind = (String, String);
 
-struct Allowance {
+struct ErrorThrottle {
     left: u64,
     refilled: u64,
     suppressed: u64,
 }
 
-impl Errors {
-    /// Nothing has gone wrong yet.
-    pub fn new(outgoing: Outgoing) -> Errors {
-        Errors { kinds: Mutex::default(), outgoing }
+impl ErrorReporter {
+    /// No errors yet.
+    pub fn new(outgoing: Outgoing) -> ErrorReporter {
+        ErrorReporter { kinds: Mutex::default(), outgoing }
     }
 
     /// Counts an error, and sends it if its kind may send one.
@@ -54,29 +54,32 @@ impl Errors {
     }
 
     /// Whether an error of this kind is sent now, and how many before it were not.
-    fn admit(&self, kind: &Kind, now: u64) -> Option<u64> {
+    fn admit(&self, kind: &ErrorKind, now: u64) -> Option<u64> {
         let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
-        if kinds.len() >= KINDS && !kinds.contains_key(kind) {
+        if kinds.len() >= KINDS_LIMIT && !kinds.contains_key(kind) {
             kinds.clear();
         }
-        let allowance =
-            kinds.entry(kind.clone()).or_insert(Allowance { left: BURST, refilled: now, suppressed: 0 });
-        allowance.take(now)
+        let throttle = kinds.entry(kind.clone()).or_insert(ErrorThrottle {
+            left: BURST_LIMIT,
+            refilled: now,
+            suppressed: 0,
+        });
+        throttle.take(now)
     }
 
-    fn suppress(&self, kind: &Kind, count: u64) {
+    fn suppress(&self, kind: &ErrorKind, count: u64) {
         let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(allowance) = kinds.get_mut(kind) {
-            allowance.suppressed += count;
+        if let Some(throttle) = kinds.get_mut(kind) {
+            throttle.suppressed += count;
         }
     }
 }
 
-impl Allowance {
+impl ErrorThrottle {
     fn take(&mut self, now: u64) -> Option<u64> {
-        let earned = now.saturating_sub(self.refilled) / REFILL;
-        self.left = (self.left + earned).min(BURST);
-        self.refilled += earned * REFILL;
+        let earned = now.saturating_sub(self.refilled) / REFILL_INTERVAL;
+        self.left = (self.left + earned).min(BURST_LIMIT);
+        self.refilled += earned * REFILL_INTERVAL;
         if self.left == 0 {
             self.suppressed += 1;
             return None;
@@ -92,10 +95,10 @@ mod tests {
 
     #[test]
     fn a_flood_of_errors_is_counted_and_told_with_the_next_one() {
-        let mut allowance = Allowance { left: BURST, refilled: 0, suppressed: 0 };
-        let sent = (0..100).filter(|_| allowance.take(1).is_some()).count();
-        assert_eq!(sent as u64, BURST);
-        assert_eq!(allowance.take(REFILL), Some(100 - BURST));
-        assert_eq!(allowance.take(REFILL), None);
+        let mut throttle = ErrorThrottle { left: BURST_LIMIT, refilled: 0, suppressed: 0 };
+        let sent = (0..100).filter(|_| throttle.take(1).is_some()).count();
+        assert_eq!(sent as u64, BURST_LIMIT);
+        assert_eq!(throttle.take(REFILL_INTERVAL), Some(100 - BURST_LIMIT));
+        assert_eq!(throttle.take(REFILL_INTERVAL), None);
     }
 }

@@ -1,8 +1,8 @@
 //! `output()` the way that scripts nearly always call it: two positional arguments, an exact string that is the name
 //! of a channel, and an exact float.
 //!
-//! That is seen without the general reading of arguments, which costs more than all the rest. Whatever is any other
-//! way goes to the general function, which also raises what there is to raise.
+//! Checking for that case avoids the general reading of arguments, which costs more than everything else. Every other call
+//! goes to the general function, which also raises the exceptions.
 
 use super::instance;
 use pyo3::ffi::{self, Py_ssize_t, PyObject};
@@ -18,12 +18,12 @@ const DOC: &CStr =
 /// The function that takes any arguments.
 static GENERAL: OnceLock<Py<PyAny>> = OnceLock::new();
 
-/// Puts the quick function in front of the general one, which the module has as `output`.
+/// Replaces the module's `output` by the fast function, which keeps the general one as its fallback.
 pub fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     let general = module.getattr("output")?.unbind();
     GENERAL.get_or_init(|| general);
-    // it has to stay as long as the interpreter
+    // The interpreter keeps a pointer to it.
     let definition = Box::leak(Box::new(ffi::PyMethodDef {
         ml_name: NAME.as_ptr(),
         ml_meth: ffi::PyMethodDefPointer { PyCFunctionFast: output },
@@ -61,7 +61,7 @@ unsafe extern "C" fn output(
     unsafe { ffi::PyObject_Vectorcall(general.as_ptr(), arguments, count as usize, std::ptr::null_mut()) }
 }
 
-/// `None`: this is not the usual case, and nothing has been done.
+/// `None`: this is not the usual case, and nothing was sent.
 #[inline]
 fn send(name: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> Option<()> {
     // SAFETY: looks at the type of a live object
@@ -75,8 +75,8 @@ fn send(name: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> Option<()> {
     if value.is_nan() {
         return None;
     }
-    let number = instance.channels.quick_number(name)?;
-    // adding zero turns -0.0 into 0.0
+    let number = instance.channels.fast_number(name)?;
+    // Adding zero turns -0.0 into 0.0.
     instance.output.send_on(name.py(), &instance.channels, number, value.clamp(0.0, 1.0) + 0.0);
     Some(())
 }

@@ -1,7 +1,7 @@
 //! From channel to Python function.
 //!
-//! A channel `module.function` is handled by that function, one without a dot by the default handler, if there is
-//! one. Found once, when the modules are imported, so that an event costs an index and a call.
+//! A channel `module.function` is handled by that function, a channel without a dot by the default handler, if there is
+//! one. Handlers are looked up once, when the modules are imported, so that an event costs an index and a call.
 
 use super::Instance;
 use pyo3::prelude::*;
@@ -14,7 +14,7 @@ pub struct Handlers {
 }
 
 /// What a dotted name led to.
-enum Found {
+enum Lookup {
     Callable(Py<PyAny>),
     /// No module of that name is imported.
     NoModule,
@@ -22,19 +22,19 @@ enum Found {
     Missing {
         module: String,
         attribute: String,
-        problem: Problem,
+        problem: HandlerProblem,
         holds: Vec<String>,
     },
 }
 
-enum Problem {
+enum HandlerProblem {
     Absent,
     NotCallable,
 }
 
 impl Handlers {
-    /// Finds the handlers of all channels. `mapped` of them are used by the show; for those, a name that looks like
-    /// a handler and is none makes a warning.
+    /// Finds the handlers of all channels. The first `mapped` of them are used by the show; for those, a name that looks
+    /// like a handler but leads to none makes a warning.
     pub fn find(
         py: Python<'_>,
         instance: &Instance,
@@ -45,7 +45,7 @@ impl Handlers {
         let mut handlers = Handlers { by_number: Vec::new(), default: None };
         if let Some(name) = default {
             match find(py, name) {
-                Found::Callable(callable) => handlers.default = Some(callable),
+                Lookup::Callable(callable) => handlers.default = Some(callable),
                 other => warnings.push(other.warning(py, &format!("default handler `{name}`"), name)),
             }
         }
@@ -83,18 +83,18 @@ impl Handlers {
         number as usize >= self.by_number.len()
     }
 
-    fn resolve(&self, py: Python<'_>, name: &str) -> Result<Py<PyAny>, Found> {
+    fn resolve(&self, py: Python<'_>, name: &str) -> Result<Py<PyAny>, Lookup> {
         if !name.contains('.') {
-            return self.default.as_ref().map(|handler| handler.clone_ref(py)).ok_or(Found::NoModule);
+            return self.default.as_ref().map(|handler| handler.clone_ref(py)).ok_or(Lookup::NoModule);
         }
         match find(py, name) {
-            Found::Callable(callable) => Ok(callable),
+            Lookup::Callable(callable) => Ok(callable),
             other => Err(other),
         }
     }
 }
 
-impl Found {
+impl Lookup {
     /// Whether a channel of this name was meant to have a handler. Any name with a dot could be; those that no
     /// Python program could spell are not.
     fn is_worth_a_warning(&self, name: &str) -> bool {
@@ -103,9 +103,9 @@ impl Found {
                 && !part.starts_with(|c: char| c.is_numeric())
         };
         match self {
-            Found::Callable(_) => false,
-            Found::Missing { .. } => true,
-            Found::NoModule => {
+            Lookup::Callable(_) => false,
+            Lookup::Missing { .. } => true,
+            Lookup::NoModule => {
                 name.contains('.') && name.split('.').all(|part| !part.is_empty() && identifier(part))
             }
         }
@@ -113,8 +113,8 @@ impl Found {
 
     fn warning(&self, py: Python<'_>, what: &str, name: &str) -> String {
         match self {
-            Found::Callable(_) => String::new(),
-            Found::NoModule => {
+            Lookup::Callable(_) => String::new(),
+            Lookup::NoModule => {
                 let module = name.rsplit_once('.').map(|(module, _)| module);
                 let problem = match module {
                     Some(module) => format!("module `{module}` is not imported"),
@@ -123,10 +123,10 @@ impl Found {
                 let hint = module.and_then(|module| suggest(py, module, &user_modules(py)));
                 format!("{what} has no handler: {problem}{}", hint.unwrap_or_default())
             }
-            Found::Missing { module, attribute, problem: Problem::NotCallable, .. } => {
+            Lookup::Missing { module, attribute, problem: HandlerProblem::NotCallable, .. } => {
                 format!("{what} has no handler: `{attribute}` of module `{module}` is not callable")
             }
-            Found::Missing { module, attribute, problem: Problem::Absent, holds } => {
+            Lookup::Missing { module, attribute, problem: HandlerProblem::Absent, holds } => {
                 let hint = suggest(py, attribute, holds).unwrap_or_default();
                 let list = if holds.is_empty() { "no functions".into() } else { list(holds) };
                 format!(
@@ -138,23 +138,24 @@ impl Found {
 }
 
 /// Looks a dotted name up: the longest part of it that is an imported module, then the attributes after it.
-fn find(py: Python<'_>, name: &str) -> Found {
-    let Ok(modules) = loaded(py) else { return Found::NoModule };
+fn find(py: Python<'_>, name: &str) -> Lookup {
+    let Ok(modules) = loaded(py) else { return Lookup::NoModule };
     let mut missing = None;
     for (dot, _) in name.rmatch_indices('.') {
         let (module_name, path) = (&name[..dot], &name[dot + 1..]);
         let Ok(Some(module)) = modules.get_item(module_name) else { continue };
         match attribute(&module, path) {
-            Some(found) if found.is_callable() => return Found::Callable(found.unbind()),
+            Some(found) if found.is_callable() => return Lookup::Callable(found.unbind()),
             found => {
-                let problem = if found.is_some() { Problem::NotCallable } else { Problem::Absent };
+                let problem =
+                    if found.is_some() { HandlerProblem::NotCallable } else { HandlerProblem::Absent };
                 let (module, attribute) = (module_name.to_owned(), path.to_owned());
                 let holds = callables(&module, modules.get_item(&module).ok().flatten());
-                missing.get_or_insert(Found::Missing { module, attribute, problem, holds });
+                missing.get_or_insert(Lookup::Missing { module, attribute, problem, holds });
             }
         }
     }
-    missing.unwrap_or(Found::NoModule)
+    missing.unwrap_or(Lookup::NoModule)
 }
 
 fn loaded(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
@@ -192,7 +193,7 @@ fn user_modules(py: Python<'_>) -> Vec<String> {
     modules.keys().iter().map(|name| name.to_string()).filter(|name| !is_standard(name)).collect()
 }
 
-/// The closest of the names that are there, as Python's own error messages find it.
+/// The closest of the names, found as in Python's own error messages.
 fn suggest(py: Python<'_>, name: &str, names: &[String]) -> Option<String> {
     let matches =
         py.import("difflib").and_then(|difflib| difflib.call_method1("get_close_matches", (name, names, 1)));
@@ -201,9 +202,9 @@ fn suggest(py: Python<'_>, name: &str, names: &[String]) -> Option<String> {
 }
 
 fn list(names: &[String]) -> String {
-    const MOST: usize = 12;
-    let shown: Vec<_> = names.iter().take(MOST).map(|name| format!("`{name}`")).collect();
-    let rest = names.len().saturating_sub(MOST);
+    const SHOWN_NAMES_LIMIT: usize = 12;
+    let shown: Vec<_> = names.iter().take(SHOWN_NAMES_LIMIT).map(|name| format!("`{name}`")).collect();
+    let rest = names.len().saturating_sub(SHOWN_NAMES_LIMIT);
     let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
     format!("{}{more}", shown.join(", "))
 }

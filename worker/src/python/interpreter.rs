@@ -2,8 +2,8 @@
 //!
 //! It is set up as `python3` would be, since that is what scripts are written for: it honours the environment
 //! (PYTHONPATH and its like) and finds the packages of the Python that the binary is linked with, or those of a virtual
-//! environment. It differs where a show needs it to: Ctrl-C is not for it, output is not held back, and modules leave
-//! no compiled files behind (a script that is changed twice within a second would not be noticed otherwise).
+//! environment. It differs where a show needs it to: it ignores Ctrl-C, output is not buffered, and modules leave no
+//! compiled files behind (with these, a second change within one second would go unnoticed).
 
 use super::api::midimonster;
 use super::forked;
@@ -31,11 +31,11 @@ const PRELUDE: &CStr = match CStr::from_bytes_with_nul(concat!(include_str!("pre
 /// Why there is no interpreter.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("`{0}` is no virtual environment: it has no `pyvenv.cfg`")]
+    #[error("`{0}` is not a virtual environment: it has no `pyvenv.cfg`")]
     NoVenv(PathBuf),
     #[error(
         "the virtual environment `{0}` is not for Python {BUILT_VERSION}, which mm-worker is built with\n\
-         hint: make it anew with `{BUILT_FOR} -m venv`"
+         hint: create it again with `{BUILT_FOR} -m venv`"
     )]
     OtherVenv(PathBuf),
     #[error("a path holds a NUL byte")]
@@ -65,16 +65,16 @@ pub fn start(venv: Option<&Path>, wakeup_fd: RawFd) -> Result<(), StartError> {
     Python::attach(|py| prepare(py, wakeup_fd)).map_err(|error| StartError::Interpreter(error.to_string()))
 }
 
-/// Ends the interpreter: waits for threads that are no daemons, runs exit handlers, writes out what is buffered.
+/// Ends the interpreter: waits for threads that are not daemons, runs exit handlers, writes out what is buffered.
 pub fn finish() {
-    // SAFETY: this is the main thread, it holds the lock, and nothing of ours uses Python after this
+    // SAFETY: this is the main thread, it holds the lock, and no code of this program uses Python after this
     unsafe { ffi::Py_FinalizeEx() };
 }
 
 /// Writes out what is buffered, for an end without [`finish`].
 pub fn flush(py: Python<'_>) {
     for stream in ["stdout", "stderr"] {
-        // a stream that is closed has nothing left
+        // A closed stream has nothing to write out.
         let _ = py.import("sys").and_then(|sys| sys.getattr(stream)?.call_method0("flush"));
     }
 }
@@ -92,7 +92,7 @@ fn venv_executable(venv: &Path) -> Result<PathBuf, StartError> {
 fn initialize(executable: Option<&Path>) -> Result<(), StartError> {
     let name = CString::new(format!("python{BUILT_VERSION}"))?;
     let executable = executable.map(|path| CString::new(path.as_os_str().as_bytes())).transpose()?;
-    let mut config = Config::new();
+    let mut config = StartConfig::new();
     config.set_name(&name)?;
     if let Some(executable) = &executable {
         config.set_executable(executable)?;
@@ -108,16 +108,16 @@ fn prepare(py: Python<'_>, wakeup_fd: RawFd) -> PyResult<()> {
     globals.set_item("wakeup_fd", wakeup_fd)?;
     globals.set_item("forked", wrap_pyfunction!(forked, py)?)?;
     py.run(PRELUDE, Some(&globals), None)?;
-    // so that the name is taken, and a script of that name is refused
+    // So the name is taken, and a script of that name is refused.
     py.import("midimonster").map(drop)
 }
 
 /// CPython's start-up configuration, cleared when it is no longer needed.
-struct Config(Box<ffi::PyConfig>);
+struct StartConfig(Box<ffi::PyConfig>);
 
-impl Config {
-    fn new() -> Config {
-        // boxed, since it must not move between these calls
+impl StartConfig {
+    fn new() -> StartConfig {
+        // Boxed, since it must not move between these calls.
         let mut config = Box::new(std::mem::MaybeUninit::<ffi::PyConfig>::zeroed());
         // SAFETY: it is writable memory for a configuration, which this call fills
         unsafe { ffi::PyConfig_InitPythonConfig(config.as_mut_ptr()) };
@@ -128,7 +128,7 @@ impl Config {
         config.buffered_stdio = 0;
         config.write_bytecode = 0;
         config.safe_path = 0;
-        Config(config)
+        StartConfig(config)
     }
 
     fn set_name(&mut self, name: &CStr) -> Result<(), StartError> {
@@ -153,7 +153,7 @@ impl Config {
     }
 }
 
-impl Drop for Config {
+impl Drop for StartConfig {
     fn drop(&mut self) {
         // SAFETY: it was initialised, and is cleared once
         unsafe { ffi::PyConfig_Clear(&mut *self.0) };

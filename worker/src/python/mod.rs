@@ -1,7 +1,7 @@
-//! All that knows Python: the interpreter, the user's modules, and the module `midimonster` with what stands behind it.
+//! Everything about Python: the interpreter, the user's modules, and the module `midimonster` with its implementation.
 //!
-//! The interpreter lock and our own locks never wait for each other: while one of ours is held, no Python code runs
-//! and no reference is let go, since either could come back here.
+//! The interpreter lock and the locks of this program never wait for each other: while one of the latter is held, no
+//! Python code runs and no reference is released, since either could call back into this program.
 
 pub mod interpreter;
 
@@ -34,7 +34,7 @@ pub mod traceback;
 use crate::link::Outgoing;
 use channels::Channels;
 use cleanup::Cleanup;
-use errors::Errors;
+use errors::ErrorReporter;
 use output::Output;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -50,7 +50,7 @@ pub struct Instance {
     pub timers: Timers,
     pub sockets: Sockets,
     pub cleanup: Cleanup,
-    pub errors: Errors,
+    pub errors: ErrorReporter,
     pub outgoing: Outgoing,
 }
 
@@ -81,11 +81,11 @@ pub fn instance() -> PyResult<&'static Instance> {
 #[pyfunction]
 fn forked() {
     FORKED.store(true, Ordering::Relaxed);
-    // nobody listens to a request here
+    // A forked child has no loop that could take SIGTERM as a request.
     crate::startup::let_term_kill_child();
 }
 
-/// Ends a forked child whose script code has returned: it must not go on as a second worker on the same rings.
+/// Ends a forked child whose script code has returned: a second worker must not run on the same rings.
 #[inline]
 pub fn leave_if_forked() {
     if FORKED.load(Ordering::Relaxed) {

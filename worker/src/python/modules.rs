@@ -1,8 +1,8 @@
 //! Importing what the `module` options name.
 //!
 //! A name, a file name or a path: `my_handlers`, `package.module`, `my_handlers.py`, `path/to/my_handlers.py`. Files
-//! are looked for beside the file that has the option, then in the show's directory; what is not found there may
-//! still be an installed module. The import itself is always Python's own, so that packages, siblings and tracebacks
+//! are searched beside the file that has the option, then in the show's directory; a name that is not found there may
+//! be an installed module. The import itself is always Python's own, so that packages, siblings and tracebacks
 //! are as everywhere.
 
 use super::traceback;
@@ -19,33 +19,33 @@ pub fn import_all(py: Python<'_>, boot: &Boot) -> Result<(), Failure> {
 }
 
 fn import(py: Python<'_>, module: &Module, show: &Path) -> Result<(), Failure> {
-    let request = Request::new(&module.text, [module.directory.as_path(), show]);
+    let request = ModuleRequest::new(&module.text, [module.directory.as_path(), show]);
     let outcome = match request.file() {
         Some((root, file)) => import_file(py, &request, root, &file, show),
-        None if request.is_path => Err(Problem::Text(request.nowhere())),
+        None if request.is_path => Err(ImportProblem::Text(request.nowhere())),
         None => import_installed(py, &request, module, show),
     };
     outcome.map_err(|problem| match problem {
-        Problem::Raised(error) => failure(py, &module.text, &error),
-        Problem::Text(text) => {
+        ImportProblem::Raised(error) => failure(py, &module.text, &error),
+        ImportProblem::Text(text) => {
             Failure { module: module.text.clone(), summary: text.clone(), traceback: text }
         }
     })
 }
 
-enum Problem {
+enum ImportProblem {
     Raised(PyErr),
     Text(String),
 }
 
-impl From<PyErr> for Problem {
-    fn from(error: PyErr) -> Problem {
-        Problem::Raised(error)
+impl From<PyErr> for ImportProblem {
+    fn from(error: PyErr) -> ImportProblem {
+        ImportProblem::Raised(error)
     }
 }
 
 /// A `module` option, taken apart.
-struct Request {
+struct ModuleRequest {
     /// The name that the module gets in `sys.modules`.
     name: String,
     /// Whether the option names a file, rather than a module that may be installed.
@@ -54,8 +54,8 @@ struct Request {
     places: Vec<(PathBuf, PathBuf)>,
 }
 
-impl Request {
-    fn new(text: &str, directories: [&Path; 2]) -> Request {
+impl ModuleRequest {
+    fn new(text: &str, directories: [&Path; 2]) -> ModuleRequest {
         let stripped = text.strip_suffix(".py").unwrap_or(text);
         let is_path = text.contains('/') || stripped.len() < text.len();
         let path = if is_path { PathBuf::from(stripped) } else { text.split('.').collect() };
@@ -69,7 +69,7 @@ impl Request {
                 places.push(place);
             }
         }
-        Request { name, is_path, places }
+        ModuleRequest { name, is_path, places }
     }
 
     /// The first file that is there, with the directory to import it from.
@@ -93,29 +93,29 @@ impl Request {
 /// Imports a module from its file, which must become the module of that name.
 fn import_file(
     py: Python<'_>,
-    request: &Request,
+    request: &ModuleRequest,
     root: &Path,
     file: &Path,
     show: &Path,
-) -> Result<(), Problem> {
+) -> Result<(), ImportProblem> {
     let name = request.name.as_str();
     if request.is_path && (name.is_empty() || name.contains('.')) {
-        return Err(Problem::Text(format!(
-            "`{}` is no file name for a module: it holds a dot",
+        return Err(ImportProblem::Text(format!(
+            "`{}` is not a file name for a module: it holds a dot",
             file.display()
         )));
     }
     let path = search_path(py)?;
     path.insert(0, root.as_os_str())?;
     let imported = py.import(name);
-    // its siblings stay importable, but the show's directory comes first again
+    // Its siblings stay importable, but the show's directory comes first again.
     path.del_item(0)?;
     add_behind(&path, root, show)?;
     check_origin(name, &imported?, file)
 }
 
-/// Another module may have had the name already: one of the standard library, or one from another directory.
-fn check_origin(name: &str, module: &Bound<'_, PyModule>, file: &Path) -> Result<(), Problem> {
+/// Checks that another module did not have the name already: one of the standard library or of another directory.
+fn check_origin(name: &str, module: &Bound<'_, PyModule>, file: &Path) -> Result<(), ImportProblem> {
     let origin = module.filename().map(|origin| PathBuf::from(origin.to_string())).ok();
     let same = |origin: &PathBuf| match (origin.canonicalize(), file.canonicalize()) {
         (Ok(origin), Ok(file)) => origin == file,
@@ -128,16 +128,21 @@ fn check_origin(name: &str, module: &Bound<'_, PyModule>, file: &Path) -> Result
                 other.map_or("the interpreter itself".into(), |origin| format!("`{}`", origin.display()));
             let text =
                 format!("`{}` cannot be imported: the name `{name}` is taken by {taken}", file.display());
-            Err(Problem::Text(format!("{text}\nhint: give the file another name")))
+            Err(ImportProblem::Text(format!("{text}\nhint: give the file another name")))
         }
     }
 }
 
-fn import_installed(py: Python<'_>, request: &Request, module: &Module, show: &Path) -> Result<(), Problem> {
+fn import_installed(
+    py: Python<'_>,
+    request: &ModuleRequest,
+    module: &Module,
+    show: &Path,
+) -> Result<(), ImportProblem> {
     add_behind(&search_path(py)?, &module.directory, show)?;
     match py.import(request.name.as_str()) {
         Ok(_) => Ok(()),
-        Err(error) if is_missing(py, &error, &request.name) => Err(Problem::Text(request.nowhere())),
+        Err(error) if is_missing(py, &error, &request.name) => Err(ImportProblem::Text(request.nowhere())),
         Err(error) => Err(error.into()),
     }
 }
@@ -185,7 +190,7 @@ mod tests {
     use super::*;
 
     fn places(text: &str) -> (String, bool, Vec<String>) {
-        let request = Request::new(text, [Path::new("/inc"), Path::new("/show")]);
+        let request = ModuleRequest::new(text, [Path::new("/inc"), Path::new("/show")]);
         let files =
             request.places.iter().map(|(root, file)| format!("{} {}", root.display(), file.display()));
         (request.name.clone(), request.is_path, files.collect())

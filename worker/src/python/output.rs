@@ -1,13 +1,13 @@
 //! `output()`: from any thread of the script into the up ring.
 //!
-//! Until the show starts, outputs are only noted, and each channel's last value is sent when it does. Afterwards an
+//! Until the show starts, outputs are only recorded; each channel's last value is sent when it starts. From then on an
 //! event is visible to the supervisor when `output()` returns. When the ring is full, the caller waits without the
 //! interpreter lock, so the script's other threads go on.
 
 use super::activity;
-use super::channels::{Added, Channels};
-use super::gil_cell::Guarded;
-use super::values::Values;
+use super::channels::{AddOutcome, Channels};
+use super::gil_cell::GilCell;
+use super::values::ChannelValues;
 use crate::link::{Outgoing, wait_for};
 use crate::startup::fail;
 use mm_shared::control::FromWorker;
@@ -18,46 +18,46 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// The instance's way out.
+/// The instance's outputs.
 pub struct Output {
-    ring: Guarded<Ring>,
+    ring: GilCell<OutputRing>,
     /// Wakes the supervisor.
     bell: Doorbell,
-    /// The supervisor rings it when it has taken events and somebody waits for space.
+    /// The supervisor rings it when it has taken events and a thread waits for space.
     space: Doorbell,
     outgoing: Outgoing,
     told_full: AtomicBool,
 }
 
-struct Ring {
+struct OutputRing {
     producer: Producer<Mapped>,
     phase: Phase,
     /// How many threads wait for space.
     waiting: usize,
 }
 
-/// What becomes of an output.
+/// What an output does.
 enum Phase {
-    /// Noted, to be sent when the show starts.
+    /// It is recorded, to be sent when the show starts.
     Loading(BTreeSet<u32>),
-    /// Sent.
+    /// It is sent.
     Serving,
-    /// Remembered only: the instance is stopping.
+    /// It only changes the channel's last value: the instance is stopping.
     Stopping,
 }
 
-/// What became of one event.
-enum Pushed {
+/// The outcome of pushing one event.
+enum PushOutcome {
     Done,
     /// The ring is full; the supervisor rings `space` when that changes.
     Wait,
 }
 
 impl Output {
-    /// The way out through `producer`.
+    /// Outputs through `producer`.
     pub fn new(producer: Producer<Mapped>, bell: Doorbell, space: Doorbell, outgoing: Outgoing) -> Output {
-        let ring = Ring { producer, phase: Phase::Loading(BTreeSet::new()), waiting: 0 };
-        Output { ring: Guarded::new(ring), bell, space, outgoing, told_full: AtomicBool::new(false) }
+        let ring = OutputRing { producer, phase: Phase::Loading(BTreeSet::new()), waiting: 0 };
+        Output { ring: GilCell::new(ring), bell, space, outgoing, told_full: AtomicBool::new(false) }
     }
 
     /// Sends a value on the channel of that name, which is added when it is unknown.
@@ -82,13 +82,12 @@ impl Output {
 
     /// Whether the script has set this channel while its modules were imported.
     pub fn is_set(&self, py: Python<'_>, number: u32) -> bool {
-        let is_set =
-            |ring: &mut Ring| matches!(&ring.phase, Phase::Loading(numbers) if numbers.contains(&number));
+        let is_set = |ring: &mut OutputRing| matches!(&ring.phase, Phase::Loading(numbers) if numbers.contains(&number));
         self.ring.with(py, is_set)
     }
 
     /// The show starts: sends the last value of each channel that was set while the modules were imported.
-    pub fn start(&self, py: Python<'_>, values: &Values) {
+    pub fn start(&self, py: Python<'_>, values: &ChannelValues) {
         let loading = self.ring.with(py, |ring| std::mem::replace(&mut ring.phase, Phase::Serving));
         if let Phase::Loading(numbers) = loading {
             for number in numbers {
@@ -110,8 +109,8 @@ impl Output {
         self.ring.with(py, |ring| ring.producer.publish_cpu(cpu, false));
     }
 
-    /// From now on nothing is sent. Waits, for a moment, until no thread is inside: one that came back from here
-    /// while the interpreter ends would be torn down in the middle of our code.
+    /// Sends nothing from now on. Waits up to half a second until no thread is in here: Python ends a thread that returns
+    /// from here while the interpreter is finalized, in the middle of this code.
     pub fn stop(&self, py: Python<'_>) {
         self.ring.with(py, |ring| ring.phase = Phase::Stopping);
         for _ in 0..100 {
@@ -123,15 +122,15 @@ impl Output {
         }
     }
 
-    /// The number of a name that was not known a moment ago; `None` when there are too many.
+    /// Adds a name that was not known a moment ago, and returns its number; `None` when there are too many.
     pub fn add(&self, channels: &Channels, name: &Bound<'_, PyString>) -> PyResult<Option<u32>> {
         match channels.add(name)? {
-            Added::Known(number) => Ok(Some(number)),
-            Added::New { number, name } => {
+            AddOutcome::Known(number) => Ok(Some(number)),
+            AddOutcome::New { number, name } => {
                 self.outgoing.send(FromWorker::Channel { number, name });
                 Ok(Some(number))
             }
-            Added::Full => {
+            AddOutcome::Full => {
                 if !self.told_full.swap(true, Ordering::Relaxed) {
                     let text =
                         format!("the script sends on too many names; `{name}` and others are not remembered");
@@ -144,31 +143,31 @@ impl Output {
 
     #[inline]
     fn transmit(&self, py: Python<'_>, event: Event) {
-        if let Pushed::Wait = self.ring.with(py, |ring| self.try_push(ring, event, false)) {
+        if let PushOutcome::Wait = self.ring.with(py, |ring| self.try_push(ring, event, false)) {
             self.push_when_there_is_space(py, event);
         }
     }
 
-    /// `waited` says that the caller is counted as waiting; when the event is on its way it no longer is.
+    /// `waited`: the caller is counted as waiting. When this returns `Done` it no longer is.
     #[inline]
-    fn try_push(&self, ring: &mut Ring, event: Event, waited: bool) -> Pushed {
+    fn try_push(&self, ring: &mut OutputRing, event: Event, waited: bool) -> PushOutcome {
         ring.waiting -= usize::from(waited);
         match &mut ring.phase {
             Phase::Serving => {}
-            Phase::Stopping => return Pushed::Done,
+            Phase::Stopping => return PushOutcome::Done,
             Phase::Loading(numbers) => {
                 numbers.insert(event.channel);
-                return Pushed::Done;
+                return PushOutcome::Done;
             }
         }
         if ring.producer.push(event).is_err() && !ring.make_room(event, &self.space) {
             ring.waiting += 1;
-            return Pushed::Wait;
+            return PushOutcome::Wait;
         }
         if ring.producer.publish() {
             self.bell.ring();
         }
-        Pushed::Done
+        PushOutcome::Done
     }
 
     #[cold]
@@ -176,7 +175,7 @@ impl Output {
         let before = activity::enter(Activity::Sending, event.channel);
         loop {
             py.detach(|| wait_for(&self.space));
-            if let Pushed::Done = self.ring.with(py, |ring| self.try_push(ring, event, true)) {
+            if let PushOutcome::Done = self.ring.with(py, |ring| self.try_push(ring, event, true)) {
                 break;
             }
         }
@@ -184,8 +183,8 @@ impl Output {
     }
 }
 
-impl Ring {
-    /// Finds a slot for the event, or else asks to be told when there is one.
+impl OutputRing {
+    /// Finds a slot for the event, or else asks the supervisor to ring when there is one.
     #[cold]
     fn make_room(&mut self, event: Event, space: &Doorbell) -> bool {
         loop {
@@ -194,7 +193,7 @@ impl Ring {
                 self.pass_on(space);
                 return true;
             }
-            // a new epoch each time: the supervisor rings once for each, and that ring may be an earlier waiter's
+            // A new epoch each time: the supervisor rings once for each, and an earlier waiter may have consumed that ring.
             self.producer.end_wait();
             space.clear();
             if self.producer.prepare_wait() {
@@ -203,8 +202,8 @@ impl Ring {
         }
     }
 
-    /// There was space. Others who wait for some look again: the ring that was meant for them may be the one that
-    /// was cleared here.
+    /// There was space. Other threads that wait for space look again: this one may have cleared the ring that was meant
+    /// for them.
     fn pass_on(&mut self, space: &Doorbell) {
         if self.waiting == 0 {
             self.producer.end_wait();

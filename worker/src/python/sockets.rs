@@ -1,11 +1,11 @@
 //! `manage()`: callables that are called when a socket is readable.
 //!
-//! The sockets have an epoll set of their own, which the main loop's set contains. Level-triggered, as scripts expect
+//! The sockets have an epoll set of their own, which the main loop's set contains. It is level-triggered, as scripts expect
 //! that take one packet at a time.
 //!
-//! A script may close a socket without a word. The system then forgets it in most cases; if it does not (a child
-//! process has the file open too), the set reports a descriptor that cannot be removed any more, for ever. Such a
-//! report is recognised because its token is unknown, and the set is made anew.
+//! A script may close a socket without `manage(None, socket)`. The kernel then removes it in most cases. If it does not
+//! (a child process has the file open too), the set reports a descriptor that can never be removed. Such a report is
+//! recognised because its token is unknown, and the set is made again.
 
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollOp, EpollTimeout};
@@ -14,23 +14,23 @@ use pyo3::prelude::*;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// How many sockets are served in one turn; the others are next.
-const TURN: usize = 64;
+/// How many sockets are served in one turn; the others are served in the next.
+const SOCKETS_PER_TURN_LIMIT: usize = 64;
 
 /// All sockets that the script has handed over.
 pub struct Sockets {
     /// Holds the set that the main loop watches, and in it the current set of sockets.
     outer: Epoll,
-    table: Mutex<Table>,
+    table: Mutex<SocketTable>,
 }
 
-struct Table {
+struct SocketTable {
     set: Epoll,
-    managed: Vec<Managed>,
+    managed: Vec<ManagedSocket>,
     next_token: u64,
 }
 
-struct Managed {
+struct ManagedSocket {
     token: u64,
     fd: RawFd,
     socket: Py<PyAny>,
@@ -38,13 +38,13 @@ struct Managed {
 }
 
 /// A socket that is readable.
-pub struct Readable {
+pub struct ReadableSocket {
     token: u64,
     /// Its descriptor when it was handed over.
     pub fd: RawFd,
     /// What to call.
     pub callable: Py<PyAny>,
-    /// With what.
+    /// Its argument.
     pub socket: Py<PyAny>,
 }
 
@@ -53,7 +53,7 @@ impl Sockets {
     pub fn new() -> nix::Result<Sockets> {
         let outer = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let set = new_set(&outer)?;
-        Ok(Sockets { outer, table: Mutex::new(Table { set, managed: Vec::new(), next_token: 0 }) })
+        Ok(Sockets { outer, table: Mutex::new(SocketTable { set, managed: Vec::new(), next_token: 0 }) })
     }
 
     /// Has `callable(socket)` called when the socket is readable, or (with none) no longer.
@@ -73,14 +73,14 @@ impl Sockets {
             }
             return Ok(());
         }
-        // a socket object that was opened again has another descriptor now
+        // A socket object that was opened again has another descriptor.
         self.forget(|managed| managed.socket.is(socket) && managed.fd != fd);
         self.insert(fd, callable, socket)
     }
 
     /// The sockets that are readable now.
-    pub fn readable(&self, py: Python<'_>) -> Vec<Readable> {
-        let mut events = [EpollEvent::empty(); TURN];
+    pub fn readable(&self, py: Python<'_>) -> Vec<ReadableSocket> {
+        let mut events = [EpollEvent::empty(); SOCKETS_PER_TURN_LIMIT];
         let mut table = self.lock();
         let count = table.set.wait(&mut events, EpollTimeout::ZERO).unwrap_or(0);
         let mut readable = Vec::with_capacity(count);
@@ -97,9 +97,9 @@ impl Sockets {
         readable
     }
 
-    /// Whether a socket that was readable a moment ago is still to be served. One that was closed meanwhile is let
-    /// go; `Err` says so.
-    pub fn check(&self, py: Python<'_>, readable: &Readable) -> Result<bool, Closed> {
+    /// Whether a socket that was readable a moment ago is still to be served. `Err`: it was closed in the meantime, and
+    /// is no longer managed.
+    pub fn check(&self, py: Python<'_>, readable: &ReadableSocket) -> Result<bool, ClosedSocket> {
         if !self.lock().managed.iter().any(|managed| managed.token == readable.token) {
             return Ok(false);
         }
@@ -107,7 +107,7 @@ impl Sockets {
             return Ok(true);
         }
         self.forget(|managed| managed.token == readable.token);
-        Err(Closed(readable.fd))
+        Err(ClosedSocket(readable.fd))
     }
 
     /// Whether this very socket is managed. Another one with its descriptor is an error, unless that was closed.
@@ -134,7 +134,7 @@ impl Sockets {
         let mut table = self.lock();
         if let Some(managed) = table.managed.iter_mut().find(|managed| managed.fd == fd) {
             let previous = std::mem::replace(&mut managed.callable, callable);
-            // letting go may run code, which may come back here
+            // Releasing a reference may run code that calls back here.
             drop(table);
             drop(previous);
             return Ok(());
@@ -145,12 +145,12 @@ impl Sockets {
             _ => PyOSError::new_err((error as i32, error.desc())),
         })?;
         table.next_token += 1;
-        table.managed.push(Managed { token, fd, socket, callable });
+        table.managed.push(ManagedSocket { token, fd, socket, callable });
         Ok(())
     }
 
-    /// Lets go of all that match; says whether there were any.
-    fn forget(&self, matches: impl Fn(&Managed) -> bool) -> bool {
+    /// Removes all that match; returns whether there were any.
+    fn forget(&self, matches: impl Fn(&ManagedSocket) -> bool) -> bool {
         let mut table = self.lock();
         let (gone, kept): (Vec<_>, Vec<_>) = table.managed.drain(..).partition(matches);
         table.managed = kept;
@@ -161,55 +161,55 @@ impl Sockets {
         !gone.is_empty()
     }
 
-    /// Lets go of everything.
+    /// Removes all.
     pub fn clear(&self) {
         self.forget(|_| true);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Table> {
+    fn lock(&self) -> MutexGuard<'_, SocketTable> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl AsFd for Sockets {
-    /// Readable (by level) when a socket is.
+    /// Readable (level-triggered) as long as a socket is.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.outer.0.as_fd()
     }
 }
 
 /// The socket was closed while it was managed.
-pub struct Closed(pub RawFd);
+pub struct ClosedSocket(pub RawFd);
 
-impl Table {
+impl SocketTable {
     fn watch(&self, fd: RawFd, token: u64) -> nix::Result<()> {
         control(&self.set, EpollOp::EpollCtlAdd, fd, EpollEvent::new(EpollFlags::EPOLLIN, token))
     }
 
     fn unwatch(&self, fd: RawFd) {
-        // one that is closed is no longer in the set, or is a stranger there, which is dealt with when it shows
+        // A closed one is no longer in the set, or unknown there, which is handled when it is reported.
         let _ = control(&self.set, EpollOp::EpollCtlDel, fd, EpollEvent::empty());
     }
 
-    /// Makes the set anew, with those that are known.
+    /// Makes the set again, with those that are known.
     fn renew(&mut self, outer: &Epoll) {
         let Ok(set) = new_set(outer) else { return };
         self.set = set;
         for managed in &self.managed {
-            // one that is closed stays in the table until `manage` meets its descriptor again
+            // A closed one stays in the table until `manage` meets its descriptor again.
             let _ = self.watch(managed.fd, managed.token);
         }
     }
 }
 
-impl Managed {
-    fn readable(&self, py: Python<'_>) -> Readable {
+impl ManagedSocket {
+    fn readable(&self, py: Python<'_>) -> ReadableSocket {
         let (callable, socket) = (self.callable.clone_ref(py), self.socket.clone_ref(py));
-        Readable { token: self.token, fd: self.fd, callable, socket }
+        ReadableSocket { token: self.token, fd: self.fd, callable, socket }
     }
 }
 
-/// A set of sockets within the set that the main loop watches; it leaves that when it is dropped.
+/// A set of sockets within the set that the main loop watches. It is removed from there when it is dropped.
 fn new_set(outer: &Epoll) -> nix::Result<Epoll> {
     let set = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     outer.add(&set.0, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;

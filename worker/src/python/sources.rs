@@ -1,18 +1,18 @@
 //! Which files a script was loaded from, so that a change of any of them can be noticed.
 //!
-//! Those are the files of all loaded modules that lie below the show's directory, or below a directory that a module was
-//! looked for in, but for packages that are installed there (a virtual environment beside the show).
+//! Those are the files of all loaded modules below the show's directory, or below a directory that a module was searched
+//! in, except packages that are installed there (a virtual environment beside the show).
 
 use mm_shared::control::Boot;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::path::{Path, PathBuf};
 
-/// More files than this are not told of.
-const MOST: usize = 1024;
+/// At most so many files are reported.
+const SOURCES_LIMIT: usize = 1024;
 
 /// The folders that installed packages are in.
-const INSTALLED: [&str; 2] = ["site-packages", "dist-packages"];
+const INSTALLED_FOLDERS: [&str; 2] = ["site-packages", "dist-packages"];
 
 /// The files of the script's own modules, as far as they are known; an import that failed has loaded some of them.
 pub fn of_script(py: Python<'_>, boot: &Boot) -> Vec<PathBuf> {
@@ -23,10 +23,10 @@ pub fn of_script(py: Python<'_>, boot: &Boot) -> Vec<PathBuf> {
         .map(|module| module.directory.as_path())
         .chain([boot.directory.as_path()])
         .collect();
-    // what cannot be read is passed over: other threads may still be importing
+    // Other threads may still be importing; a module that cannot be read yet is left out.
     let file = |module: Bound<'_, PyAny>| module.getattr("__file__").ok()?.extract::<PathBuf>().ok();
     let files = modules.values().into_iter().filter_map(file);
-    files.filter(|file| is_own(file, &roots)).take(MOST).collect()
+    files.filter(|file| is_own(file, &roots)).take(SOURCES_LIMIT).collect()
 }
 
 fn loaded(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
@@ -35,7 +35,8 @@ fn loaded(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
 }
 
 fn is_own(file: &Path, roots: &[&Path]) -> bool {
-    let installed = |part: std::path::Component<'_>| INSTALLED.iter().any(|name| part.as_os_str() == *name);
+    let installed =
+        |part: std::path::Component<'_>| INSTALLED_FOLDERS.iter().any(|name| part.as_os_str() == *name);
     roots.iter().any(|root| file.starts_with(root)) && !file.components().any(installed)
 }
 

@@ -1,7 +1,7 @@
-//! `interval()`: callables that are called every so many milliseconds.
+//! `interval()`: callables that are called at an interval.
 //!
 //! A timer keeps the moment at which its last tick was due, never the one at which it ran, so it does not drift. Ticks
-//! that were missed are left out. One timerfd holds the earliest moment of all; `interval()` arms it from any thread,
+//! that were missed are skipped. One timerfd holds the earliest moment of all; `interval()` arms it from any thread,
 //! which wakes the main loop when the time comes and not before.
 
 use mm_shared::sys::clock::monotonic_ns;
@@ -16,7 +16,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// The longest interval, in milliseconds (about 31 years): far beyond use, and safe to calculate with.
-const LONGEST: u64 = 1_000_000_000_000;
+const PERIOD_LIMIT: u64 = 1_000_000_000_000;
 
 /// Nanoseconds in a millisecond.
 const MILLISECOND: u64 = 1_000_000;
@@ -26,14 +26,14 @@ pub const NEVER: u64 = u64::MAX;
 
 /// All intervals of the instance.
 pub struct Timers {
-    table: Mutex<Table>,
+    table: Mutex<TimerTable>,
     /// When the earliest is due; read by the main loop without the lock.
     next: AtomicU64,
     clock: TimerFd,
 }
 
 #[derive(Default)]
-struct Table {
+struct TimerTable {
     timers: Vec<Timer>,
     due: BTreeSet<(u64, u64)>,
     /// Ids are never used again, so a change of the table shows.
@@ -68,7 +68,7 @@ impl Timers {
         let previous = loop {
             let (known, id) = self.find(callable)?;
             let mut table = self.lock();
-            // comparing ran Python code without the lock; look again if the table changed meanwhile
+            // Comparing ran Python code without the lock; search again if the table has changed since.
             if table.next_id != known {
                 continue;
             }
@@ -93,7 +93,7 @@ impl Timers {
         self.next.load(Ordering::Acquire)
     }
 
-    /// Counts all intervals from now, which is what the start of the show does.
+    /// Counts all intervals from now: the show starts.
     pub fn restart(&self) {
         let mut table = self.lock();
         let now = monotonic_ns();
@@ -104,7 +104,7 @@ impl Timers {
         self.arm(&table);
     }
 
-    /// Finds a callable by equality: the state of the table that was searched, and the timer's id.
+    /// Finds a callable by equality. Returns the state of the table that was searched, and the timer's id.
     fn find(&self, callable: &Bound<'_, PyAny>) -> PyResult<(u64, Option<u64>)> {
         let (known, timers) = {
             let table = self.lock();
@@ -119,12 +119,12 @@ impl Timers {
         Ok((known, None))
     }
 
-    fn arm(&self, table: &Table) {
+    fn arm(&self, table: &TimerTable) {
         let next = table.due.first().map_or(NEVER, |(due, _)| *due);
         if self.next.swap(next, Ordering::AcqRel) == next {
             return;
         }
-        // setting an absolute time of a clock that exists does not fail
+        // Setting an absolute time of a clock that exists does not fail.
         let _ = match next {
             NEVER => self.clock.unset(),
             due => {
@@ -134,26 +134,26 @@ impl Timers {
         };
     }
 
-    /// Lets go of everything.
+    /// Removes all.
     pub fn clear(&self) {
         let gone = std::mem::take(&mut self.lock().timers);
         drop(gone);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Table> {
+    fn lock(&self) -> MutexGuard<'_, TimerTable> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl AsFd for Timers {
-    /// Readable (to be watched by edge) when a tick is due.
+    /// Readable (to be watched edge-triggered) when a tick is due.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.clock.as_fd()
     }
 }
 
-impl Table {
-    /// Returns the callable that is no longer needed: it is to be let go without the lock, since that may run code.
+impl TimerTable {
+    /// Returns the callable that is no longer needed. The caller drops it without the lock, since that may run code.
     fn change(&mut self, id: Option<u64>, callable: &Bound<'_, PyAny>, period: u64) -> Option<Py<PyAny>> {
         let index = id.and_then(|id| self.timers.iter().position(|timer| timer.id == id));
         let Some(index) = index else {
@@ -184,7 +184,7 @@ impl Table {
         let (due, id) = *self.due.first().filter(|(due, _)| *due <= now)?;
         self.due.pop_first();
         let timer = self.timers.iter_mut().find(|timer| timer.id == id)?;
-        // this tick was due at the last multiple of the period; those before it were missed
+        // This tick was due at the last multiple of the period; those before it were missed.
         timer.last = due + (now - due) / timer.period * timer.period;
         self.due.insert((timer.last + timer.period, id));
         Some(timer.callable.clone_ref(py))
@@ -194,10 +194,10 @@ impl Table {
 /// Reads whole milliseconds and returns nanoseconds.
 fn period(milliseconds: &Bound<'_, PyAny>) -> PyResult<u64> {
     let py = milliseconds.py();
-    let out_of_range = || PyValueError::new_err(format!("an interval is 0 to {LONGEST} milliseconds"));
+    let out_of_range = || PyValueError::new_err(format!("an interval is 0 to {PERIOD_LIMIT} milliseconds"));
     match milliseconds.extract::<i64>() {
         Ok(count) => match u64::try_from(count) {
-            Ok(count) if count <= LONGEST => Ok(count * MILLISECOND),
+            Ok(count) if count <= PERIOD_LIMIT => Ok(count * MILLISECOND),
             _ => Err(out_of_range()),
         },
         Err(error) if error.is_instance_of::<PyOverflowError>(py) => Err(out_of_range()),

@@ -1,11 +1,11 @@
-//! Exceptions as text: whole tracebacks as Python prints them, and one line for those who are in a hurry.
+//! Exceptions as text: whole tracebacks as Python prints them, and a summary in one line.
 
 use pyo3::exceptions::PySyntaxError;
 use pyo3::prelude::*;
 use pyo3::types::PyTraceback;
 
-/// A traceback is cut to this many bytes in the middle: both ends say the most.
-const LONGEST: usize = 32 * 1024;
+/// A longer traceback, in bytes, is cut in the middle: both ends hold the important frames.
+const TRACEBACK_LIMIT: usize = 32 * 1024;
 
 /// The whole traceback, as the interpreter would print it.
 pub fn format(py: Python<'_>, error: &PyErr) -> String {
@@ -22,8 +22,8 @@ pub fn summary(py: Python<'_>, error: &PyErr) -> String {
     }
 }
 
-/// What tells an exception from another one of the same place, without its message, which may differ each time: its type,
-/// and where it was raised.
+/// What makes two exceptions of one place the same kind: type, file and line. Not the message, which may differ each
+/// time.
 pub fn origin(py: Python<'_>, error: &PyErr) -> String {
     let kind = error.get_type(py).qualname().map_or_else(|_| String::new(), |name| name.to_string());
     match place(py, error) {
@@ -35,13 +35,13 @@ pub fn origin(py: Python<'_>, error: &PyErr) -> String {
 /// Python's own formatting knows chains, groups, notes and syntax errors. Its module is imported when the first
 /// exception needs it.
 fn with_python(py: Python<'_>, error: &PyErr) -> PyResult<String> {
-    // the traceback apart from its exception: up to 3.11 only that one is without the importer's own frames
+    // The traceback apart from its exception: up to Python 3.11 only that one lacks the importer's own frames.
     let exception = (error.get_type(py), error.value(py), error.traceback(py));
     let lines = py.import("traceback")?.call_method1("format_exception", exception)?;
     lines.try_iter()?.map(|line| line?.extract::<String>()).collect()
 }
 
-/// For a script that broke even that.
+/// Where the script has broken Python's own formatting.
 fn without_python(py: Python<'_>, error: &PyErr) -> String {
     let frames = error.traceback(py).and_then(|traceback| traceback.format().ok()).unwrap_or_default();
     format!("{frames}{}", what(py, error))
@@ -63,7 +63,7 @@ fn what(py: Python<'_>, error: &PyErr) -> String {
     }
 }
 
-/// Where it was raised: a syntax error says so itself, for others it is the innermost frame.
+/// Where it was raised: a syntax error holds that itself, for other exceptions it is the innermost frame.
 fn place(py: Python<'_>, error: &PyErr) -> Option<(String, u32)> {
     if error.is_instance_of::<PySyntaxError>(py) {
         let value = error.value(py);
@@ -87,11 +87,13 @@ fn innermost(traceback: Bound<'_, PyTraceback>) -> PyResult<(String, u32)> {
 }
 
 fn cut(text: String) -> String {
-    if text.len() <= LONGEST {
+    if text.len() <= TRACEBACK_LIMIT {
         return text;
     }
-    let (head, tail) =
-        (text.floor_char_boundary(LONGEST / 2), text.ceil_char_boundary(text.len() - LONGEST / 2));
+    let (head, tail) = (
+        text.floor_char_boundary(TRACEBACK_LIMIT / 2),
+        text.ceil_char_boundary(text.len() - TRACEBACK_LIMIT / 2),
+    );
     format!("{}\n[… {} bytes …]\n{}", &text[..head], tail - head, &text[tail..])
 }
 
@@ -101,8 +103,8 @@ mod tests {
 
     #[test]
     fn a_long_text_keeps_its_ends() {
-        let text = cut(format!("start{}end", "ä".repeat(LONGEST)));
-        assert!(text.len() < LONGEST + 100);
+        let text = cut(format!("start{}end", "ä".repeat(TRACEBACK_LIMIT)));
+        assert!(text.len() < TRACEBACK_LIMIT + 100);
         assert!(text.starts_with("start") && text.ends_with("end"));
     }
 }

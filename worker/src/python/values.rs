@@ -7,30 +7,33 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Channels of a block that is added while the instance runs.
-const BLOCK: usize = 1024;
+const BLOCK_CAPACITY: usize = 1024;
 
 /// Input and output values by channel number.
-pub struct Values {
-    first: Box<[Slot]>,
-    more: Box<[OnceLock<Box<[Slot]>>]>,
+pub struct ChannelValues {
+    first: Box<[ValueSlot]>,
+    more: Box<[OnceLock<Box<[ValueSlot]>>]>,
 }
 
 /// The two values of a channel, as the bits of an `f64`.
 #[derive(Default)]
-struct Slot {
+struct ValueSlot {
     input: AtomicU64,
     output: AtomicU64,
 }
 
-impl Values {
+impl ChannelValues {
     /// A table for the channels of the boot message, with room for `extra` more.
-    pub fn new(channels: impl Iterator<Item = (f64, f64)>, extra: u32) -> Values {
-        let slot = |(input, output): (f64, f64)| Slot {
+    pub fn new(channels: impl Iterator<Item = (f64, f64)>, extra: u32) -> ChannelValues {
+        let slot = |(input, output): (f64, f64)| ValueSlot {
             input: AtomicU64::new(input.to_bits()),
             output: AtomicU64::new(output.to_bits()),
         };
-        let blocks = (extra as usize).div_ceil(BLOCK);
-        Values { first: channels.map(slot).collect(), more: (0..blocks).map(|_| OnceLock::new()).collect() }
+        let blocks = (extra as usize).div_ceil(BLOCK_CAPACITY);
+        ChannelValues {
+            first: channels.map(slot).collect(),
+            more: (0..blocks).map(|_| OnceLock::new()).collect(),
+        }
     }
 
     /// Last value that the channel's handler was done with; 0.0 for a number without channel.
@@ -57,12 +60,14 @@ impl Values {
         }
     }
 
-    fn slot(&self, number: u32) -> Option<&Slot> {
+    fn slot(&self, number: u32) -> Option<&ValueSlot> {
         let number = number as usize;
         self.first.get(number).or_else(|| {
             let beyond = number - self.first.len();
-            let block = self.more.get(beyond / BLOCK)?;
-            block.get_or_init(|| (0..BLOCK).map(|_| Slot::default()).collect()).get(beyond % BLOCK)
+            let block = self.more.get(beyond / BLOCK_CAPACITY)?;
+            block
+                .get_or_init(|| (0..BLOCK_CAPACITY).map(|_| ValueSlot::default()).collect())
+                .get(beyond % BLOCK_CAPACITY)
         })
     }
 }
@@ -73,7 +78,7 @@ mod tests {
 
     #[test]
     fn values_beyond_the_boot_channels_are_kept_up_to_the_bound() {
-        let values = Values::new([(0.25, 0.5)].into_iter(), 2000);
+        let values = ChannelValues::new([(0.25, 0.5)].into_iter(), 2000);
         values.set_output(1999, 0.75);
         assert_eq!((values.input(0), values.output(0)), (0.25, 0.5));
         assert_eq!((values.output(1999), values.input(1999)), (0.75, 0.0));

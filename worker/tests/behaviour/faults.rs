@@ -59,7 +59,7 @@ def g(v):
         let mut worker = Script::new(code, &["h.f", "h.g"]).serve();
         worker.send(handler, 1.0);
         assert_eq!(worker.line(), "in");
-        let doing = worker.end.progress.doing();
+        let doing = worker.end.progress.activity();
         assert_eq!(doing.activity, Some(Activity::Handler));
         assert_eq!(worker.names[doing.subject as usize], handler);
         ask_for_stacks(worker.child.id());
@@ -106,7 +106,7 @@ m.interval(tick, 1)
         [("import", Activity::Import), ("interval", Activity::Interval), ("cleanup", Activity::Cleanup)]
     {
         assert_eq!(worker.line(), name);
-        assert_eq!(worker.end.progress.doing().activity, Some(activity));
+        assert_eq!(worker.end.progress.activity().activity, Some(activity));
         worker.script.write(name, "");
         match name {
             "import" => {

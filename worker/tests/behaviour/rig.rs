@@ -4,7 +4,7 @@
 
 use mm_shared::control::{Boot, ChannelBoot, Failure, FromWorker, Module, ToWorker};
 use mm_shared::control_link::{Rendezvous, ToWorkerSender};
-use mm_shared::{Event, Geometry, SupervisorEnd, frame};
+use mm_shared::{Event, RingSizes, SupervisorEnd, frame};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -24,7 +24,7 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Script {
     pub directory: tempfile::TempDir,
     pub boot: Boot,
-    pub geometry: Geometry,
+    pub ring_sizes: RingSizes,
     pub venv: Option<PathBuf>,
     /// Last, so that it is dropped last.
     meeting: Meeting,
@@ -51,7 +51,7 @@ impl Script {
             mapped: channels.len() as u32,
             watch: false,
         };
-        Script { directory, boot, geometry: Geometry::default(), venv: None, meeting }
+        Script { directory, boot, ring_sizes: RingSizes::default(), venv: None, meeting }
     }
 
     pub fn path(&self) -> &Path {
@@ -78,7 +78,7 @@ impl Script {
     }
 
     pub fn slots(mut self, down_slots: u32, up_slots: u32) -> Script {
-        self.geometry = Geometry { down_slots, up_slots };
+        self.ring_sizes = RingSizes { down_slots, up_slots };
         self
     }
 
@@ -137,11 +137,11 @@ pub struct Worker {
 
 impl Worker {
     fn spawn(script: Script) -> Worker {
-        let (end, fds) = mm_shared::create(script.geometry).expect("segments");
+        let (end, fds) = mm_shared::create(script.ring_sizes).expect("segments");
         let (listener, name) = script.meeting.0.listen().expect("a listener");
         let mut command = Command::new(env!("CARGO_BIN_EXE_mm-worker"));
         command.args(["--parent", &std::process::id().to_string(), "--server", &name]);
-        command.args(["--fds", &fds.raw().to_string(), "--geometry", &script.geometry.to_string()]);
+        command.args(["--fds", &fds.raw().to_string(), "--ring-sizes", &script.ring_sizes.to_string()]);
         if let Some(venv) = &script.venv {
             command.arg("--venv").arg(venv);
         }
@@ -348,7 +348,7 @@ impl Worker {
         let messages: Vec<FromWorker> = self.messages.try_iter().collect();
         format!(
             "status {status:?}, stderr {stderr:?}, messages {messages:?}, doing {:?}",
-            self.end.progress.doing()
+            self.end.progress.activity()
         )
     }
 }

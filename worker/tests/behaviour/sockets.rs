@@ -167,9 +167,9 @@ def g(v):
     worker.send("h.g", 1.0);
     assert_eq!(worker.line(), "alive");
     // were it reported for ever, the worker would never be idle
-    let before = worker.end.progress.doing().generation;
-    worker.until("it sleeps", |worker| worker.end.progress.doing().activity == Some(Activity::Idle));
-    assert!(worker.end.progress.doing().generation < before + 100);
+    let before = worker.end.progress.activity().generation;
+    worker.until("it sleeps", |worker| worker.end.progress.activity().activity == Some(Activity::Idle));
+    assert!(worker.end.progress.activity().generation < before + 100);
 }
 
 #[test]

@@ -153,8 +153,9 @@ print('set')
 ";
     let mut worker = Script::new(code, &["h.f"]).serve();
     assert_eq!(worker.line(), "set");
-    worker
-        .until("it sleeps", |worker| worker.end.progress.doing().activity == Some(mm_shared::Activity::Idle));
+    worker.until("it sleeps", |worker| {
+        worker.end.progress.activity().activity == Some(mm_shared::Activity::Idle)
+    });
     worker.signal(nix::sys::signal::Signal::SIGUSR1);
     assert_eq!(worker.line(), "signal");
 }

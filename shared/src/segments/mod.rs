@@ -1,9 +1,9 @@
-//! The two segments of an incarnation, and what each process makes of them.
+//! The two segments of a worker, and the end that each process has of them.
 //!
-//! Both are memory files without a name, made fresh for every incarnation. In this order: their memory is allocated,
-//! so that touching it cannot fail later; *down* is mapped for writing here; then they are sealed. From then on
-//! nobody can change their length, nobody can add a seal, and nobody can map *down* for writing any more. The
-//! supervisor maps *up* for reading only: each segment has one writer.
+//! Both are memory files without a name, made for one worker each. In this order: their memory is allocated, so that
+//! touching it cannot fail later; the supervisor maps *down* for writing; then they are sealed. From then on no process
+//! can change their length, add a seal, or map *down* for writing. The supervisor maps *up* for reading only: each
+//! segment has one writer.
 
 use crate::ring::layout::{
     BLOCK_WORDS, CONSUMER_AT, PRODUCER_AT, PROGRESS_AT, PROGRESS_WORDS, SLOTS_AT, segment_len, slot_words,
@@ -18,52 +18,52 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 mod descriptors;
-mod geometry;
+mod ring_sizes;
 
 pub use descriptors::{RawFds, WorkerFds};
-pub use geometry::{Geometry, GeometryError};
+pub use ring_sizes::{RingSizes, RingSizesError};
 
-/// What the supervisor holds of an incarnation's data plane.
+/// The supervisor's end of a worker's data plane.
 pub struct SupervisorEnd {
     /// Events for the worker.
     pub down: Producer<Mapped>,
-    /// Events of the worker.
+    /// Events from the worker.
     pub up: Consumer<Mapped>,
-    /// What the worker says it is doing.
+    /// The worker's activity.
     pub progress: ProgressReader,
-    /// Rung here when `down.publish()` says so.
+    /// Rung here when `down.publish()` returns true.
     pub bell_to_worker: Doorbell,
-    /// Rung by the worker when there is something in `up`, or space in `down` that we wait for.
+    /// Rung by the worker when there is something in `up`, or space in `down` that is waited for.
     pub bell_from_worker: Doorbell,
-    /// Rung here when `up.wants_space()` says so.
+    /// Rung here when `up.wants_space()` returns true.
     pub space: Doorbell,
 }
 
-/// What a worker holds of its data plane.
+/// The worker's end of its data plane.
 pub struct WorkerEnd {
     /// Events from the supervisor.
     pub down: Consumer<Mapped>,
     /// Events for the supervisor.
     pub up: Producer<Mapped>,
-    /// What this worker says it is doing.
+    /// This worker's activity.
     pub progress: ProgressWriter,
     /// Rung by the supervisor when there is something in `down`.
     pub bell_to_worker: Doorbell,
-    /// Rung here when `up.publish()` or `down.wants_space()` says so.
+    /// Rung here when `up.publish()` or `down.wants_space()` returns true.
     pub bell_from_worker: Doorbell,
-    /// Rung by the supervisor when there is space in `up` that we wait for.
+    /// Rung by the supervisor when there is space in `up` that is waited for.
     pub space: Doorbell,
 }
 
-/// Makes the data plane of a new incarnation: the supervisor's end, and the descriptors for the worker.
+/// Makes the data plane of a new worker: the supervisor's end, and the descriptors for the worker.
 ///
 /// # Errors
 ///
-/// Those of the system (out of descriptors or memory), and `InvalidInput` for an impossible geometry.
-pub fn create(geometry: Geometry) -> io::Result<(SupervisorEnd, WorkerFds)> {
-    geometry.check()?;
-    let down_len = segment_len(geometry.down_slots);
-    let up_len = segment_len(geometry.up_slots);
+/// Those of the system (out of descriptors or memory), and `InvalidInput` for impossible sizes.
+pub fn create(ring_sizes: RingSizes) -> io::Result<(SupervisorEnd, WorkerFds)> {
+    ring_sizes.check()?;
+    let down_len = segment_len(ring_sizes.down_slots);
+    let up_len = segment_len(ring_sizes.up_slots);
     let (down, up) = (allocate(c"mm-down", down_len)?, allocate(c"mm-up", up_len)?);
     let own = Mapping::new(&down, down_len)?;
     seal(&down, SealFlag::F_SEAL_FUTURE_WRITE | SealFlag::F_SEAL_SEAL)?;
@@ -79,7 +79,7 @@ pub fn create(geometry: Geometry) -> io::Result<(SupervisorEnd, WorkerFds)> {
         bell_from_worker: rung_by_worker.into(),
         space: space.try_clone()?.into(),
     };
-    Ok((supervisor_end(geometry, &own, &peer, [bell_to_worker, bell_from_worker, space])?, fds))
+    Ok((supervisor_end(ring_sizes, &own, &peer, [bell_to_worker, bell_from_worker, space])?, fds))
 }
 
 /// Takes the descriptors that this process inherited, and maps the segments behind them.
@@ -87,22 +87,22 @@ pub fn create(geometry: Geometry) -> io::Result<(SupervisorEnd, WorkerFds)> {
 /// # Errors
 ///
 /// Those of [`RawFds::claim`] and [`adopt`].
-pub fn attach(fds: RawFds, geometry: Geometry) -> io::Result<WorkerEnd> {
-    adopt(fds.claim()?, geometry)
+pub fn attach(fds: RawFds, ring_sizes: RingSizes) -> io::Result<WorkerEnd> {
+    adopt(fds.claim()?, ring_sizes)
 }
 
 /// Maps the segments behind descriptors that this process owns already.
 ///
 /// # Errors
 ///
-/// Those of the system, and `InvalidData` when the segments are not sealed or not of this geometry.
-pub fn adopt(fds: WorkerFds, geometry: Geometry) -> io::Result<WorkerEnd> {
-    geometry.check()?;
-    let own = Mapping::<ReadWrite>::new(&fds.up, segment_len(geometry.up_slots))?;
-    let peer = Mapping::<ReadOnly>::new(&fds.down, segment_len(geometry.down_slots))?;
+/// Those of the system, and `InvalidData` when the segments are not sealed or not of these sizes.
+pub fn adopt(fds: WorkerFds, ring_sizes: RingSizes) -> io::Result<WorkerEnd> {
+    ring_sizes.check()?;
+    let own = Mapping::<ReadWrite>::new(&fds.up, segment_len(ring_sizes.up_slots))?;
+    let peer = Mapping::<ReadOnly>::new(&fds.down, segment_len(ring_sizes.down_slots))?;
     Ok(WorkerEnd {
-        down: consumer(geometry.down_slots, &own, &peer)?,
-        up: producer(geometry.up_slots, &own, &peer)?,
+        down: consumer(ring_sizes.down_slots, &own, &peer)?,
+        up: producer(ring_sizes.up_slots, &own, &peer)?,
         progress: ProgressWriter::new(own.region(PROGRESS_AT, PROGRESS_WORDS)?),
         bell_to_worker: fds.bell_to_worker.into(),
         bell_from_worker: fds.bell_from_worker.into(),
@@ -111,14 +111,14 @@ pub fn adopt(fds: WorkerFds, geometry: Geometry) -> io::Result<WorkerEnd> {
 }
 
 fn supervisor_end(
-    geometry: Geometry,
+    ring_sizes: RingSizes,
     own: &Arc<Mapping<ReadWrite>>,
     peer: &Arc<Mapping<ReadOnly>>,
     [bell_to_worker, bell_from_worker, space]: [Doorbell; 3],
 ) -> io::Result<SupervisorEnd> {
     Ok(SupervisorEnd {
-        down: producer(geometry.down_slots, own, peer)?,
-        up: consumer(geometry.up_slots, own, peer)?,
+        down: producer(ring_sizes.down_slots, own, peer)?,
+        up: consumer(ring_sizes.up_slots, own, peer)?,
         progress: ProgressReader::new(peer.region(PROGRESS_AT, PROGRESS_WORDS)?),
         bell_to_worker,
         bell_from_worker,

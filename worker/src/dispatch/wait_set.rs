@@ -13,69 +13,74 @@ use std::time::Duration;
 
 /// What can wake the main loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Source {
+enum WakeSource {
     /// Events, messages, ticks: found by looking at each.
     Others,
     Sockets,
     Signals,
 }
 
-impl PollKey for Source {
+impl PollKey for WakeSource {
     fn to_u64(self) -> u64 {
         self as u64
     }
 
-    fn from_u64(number: u64) -> Option<Source> {
-        [Source::Others, Source::Sockets, Source::Signals].into_iter().find(|source| *source as u64 == number)
+    fn from_u64(number: u64) -> Option<WakeSource> {
+        [WakeSource::Others, WakeSource::Sockets, WakeSource::Signals]
+            .into_iter()
+            .find(|source| *source as u64 == number)
     }
 }
 
 /// What the loop sleeps on.
-pub struct Waiting {
-    poller: Poller<Source>,
-    ready: Vec<Source>,
+pub struct WaitSet {
+    poller: Poller<WakeSource>,
+    ready: Vec<WakeSource>,
 }
 
 /// What cannot be seen from the state of a source.
 #[derive(Default)]
-pub struct Woken {
+pub struct WakeCause {
     /// A managed socket is readable.
     pub sockets: bool,
     /// A signal has come.
     pub signals: bool,
 }
 
-impl Waiting {
-    pub fn new() -> io::Result<Waiting> {
-        Ok(Waiting { poller: Poller::new()?, ready: Vec::new() })
+impl WaitSet {
+    pub fn new() -> io::Result<WaitSet> {
+        Ok(WaitSet { poller: Poller::new()?, ready: Vec::new() })
     }
 
     /// Wakes the loop each time that something becomes readable.
     pub fn watch(&self, source: impl AsFd) -> io::Result<()> {
-        self.poller.watch(source, Interest::ReadEdge, Source::Others)
+        self.poller.watch(source, Interest::ReadEdge, WakeSource::Others)
     }
 
     /// Wakes the loop as long as a managed socket is readable.
     pub fn watch_sockets(&self, sockets: &Sockets) -> io::Result<()> {
-        self.poller.watch(sockets, Interest::Read, Source::Sockets)
+        self.poller.watch(sockets, Interest::Read, WakeSource::Sockets)
     }
 
     /// Wakes the loop when a signal has come.
     pub fn watch_signals(&self, term: &Term) -> io::Result<()> {
-        self.poller.watch(term, Interest::ReadEdge, Source::Signals)
+        self.poller.watch(term, Interest::ReadEdge, WakeSource::Signals)
     }
 
-    /// Waits without the interpreter lock; with `sleep` false it only gives other threads their chance and looks.
+    /// Waits without the interpreter lock. With `sleep` false it returns at once, but other threads get the lock.
     ///
     /// # Errors
     ///
     /// Those of the system, when the script has closed descriptors that are not its own.
-    pub fn wait(&mut self, py: Python<'_>, sleep: bool) -> io::Result<Woken> {
+    pub fn wait(&mut self, py: Python<'_>, sleep: bool) -> io::Result<WakeCause> {
         let timeout = if sleep { None } else { Some(Duration::ZERO) };
         self.ready.clear();
         let (poller, ready) = (&mut self.poller, &mut self.ready);
         let interrupted = py.detach(|| poller.wait(timeout, ready))? == Waited::Interrupted;
         let came = |source| self.ready.contains(&source);
-        Ok(Woken { sockets: came(Source::Sockets), signals: interrupted || came(Source::Signals) })
+        Ok(WakeCause {
+            sockets: came(WakeSource::Sockets),
+            signals: interrupted || came(WakeSource::Signals),
+        })
     }
 }
