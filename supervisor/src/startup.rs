@@ -38,6 +38,10 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the end of the show waits for the last values to leave and for ports to close.
+const BACKEND_CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Something that keeps a show from running, apart from its show file.
 #[derive(Debug)]
@@ -133,7 +137,11 @@ fn try_run(args: &RunArgs) -> Result<ExitCode, StartError> {
     log_wakeup_mode(wakeup_mode);
     cycles::warn(&origin.show);
     let _realtime = Realtime::claim(&options);
-    event_loop.run().map_err(|error| StartError::system("cannot wait for events", error))?;
+    let result = event_loop.run();
+    if !backends::wait_until_closed(BACKEND_CLOSE_TIMEOUT) {
+        tracing::debug!(event = "backend_close_timed_out", "some ports are not closed yet; exiting");
+    }
+    result.map_err(|error| StartError::system("cannot wait for events", error))?;
     tracing::info!(event = "show_stopped", "stopped");
     Ok(ExitCode::SUCCESS)
 }

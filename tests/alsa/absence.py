@@ -24,10 +24,10 @@ def without_the_sequencer_there_is_one_warning_and_the_rest_runs_until_it_is_the
         show.wait_for("WARN", warning, "the rest of the show runs")
         assert warning in show.instance("one")["note"], show.instance("one")
         load("snd-seq")
-        show.wait_for("INFO", "MIDI is there now")
+        show.wait_for("INFO", "MIDI available")
         # each of the three finds it by itself
-        show.wait_for("`read = pad` names no device")
-        show.wait_for("`write = pad` names no device")
+        show.wait_for("`read = pad` matches no device")
+        show.wait_for("`write = pad` matches no device")
         wait("the ports", lambda: "mm-supervisor three out" in run("aconnect", "-l"))
         with Program("aseqdump", "-p", "mm-supervisor three out") as dump:
             dump.wait_for("Source")

@@ -32,8 +32,8 @@ def comes_back(show, device):
 
 def a_device_that_is_missing_at_the_start_is_a_warning_and_is_connected_when_it_appears():
     with Usb() as device, Show(SHOW, steady=STEADY_SCRIPT) as show, Steady(show):
-        show.wait_for("WARN", "`read = Fader Box` names no device that is there")
-        show.wait_for("WARN", "`write = Fader Box` names no device that is there")
+        show.wait_for("WARN", "`read = Fader Box` matches no device")
+        show.wait_for("WARN", "`write = Fader Box` matches no device")
         assert "read: `Fader Box` is missing, write: `Fader Box` is missing" in show.instance("box")["note"]
         device.plug()
         show.wait_for("`Fader Box:Fader Box MIDI 1` has appeared: receives from it", within=BACK_WITHIN)
@@ -114,7 +114,7 @@ def a_module_that_is_unloaded_and_loaded_again_is_the_same():
 def values_sent_while_a_device_is_away_reach_it_when_it_is_back_the_last_of_each_channel():
     text = SHOW.replace("box.ch0.cc{1..3} > box.ch1.cc{1..3}", "calm./a > box.ch0.cc1\ncalm./b > box.ch0.pitch")
     with Usb() as device, Show(text, steady=STEADY_SCRIPT) as show, Steady(show):
-        show.wait_for("`write = Fader Box` names no device")
+        show.wait_for("`write = Fader Box` matches no device")
         for value in "0.25", "0.5", "1.0":
             show.ask("send", "calm./a", value)
         show.ask("send", "calm./b", "1")

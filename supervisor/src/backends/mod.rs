@@ -20,7 +20,7 @@ use crate::show::{LiveInstance, LiveShow};
 use mm_config::options::BackendSpec;
 use mm_config::{Diagnostics, Section};
 use std::os::fd::BorrowedFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// An event that came in through a backend: `channel` of `instance` took on `value`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -174,6 +174,12 @@ pub const PYTHON: &str = "python";
 #[must_use]
 pub fn echoes(backend: &str) -> bool {
     BACKENDS.iter().any(|kind| kind.spec().name == backend && kind.echoes())
+}
+
+/// Waits until backends that were closed have ended their threads, for at most `timeout`: they send
+/// what is left and close their ports without keeping the loop. Returns whether they have.
+pub fn wait_until_closed(timeout: Duration) -> bool {
+    midi::wait_until_closed(timeout)
 }
 
 /// Plans all backends of a show.

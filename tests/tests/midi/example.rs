@@ -1,6 +1,7 @@
 //! The example show of a box with motor faders, with a peer in place of the box.
 
 use crate::rig::Server;
+use mm_tests::Event;
 use mm_tests::binaries::workspace;
 use mm_tests::osc::F;
 use std::fs;
@@ -14,7 +15,7 @@ fn a_fader_box_and_a_desk_move_each_other_and_nothing_runs_in_circles() {
     stage.python("faders.py", &example("faders.py"));
     stage.show(&example("faders.cfg").replace("* 8040", "$IN").replace("learn@9040", "$OUT"));
     let show = server.run(stage);
-    show.wait_for(&["sends to `BCF2000:in`"]);
+    show.wait_for(Event::named("midi_destination_connected").instance("box"));
 
     faders.send("b0 51 7f");
     show.expect("/level/1", &[F(1.0)]);

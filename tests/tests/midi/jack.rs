@@ -1,6 +1,7 @@
 //! Programs that come with JACK as the other side.
 
 use crate::rig::Server;
+use mm_tests::Event;
 
 #[test]
 fn what_a_sequencer_plays_reaches_a_monitor() {
@@ -12,11 +13,11 @@ fn what_a_sequencer_plays_reaches_a_monitor() {
     let monitor = server.program("jack_midi_dump", &[]);
     server.wait_for_port("midi-monitor:input");
     let show = server.run(stage);
-    show.wait_for(&["sends to `midi-monitor:input`"]);
+    show.wait_for(Event::named("midi_destination_connected").instance("box"));
     // name, length of the loop, then start, note and length of each note, in samples
     let _sequencer =
         server.program("jack_midiseq", &["midiseq", "24000", "0", "60", "8000", "12000", "62", "8000"]);
-    show.wait_for(&["`midiseq:out` has appeared: receives from it"]);
+    show.wait_for(Event::named("midi_source_connected").instance("box"));
     for line in ["b1 07 40", "b1 07 00", "e2 40 40", "e2 00 00"] {
         monitor.log.wait_for(&[line]);
     }

@@ -3,7 +3,7 @@
 use mm_tests::binaries::{worker, workspace};
 use mm_tests::log::Log;
 use mm_tests::processes::Process;
-use mm_tests::{Running, TestShow, wait_for};
+use mm_tests::{Event, Running, TestShow, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::env;
@@ -134,7 +134,7 @@ impl Server {
         let mut command = stage.show_command();
         command.env(SERVER, &self.name);
         let show = stage.start_command(command);
-        show.wait_for(&["show is running"]);
+        show.wait_for(Event::named("show_running"));
         show
     }
 

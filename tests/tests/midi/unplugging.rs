@@ -1,7 +1,7 @@
 //! Devices, and whole MIDI systems, that come and go.
 
 use crate::rig::Server;
-use mm_tests::{BackgroundTraffic, Running, wait_until};
+use mm_tests::{BackgroundTraffic, Event, Running, wait_until};
 use serde_json::Value;
 
 const SHOW: &str = "[midi box]\nread = pad\nwrite = pad\n[map]
@@ -20,24 +20,26 @@ fn a_device_that_comes_back_is_connected_again_and_gets_its_values_back() {
     let stage = server.stage();
     BackgroundTraffic::show(&stage, SHOW);
     let show = server.run(stage);
-    show.wait_for(&["sends to `pad:in`"]);
+    show.wait_for(Event::named("midi_destination_connected").instance("box"));
     let steady = BackgroundTraffic::start(&show);
     pad.send("b0 01 11, b0 03 33, b0 01 12");
     pad.expect(&["b1 01 11", "b1 03 33", "b1 01 12"]);
     drop(pad);
-    show.wait_for(&["`pad:in` is gone"]);
-    show.wait_for(&["`pad:out` is gone"]);
+    show.wait_for(Event::named("midi_destination_lost").instance("box"));
+    show.wait_for(Event::named("midi_source_lost").instance("box"));
     wait_for_note(&show, "read: `pad:out` is gone, write: `pad:in` is gone");
 
     let mut pad = server.peer("pad");
     wait_until("both values", || pad.log.count(&["got "]) >= 2);
     pad.expect(&["b1 01 12", "b1 03 33"]);
-    show.wait_for(&["`pad:in` is back: sends to it again"]);
-    show.wait_for(&["`pad:out` is back: receives from it again"]);
+    show.wait_for(Event::named("midi_destination_restored").instance("box"));
+    show.wait_for(Event::named("midi_source_restored").instance("box"));
     pad.send("b0 02 22");
     pad.expect(&["b1 02 22"]);
     wait_for_note(&show, "read: `pad:out`, write: `pad:in`");
-    assert_eq!(show.log().count(&["is gone"]), 2, "once for each direction");
+    for lost in ["midi_source_lost", "midi_destination_lost"] {
+        assert_eq!(show.log().count(Event::named(lost)), 1, "{lost}");
+    }
     steady.finish(&show);
     show.stop();
 }
@@ -49,7 +51,7 @@ fn a_device_that_is_back_before_anybody_looked_is_connected_again() {
     let stage = server.stage();
     stage.osc_show(SHOW);
     let show = server.run(stage);
-    show.wait_for(&["sends to `pad:in`"]);
+    show.wait_for(Event::named("midi_destination_connected").instance("box"));
     for round in 0..5 {
         pad.send(&format!("b0 01 {round:02x}"));
         pad.expect(&[&format!("b1 01 {round:02x}")]);
@@ -58,7 +60,7 @@ fn a_device_that_is_back_before_anybody_looked_is_connected_again() {
         wait_until("the last value", || pad.log.count(&["got "]) >= 1);
         pad.expect(&[&format!("b1 01 {round:02x}")]);
         // the way in may take a look more
-        show.log().wait_for_nth(round + 1, &["`pad:out` is back"]);
+        show.log().wait_for_nth(round + 1, Event::named("midi_source_restored"));
     }
     show.stop();
 }
@@ -70,21 +72,21 @@ fn a_server_that_dies_and_comes_back_finds_everything_as_it_was() {
     let stage = server.stage();
     BackgroundTraffic::show(&stage, SHOW);
     let show = server.run(stage);
-    show.wait_for(&["sends to `pad:in`"]);
+    show.wait_for(Event::named("midi_destination_connected").instance("box"));
     let steady = BackgroundTraffic::start(&show);
     pad.send("b0 01 11");
     pad.expect(&["b1 01 11"]);
 
     server.kill();
     drop(pad);
-    show.wait_for(&["WARN", "no JACK server runs"]);
+    show.wait_for(Event::named("midi_unavailable").level("warn").message("no JACK server is running"));
     server.start();
     let mut pad = server.peer("pad");
-    show.wait_for(&["INFO", "MIDI is there now"]);
+    show.wait_for(Event::named("midi_available").level("info"));
     pad.expect(&["b1 01 11"]);
     pad.send("b0 02 22");
     pad.expect(&["b1 02 22"]);
-    assert_eq!(show.log().count(&["no JACK server runs"]), 1);
+    assert_eq!(show.log().count(Event::named("midi_unavailable")), 1);
     steady.finish(&show);
     show.stop();
 }

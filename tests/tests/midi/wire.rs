@@ -1,6 +1,7 @@
 //! Messages in and out.
 
 use crate::rig::Server;
+use mm_tests::Event;
 use std::fmt::Write as _;
 
 /// A show of one instance that is connected with the peer `pad`, with these mappings.
@@ -24,7 +25,7 @@ fn every_kind_of_event_comes_in_and_goes_out() {
          box.ch12.nrpn900 > box.ch15.nrpn16382",
     ));
     let show = server.run(stage);
-    show.wait_for(&["sends to `pad:in`"]);
+    show.wait_for(Event::named("midi_destination_connected").instance("box"));
     let cases: [(&str, &[&str]); 9] = [
         ("b0 07 40", &["b1 08 40"]),
         ("90 3c 64", &["91 3d 64"]),
@@ -60,7 +61,7 @@ fn all_values_of_seven_bits_and_many_of_fourteen_survive_a_script() {
          py.a > box.ch0.cc2\npy.b > box.ch1.pitch",
     );
     let show = server.run(stage);
-    show.wait_for(&["sends to `pad:in`"]);
+    show.wait_for(Event::named("midi_destination_connected").instance("box"));
     for value in 0..128 {
         pad.send(&format!("b0 01 {value:02x}, e0 {value:02x} {:02x}", (value * 5) % 128));
         pad.expect(&[&format!("b0 02 {value:02x}"), &format!("e1 {value:02x} {:02x}", (value * 5) % 128)]);
@@ -75,7 +76,7 @@ fn a_parameter_is_not_deselected_with_epn_tx_short() {
     let stage = server.stage();
     stage.show("[midi box]\nread = pad\nwrite = pad\nepn-tx = short\n[map]\nbox.ch0.cc1 > box.ch0.rpn0\nbox.ch0.cc2 > box.ch0.cc2");
     let show = server.run(stage);
-    show.wait_for(&["sends to `pad:in`"]);
+    show.wait_for(Event::named("midi_destination_connected").instance("box"));
     pad.send("b0 01 7f, b0 02 01");
     pad.expect(&["b0 65 00", "b0 64 00", "b0 06 7f", "b0 26 7f", "b0 02 01"]);
     show.stop();
@@ -88,7 +89,7 @@ fn running_status_real_time_bytes_and_long_messages_are_read_as_midi_has_them() 
     let stage = server.stage();
     stage.show(&show("box.ch0.cc{1..9} > box.ch1.cc{1..9}"));
     let show = server.run(stage);
-    show.wait_for(&["sends to `pad:in`"]);
+    show.wait_for(Event::named("midi_destination_connected").instance("box"));
     pad.send("b0 01 05 02 06, f8, fe, b0 03 f8 07, f0 7e 01 02 f7, f0 b0 04 08, ff, b0 05 09");
     pad.expect(&["b1 01 05", "b1 02 06", "b1 03 07", "b1 04 08", "b1 05 09"]);
     show.stop();
@@ -111,7 +112,7 @@ fn of_five_thousand_values_at_once_none_is_lost() {
         "[midi box]\nread = pad\nwrite = pad\n[python py]\nmodule = h\n[map]\nbox.ch0.note1 > py.h.go\npy.{a,b} > box.ch0.cc{1,2}",
     );
     let show = server.run(stage);
-    show.wait_for(&["sends to `pad:in`"]);
+    show.wait_for(Event::named("midi_destination_connected").instance("box"));
     pad.send("90 01 01");
     pad.log.wait_for_nth(5000, &["got "]);
     let mut expected = String::new();
@@ -120,6 +121,10 @@ fn of_five_thousand_values_at_once_none_is_lost() {
     }
     assert_eq!(pad.log.text().trim_start_matches("ready\n"), expected);
     show.stop();
+}
+
+fn detected(text: &str) -> Event {
+    Event::named("midi_message_detected").instance("box").message(text)
 }
 
 #[test]
@@ -131,10 +136,10 @@ fn detect_shows_what_comes_in_as_it_is_mapped() {
         "[backend midi]\ndetect = on\nname = stage\n[midi box]\nread = pad\n[map]\nbox.ch0.cc1 > box.ch0.cc2",
     );
     let show = server.run(stage);
-    show.wait_for(&["receives from `pad:out`"]);
+    show.wait_for(Event::named("midi_source_connected").instance("box"));
     pad.send("93 3c 7f, b0 63 07, b0 62 04, b0 06 7f, b0 26 7f, e0 00 40");
-    show.wait_for(&["detect: box.ch3.note60 = 1.0000 (127 of 127)"]);
-    show.wait_for(&["detect: box.ch0.nrpn900 = 1.0000 (16383 of 16383)"]);
-    show.wait_for(&["detect: box.ch0.pitch = 0.5000 (8192 of 16383)"]);
+    show.wait_for(detected("detect: box.ch3.note60 = 1.0000 (127 of 127)"));
+    show.wait_for(detected("detect: box.ch0.nrpn900 = 1.0000 (16383 of 16383)"));
+    show.wait_for(detected("detect: box.ch0.pitch = 0.5000 (8192 of 16383)"));
     show.stop();
 }

@@ -1,33 +1,37 @@
 //! `midi`: devices and programs that speak MIDI, through the ALSA sequencer or JACK.
 //!
-//! An instance has three threads around it, and the loop never waits for any of them:
+//! A MIDI system has threads and waits of its own, so an instance has three threads around it. The
+//! loop waits for none of them, not even when it closes the instance:
 //!
 //! ```text
-//! midir's callback ─► rx_queue ─► loop: rx ─► events        keeper: opens ports, connects devices
-//!                     events ─► loop: tx_queue ─► sender ─► midir's port
+//! MIDI system ─► rx_queue ─► loop: rx ─► events             connector: opens ports, connects devices
+//!                events ─► loop: tx ─► tx_queue ─► tx_thread ─► port
 //! ```
 //!
-//! The pure parts are [`channel`] (names), [`bytes`] (a stream to messages), [`parameters`], [`codec`] (messages to values
-//! and back), [`pace`] and [`devices`]; [`port`] is all that knows the MIDI system.
+//! Pure parts: [`channel`] (names), [`channel_map`], [`parser`] (bytes to messages), [`parameters`],
+//! [`codec`] (messages to values and back), [`rate_limiter`] and [`device_selector`]. Only [`port`]
+//! knows the MIDI system.
 
 mod channel;
 mod channel_map;
 mod options;
 
+mod codec;
 mod parameters;
 mod parser;
-
-mod codec;
 
 mod rx;
 mod rx_queue;
 
 mod rate_limiter;
+mod tx;
 mod tx_queue;
 mod tx_thread;
 
 mod connector;
 mod device_selector;
+mod link_state;
+mod port_leases;
 
 mod port;
 
@@ -35,26 +39,22 @@ use super::{Backend, BackendKind, EventSink, OpenError, Plan, Watch};
 use crate::ids::InstanceId;
 use crate::show::LiveInstance;
 use channel_map::ChannelMap;
-use connector::{Connector, OutageFlag};
-use crossbeam_queue::ArrayQueue;
+use connector::{Connector, ConnectorConfig, ConnectorHandle, OpenFn, OutageFlag};
 use device_selector::DeviceSelector;
 use mm_config::options::BackendSpec;
 use mm_config::{Diagnostics, Section};
-use mm_shared::Doorbell;
 use options::{MidiBackendOptions, MidiInstanceOptions};
 use port::PortNames;
+use port_leases::{PORT_LEASES, PortLeases};
 use rx::MidiRx;
-use rx_queue::MidiRxQueue;
+use rx_queue::{MidiRxQueue, RxHandle};
 use std::io;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, PoisonError};
-use std::thread;
-use std::time::Instant;
-use tx_queue::{CAPACITY, MidiTxQueue, TxValue};
-use tx_thread::{SHUTDOWN_TIMEOUT, TxCommand, TxThread};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tx::{MidiTx, TxConfig};
+use tx_queue::TxValue;
 
-/// The backend as the show file knows it.
+/// The kind of backend: its options and its plans.
 pub struct MidiKind;
 
 impl BackendKind for MidiKind {
@@ -62,7 +62,7 @@ impl BackendKind for MidiKind {
         options::SPEC
     }
 
-    /// Checks what the show says of its `midi` instances: one plan for each, so that a reload can replace a single one.
+    /// One plan per instance, so that a reload can replace one.
     fn plan(
         &self,
         section: Option<&Section>,
@@ -72,7 +72,7 @@ impl BackendKind for MidiKind {
         let common = MidiBackendOptions::read(section);
         let outage = OutageFlag::default();
         let plans = instances.iter().map(|&LiveInstance { id, instance, .. }| MidiPlan {
-            no: id,
+            id,
             name: instance.name.clone(),
             common: common.clone(),
             options: MidiInstanceOptions::read(instance),
@@ -83,10 +83,16 @@ impl BackendKind for MidiKind {
     }
 }
 
-/// An instance as the show has it.
+/// Waits until the ports of all closed instances are closed, for at most `timeout`. Returns whether
+/// they are.
+pub fn wait_until_closed(timeout: Duration) -> bool {
+    PORT_LEASES.wait_until_free(timeout)
+}
+
+/// An instance as the show describes it.
 #[derive(Debug, Clone)]
 struct MidiPlan {
-    no: InstanceId,
+    id: InstanceId,
     name: String,
     common: MidiBackendOptions,
     options: MidiInstanceOptions,
@@ -96,12 +102,15 @@ struct MidiPlan {
 
 impl Plan for MidiPlan {
     fn instances(&self) -> Vec<InstanceId> {
-        vec![self.no]
+        vec![self.id]
     }
 
-    /// Starts the threads. Ports are their business, since opening one may take its time.
+    /// Starts the threads. They open the ports, since that may take time.
     fn open(&self) -> Result<Box<dyn Backend>, OpenError> {
-        match self.start() {
+        let names = PortNames { client: self.common.name.clone(), port: self.name.clone() };
+        let lease_name = names.lease_name();
+        let open = move |rx: RxHandle| -> OpenFn { Box::new(move || port::open(&names, rx.stream())) };
+        match self.start(lease_name, &PORT_LEASES, open) {
             Ok(midi) => Ok(Box::new(midi)),
             Err(error) => {
                 let message = format!("instance `{}` cannot be started: {error}", self.name);
@@ -112,81 +121,42 @@ impl Plan for MidiPlan {
 }
 
 impl MidiPlan {
-    fn start(&self) -> io::Result<Midi> {
-        let rx_queue = MidiRxQueue::new()?;
-        let (commands, received) = channel();
-        let (tx_shared, tx_queue, done) = self.start_tx_thread(received)?;
-        let connector = Arc::new(connector::ConnectorShared {
-            ending: false.into(),
-            bell: Doorbell::new()?,
-            state: String::new().into(),
-        });
-        let closed = self.start_connector(&rx_queue, commands, tx_queue.sender(), Arc::clone(&connector))?;
-        let (name, channels) = (self.name.clone(), self.channels.clone());
-        let rx = MidiRx::new(self.no, name, self.common.detect, rx_queue);
-        Ok(Midi { channels, rx, tx_queue, tx_shared, connector, done, closed })
-    }
-
-    fn start_tx_thread(
+    fn start(
         &self,
-        commands: Receiver<TxCommand>,
-    ) -> io::Result<(Arc<tx_thread::TxShared>, MidiTxQueue, Receiver<()>)> {
-        let queue = Arc::new(ArrayQueue::new(CAPACITY));
-        let shared = Arc::new(tx_thread::TxShared::default());
-        let (done, is_done) = channel();
-        let sender = TxThread {
+        lease_name: String,
+        leases: &'static PortLeases,
+        open: impl FnOnce(RxHandle) -> OpenFn,
+    ) -> io::Result<Midi> {
+        let rx_queue = MidiRxQueue::new()?;
+        let open = open(rx_queue.handle());
+        let rx = MidiRx::new(self.id, self.name.clone(), self.common.detect, rx_queue);
+        let (tx, remote) = MidiTx::start(TxConfig {
             name: self.name.clone(),
             addresses: self.channels.addresses.clone(),
             deselect: self.options.deselect,
             rate: self.options.rate,
-            queue: Arc::clone(&queue),
-            commands,
-            shared: Arc::clone(&shared),
-            done,
-        };
-        let thread = thread::Builder::new().name("midi-out".into()).spawn(move || sender.run())?;
-        let tx_queue = MidiTxQueue::new(queue, self.channels.addresses.len(), thread.thread().clone());
-        Ok((shared, tx_queue, is_done))
-    }
-
-    fn start_connector(
-        &self,
-        rx_queue: &MidiRxQueue,
-        commands: Sender<TxCommand>,
-        sender: &thread::Thread,
-        shared: Arc<connector::ConnectorShared>,
-    ) -> io::Result<Receiver<()>> {
-        let names = PortNames { client: self.common.name.clone(), port: self.name.clone() };
-        let (closed, is_closed) = channel();
-        let rx_handle = rx_queue.handle();
-        let wanted = [&self.options.read, &self.options.write];
-        let keeper = Connector {
+        })?;
+        let devices = [&self.options.read, &self.options.write];
+        let config = ConnectorConfig {
             name: self.name.clone(),
-            open: Box::new(move || port::open(&names, rx_handle.stream())),
-            wanted: wanted.map(|text| text.as_deref().map(DeviceSelector::new)),
-            commands,
-            sender: sender.clone(),
-            shared,
+            lease_name,
+            leases,
+            open,
+            selectors: devices.map(|text| text.as_deref().map(DeviceSelector::new)),
             outage: Arc::clone(&self.outage),
-            closed,
         };
-        thread::Builder::new().name("midi-ports".into()).spawn(move || keeper.run())?;
-        Ok(is_closed)
+        let connector = Connector::start(config, remote)?;
+        Ok(Midi { channels: self.channels.clone(), rx, tx, connector })
     }
 }
 
-/// An instance at work.
+/// An open instance. Dropping it only signals its threads (see [`MidiTx`] and [`ConnectorHandle`]).
 #[derive(Debug)]
 struct Midi {
     channels: ChannelMap,
     rx: MidiRx,
-    tx_queue: MidiTxQueue,
-    tx_shared: Arc<tx_thread::TxShared>,
-    connector: Arc<connector::ConnectorShared>,
-    /// Tells when all is sent at the end.
-    done: Receiver<()>,
-    /// Tells when the ports are closed.
-    closed: Receiver<()>,
+    tx: MidiTx,
+    connector: ConnectorHandle,
 }
 
 impl Backend for Midi {
@@ -198,52 +168,39 @@ impl Backend for Midi {
         self.rx.receive(&self.channels, sink);
     }
 
-    fn handle(&mut self, _instance: InstanceId, channel: u32, value: f64, _inlet: &mut EventSink) {
+    fn handle(&mut self, _instance: InstanceId, channel: u32, value: f64, _sink: &mut EventSink) {
         if let Some((slot, address)) = self.channels.of_channel(channel) {
-            self.tx_queue.set(TxValue { slot, raw: address.kind.raw(value) });
+            self.tx.push(TxValue { slot, raw: address.kind.raw(value) });
         }
     }
 
     fn flush(&mut self) {
-        self.tx_queue.flush();
+        self.tx.flush();
     }
 
     fn errors(&self) -> u64 {
-        self.rx.errors() + self.tx_shared.lost.load(Ordering::Relaxed)
+        self.rx.errors() + self.tx.dropped()
     }
 
     fn conflated(&self) -> u64 {
-        self.tx_queue.conflated()
+        self.tx.conflated()
     }
 
     fn note(&self, _instance: InstanceId) -> Option<String> {
-        let ports = self.connector.state.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let parts: Vec<_> =
-            Some(ports).filter(|text| !text.is_empty()).into_iter().chain(self.rx.state()).collect();
+        let ports = Some(self.connector.status()).filter(|text| !text.is_empty());
+        let parts: Vec<_> = ports.into_iter().chain(self.rx.status()).collect();
         (!parts.is_empty()).then(|| parts.join("; "))
     }
 
     fn deadline(&self) -> Option<Instant> {
-        [self.rx.deadline(), self.tx_queue.deadline()].into_iter().flatten().min()
+        [self.rx.deadline(), self.tx.deadline()].into_iter().flatten().min()
     }
 
-    fn tick(&mut self, now: Instant, _inlet: &mut EventSink) {
+    fn tick(&mut self, now: Instant, _sink: &mut EventSink) {
         self.rx.tick(now);
-        if self.tx_queue.deadline().is_some_and(|deadline| deadline <= now) {
-            self.tx_queue.flush();
-        }
+        self.tx.tick(now);
     }
 }
 
-impl Drop for Midi {
-    /// Lets go out what was sent last, then closes the ports.
-    fn drop(&mut self) {
-        self.tx_shared.ending.store(true, Ordering::SeqCst);
-        self.tx_queue.flush();
-        // a sender that takes longer ends by itself
-        let _ = self.done.recv_timeout(SHUTDOWN_TIMEOUT);
-        self.connector.ending.store(true, Ordering::SeqCst);
-        self.connector.bell.ring();
-        let _ = self.closed.recv_timeout(SHUTDOWN_TIMEOUT);
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,54 +1,56 @@
-//! How fast messages may leave, so that nothing behind us loses one. Pure: the time is an argument.
+//! Limits how fast messages leave, so that no queue behind the supervisor overflows. Pure: the time is
+//! an argument.
 //!
-//! Three queues behind us are small, and lose silently what does not fit. A kernel driver keeps 4096 bytes for a
-//! device (1365 messages) and empties them at the speed of the cable, a thousand messages a second. Between two
-//! periods of JACK there is space for 2047 messages. A program that listens to ALSA has 200 places, and takes a
-//! moment to wake up. So:
+//! Three queues behind us are small and drop silently what does not fit. A kernel driver keeps 4096
+//! bytes per device (1365 messages) and sends them at the speed of the cable, a thousand messages per
+//! second. Between two periods of JACK there is space for 2047 messages. A program that listens to
+//! ALSA has 200 places, and takes a moment to wake up. So:
 //!
-//! - at most [`BURST`] messages leave faster than the cable carries them; `rate` of them a second are made up for,
-//! - and never more than [`SPURT`] within a millisecond, which is also what USB carries in that time.
+//! - at most [`BURST_LIMIT`] messages are ahead of what the cable has carried at `rate`,
+//! - and at most [`WINDOW_LIMIT`] leave within a millisecond, which is also what USB carries.
 
 use std::time::{Duration, Instant};
 
-/// Messages that may leave at once after a pause, in spurts.
-const BURST: u32 = 1000;
-/// Messages that may leave within [`WINDOW`].
-const SPURT: u32 = 16;
+/// Messages that may leave at once after a pause, spread over windows.
+const BURST_LIMIT: u32 = 1000;
+/// Messages that may leave within one window.
+const WINDOW_LIMIT: u32 = 16;
 const WINDOW: Duration = Duration::from_millis(1);
 
-/// RxCounts what has left.
+/// Counts the messages that were sent.
 #[derive(Debug)]
 pub struct RateLimiter {
     /// The time that one message takes on the cable.
-    each: Duration,
-    /// When the cable will have carried all that has left.
-    carried: Instant,
-    window: Instant,
-    in_window: u32,
+    message_time: Duration,
+    /// When the cable will have carried all messages that were sent.
+    carried_at: Instant,
+    window_start: Instant,
+    sent_in_window: u32,
 }
 
 impl RateLimiter {
-    /// `rate` is in messages a second.
+    /// `rate` is in messages per second.
     pub fn new(rate: u32, now: Instant) -> Self {
-        Self { each: Duration::from_secs(1) / rate.max(1), carried: now, window: now, in_window: 0 }
+        let message_time = Duration::from_secs(1) / rate.max(1);
+        Self { message_time, carried_at: now, window_start: now, sent_in_window: 0 }
     }
 
-    /// When the next message may leave; a time that has come means at once.
-    pub fn next(&self, now: Instant) -> Instant {
-        let full = now + self.each * BURST;
-        let behind = self.carried.saturating_duration_since(full);
-        let spurt = if self.in_window >= SPURT { self.window + WINDOW } else { now };
-        (now + behind).max(spurt)
+    /// When the next message may be sent; a time in the past means now.
+    pub fn next_allowed(&self, now: Instant) -> Instant {
+        let full = now + self.message_time * BURST_LIMIT;
+        let behind = self.carried_at.saturating_duration_since(full);
+        let window = if self.sent_in_window >= WINDOW_LIMIT { self.window_start + WINDOW } else { now };
+        (now + behind).max(window)
     }
 
-    /// `count` messages have left.
-    pub fn left(&mut self, count: u32, now: Instant) {
-        self.carried = self.carried.max(now) + self.each * count;
-        if now.saturating_duration_since(self.window) >= WINDOW {
-            self.window = now;
-            self.in_window = 0;
+    /// Counts `count` messages as sent.
+    pub fn record_sent(&mut self, count: u32, now: Instant) {
+        self.carried_at = self.carried_at.max(now) + self.message_time * count;
+        if now.saturating_duration_since(self.window_start) >= WINDOW {
+            self.window_start = now;
+            self.sent_in_window = 0;
         }
-        self.in_window += count;
+        self.sent_in_window += count;
     }
 }
 
@@ -60,11 +62,11 @@ mod tests {
     fn departures(rate: u32, count: u32) -> Vec<Duration> {
         let start = Instant::now();
         let mut now = start;
-        let mut pace = RateLimiter::new(rate, now);
+        let mut limiter = RateLimiter::new(rate, now);
         (0..count)
             .map(|_| {
-                now = now.max(pace.next(now));
-                pace.left(1, now);
+                now = now.max(limiter.next_allowed(now));
+                limiter.record_sent(1, now);
                 now - start
             })
             .collect()
@@ -80,14 +82,14 @@ mod tests {
     #[test]
     fn a_single_message_never_waits() {
         let now = Instant::now();
-        assert_eq!(RateLimiter::new(1, now).next(now), now);
+        assert_eq!(RateLimiter::new(1, now).next_allowed(now), now);
     }
 
     #[test]
     fn a_burst_leaves_in_spurts_that_every_listener_can_follow() {
         let times = departures(1000, 1000);
         assert!(times[999] < Duration::from_millis(70), "{:?}", times[999]);
-        assert!(most_within(&times, WINDOW) <= 2 * SPURT as usize);
+        assert!(most_within(&times, WINDOW) <= 2 * WINDOW_LIMIT as usize);
         assert!(most_within(&times, Duration::from_millis(10)) <= 176);
     }
 
@@ -101,7 +103,7 @@ mod tests {
 
     #[test]
     fn the_buffer_of_a_device_never_overflows() {
-        // 4096 bytes, three a message, emptied at 3125 bytes a second
+        // 4096 bytes, three per message, sent at 3125 bytes per second
         let mut fill = 0.0;
         let mut before = Duration::ZERO;
         for at in departures(1000, 6000) {
@@ -114,10 +116,10 @@ mod tests {
     #[test]
     fn a_pause_makes_room_for_the_next_burst() {
         let start = Instant::now();
-        let mut pace = RateLimiter::new(1000, start);
-        pace.left(1500, start);
-        assert!(pace.next(start) > start + Duration::from_millis(400));
+        let mut limiter = RateLimiter::new(1000, start);
+        limiter.record_sent(1500, start);
+        assert!(limiter.next_allowed(start) > start + Duration::from_millis(400));
         let later = start + Duration::from_secs(2);
-        assert_eq!(pace.next(later), later);
+        assert_eq!(limiter.next_allowed(later), later);
     }
 }

@@ -1,4 +1,4 @@
-//! Messages that came in: to events of the channels that the show has, and with `detect` to the log.
+//! Turns received messages into events of the show's channels, and with `detect` into log lines.
 
 use super::channel::ChannelAddress;
 use super::channel_map::ChannelMap;
@@ -10,91 +10,89 @@ use crate::backends::log_throttle::LogThrottle;
 use crate::ids::InstanceId;
 use std::time::{Duration, Instant};
 
-/// Messages that one call takes in, so that a flood leaves time for the others.
-const BATCH: usize = 1024;
+/// Messages per call, so that a flood leaves time for other sources.
+const BATCH_LIMIT: usize = 1024;
 
-/// How often losses are looked for while messages come in.
-const SECOND: Duration = Duration::from_secs(1);
+/// How often losses are reported while messages arrive.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Messages per second that `detect` logs.
+const DETECT_LIMIT: u32 = 50;
 
 /// The receiving side of an instance.
 #[derive(Debug)]
 pub struct MidiRx {
-    no: InstanceId,
+    id: InstanceId,
     name: String,
     queue: MidiRxQueue,
     parameters: ParameterDecoder,
     detect: Option<LogThrottle>,
     /// When the latest message arrived.
     latest: Option<Instant>,
-    /// What was said of these counts, and when to look at them again.
-    said: RxCounts,
-    look: Option<Instant>,
+    /// The counts that were last reported.
+    reported: RxCounts,
+    next_report: Option<Instant>,
 }
 
 impl MidiRx {
-    pub fn new(no: InstanceId, name: String, detect: bool, queue: MidiRxQueue) -> Self {
-        let detect = detect.then(|| LogThrottle::new(50, SECOND));
-        let (parameters, said) = (ParameterDecoder::default(), RxCounts::default());
-        Self { no, name, queue, parameters, detect, latest: None, said, look: None }
+    pub fn new(id: InstanceId, name: String, detect: bool, queue: MidiRxQueue) -> Self {
+        let detect = detect.then(|| LogThrottle::new(DETECT_LIMIT, Duration::from_secs(1)));
+        let (parameters, reported) = (ParameterDecoder::default(), RxCounts::default());
+        Self { id, name, queue, parameters, detect, latest: None, reported, next_report: None }
     }
 
     pub fn queue(&self) -> &MidiRxQueue {
         &self.queue
     }
 
-    /// Turns what waits into events.
+    /// Turns the messages that wait into events.
     pub fn receive(&mut self, channels: &ChannelMap, sink: &mut EventSink) {
-        let Self { no, name, queue, parameters, detect, latest, look, .. } = self;
-        queue.take(BATCH, |ReceivedMessage { at, message }| {
+        let Self { id, name, queue, parameters, detect, latest, next_report, .. } = self;
+        queue.take(BATCH_LIMIT, |ReceivedMessage { at, message }| {
             *latest = Some(at);
-            look.get_or_insert(at + SECOND);
+            next_report.get_or_insert(at + REPORT_INTERVAL);
             for AddressedValue { address, raw } in decode(message, parameters) {
-                if let Some(shown) = detect.as_mut().filter(|_| !is_parameter_controller(address)) {
-                    show(shown, name, address, raw, at);
+                if let Some(throttle) = detect.as_mut().filter(|_| !is_parameter_controller(address)) {
+                    log_detected(throttle, name, address, raw, at);
                 }
                 let value = address.kind.value(raw);
-                channels.listeners(address).iter().for_each(|channel| sink.push(*no, *channel, value));
+                channels.listeners(address).iter().for_each(|channel| sink.push(*id, *channel, value));
             }
         });
     }
 
-    /// Messages that were lost for want of space, and bytes that were no messages.
+    /// Messages that were dropped, and bytes outside any message.
     pub fn errors(&self) -> u64 {
-        let RxCounts { lost, stray, .. } = self.queue.counts();
-        lost + stray
+        let RxCounts { dropped, stray, .. } = self.queue.counts();
+        dropped + stray
     }
 
     pub fn deadline(&self) -> Option<Instant> {
         let detect = self.detect.as_ref().and_then(LogThrottle::deadline);
-        [self.look, detect].into_iter().flatten().min()
+        [self.next_report, detect].into_iter().flatten().min()
     }
 
-    /// Says what was lost.
+    /// Logs what was dropped or ignored since the last report.
     pub fn tick(&mut self, now: Instant) {
         let name = &self.name;
         if let Some(count) = self.detect.as_mut().and_then(|detect| detect.settle(now)) {
-            tracing::info!(instance = %name, "detect: {count} more messages not shown");
+            tracing::info!(
+                event = "midi_messages_suppressed",
+                instance = %name,
+                    "detect: {count} more messages not shown"
+            );
         }
-        if self.look.is_none_or(|look| now < look) {
+        if self.next_report.is_none_or(|time| now < time) {
             return;
         }
-        self.look = None;
+        self.next_report = None;
         let counts = self.queue.counts();
-        let more = |now: u64, before: u64| Some(now - before).filter(|count| *count > 0);
-        if let Some(lost) = more(counts.lost, self.said.lost) {
-            tracing::warn!(instance = %name, "at least {lost} messages came in faster than they could be taken in, and are lost");
-        }
-        if let Some(stray) = more(counts.stray, self.said.stray) {
-            tracing::warn!(instance = %name, "{stray} bytes came in that belong to no message");
-        }
-        if let Some(exclusive) = more(counts.exclusive, self.said.exclusive) {
-            tracing::debug!(instance = %name, "{exclusive} system-exclusive messages ignored");
-        }
-        self.said = counts;
+        let before = std::mem::replace(&mut self.reported, counts);
+        log_skipped(name, before, counts);
     }
 
-    /// What came in so far, for people.
-    pub fn state(&self) -> Option<String> {
+    /// A summary for `status`.
+    pub fn status(&self) -> Option<String> {
         let latest = self.latest.map(|at| format!("latest message {:.1} s ago", at.elapsed().as_secs_f64()));
         let exclusive = Some(self.queue.counts().exclusive).filter(|count| *count > 0);
         let exclusive = exclusive.map(|count| format!("{count} system-exclusive messages ignored"));
@@ -103,10 +101,39 @@ impl MidiRx {
     }
 }
 
-/// Shows a reading as a show names it, for pasting into `[map]`.
-fn show(shown: &mut LogThrottle, name: &str, address: ChannelAddress, raw: u16, at: Instant) {
-    if shown.add(at) {
-        let value = address.kind.value(raw);
-        tracing::info!(instance = %name, "detect: {name}.{address} = {value:.4} ({raw} of {})", address.kind.top_value());
+/// Logs a value under the name that `[map]` takes.
+fn log_detected(throttle: &mut LogThrottle, name: &str, address: ChannelAddress, raw: u16, at: Instant) {
+    if throttle.add(at) {
+        let (value, top) = (address.kind.value(raw), address.kind.top_value());
+        tracing::info!(
+            event = "midi_message_detected",
+            instance = %name,
+            "detect: {name}.{address} = {value:.4} ({raw} of {top})"
+        );
+    }
+}
+
+fn log_skipped(name: &str, before: RxCounts, now: RxCounts) {
+    let more = |now: u64, before: u64| Some(now - before).filter(|count| *count > 0);
+    if let Some(count) = more(now.dropped, before.dropped) {
+        tracing::warn!(
+            event = "midi_input_dropped",
+            instance = %name,
+            "input arrives faster than it can be processed; at least {count} messages dropped"
+        );
+    }
+    if let Some(count) = more(now.stray, before.stray) {
+        tracing::warn!(
+            event = "midi_bytes_ignored",
+            instance = %name,
+            "ignored {count} bytes outside any message"
+        );
+    }
+    if let Some(count) = more(now.exclusive, before.exclusive) {
+        tracing::debug!(
+            event = "midi_sysex_ignored",
+            instance = %name,
+            "ignored {count} system-exclusive messages"
+        );
     }
 }

@@ -1,20 +1,22 @@
-//! From the threads of the MIDI system to the loop: a bounded lock-free queue, and a doorbell that is rung once for
-//! each time that the loop has to wake up.
+//! The queue from the threads of the MIDI system to the loop: bounded, lock-free, with a doorbell that
+//! is rung once per wake-up of the loop.
 //!
-//! The side that receives may be a real-time thread: it takes no lock, allocates nothing and never waits. What does
-//! not fit is counted and dropped; that takes a loop that stands still for thousands of messages.
+//! The receiving thread may be a real-time thread: it takes no lock, allocates nothing and never
+//! waits. Messages that do not fit are counted and dropped; that takes a loop that stands still for
+//! thousands of messages. When the loop drops the queue, its descriptor closes at once, even if a
+//! receiving thread is still there: the thread holds a weak reference. (It may then free the queue, once.)
 
 use super::parser::{MidiMessage, MidiParser};
 use crossbeam_queue::ArrayQueue;
 use mm_shared::Doorbell;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 /// Messages that may wait: eight seconds of a MIDI cable.
-const CAPACITY: usize = 8192;
+const RX_QUEUE_CAPACITY: usize = 8192;
 
 /// A message with the time at which it arrived.
 #[derive(Debug, Clone, Copy)]
@@ -27,44 +29,44 @@ pub struct ReceivedMessage {
 struct RxShared {
     queue: ArrayQueue<ReceivedMessage>,
     bell: Doorbell,
-    /// Whether the bell was rung and the loop has not looked since.
-    rung: AtomicBool,
-    lost: AtomicU64,
+    /// Whether the bell was rung since the loop last took messages.
+    is_rung: AtomicBool,
+    dropped: AtomicU64,
     exclusive: AtomicU64,
     stray: AtomicU64,
 }
 
-/// What could not be delivered, or has no meaning; all since the start.
+/// Input that became no message, counted since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RxCounts {
-    /// Messages that found no space, here or before.
-    pub lost: u64,
-    /// MidiSystem-exclusive messages.
+    /// Messages that found no space, here or in the MIDI system.
+    pub dropped: u64,
+    /// System-exclusive messages.
     pub exclusive: u64,
-    /// Data bytes that belong to no message.
+    /// Data bytes outside any message.
     pub stray: u64,
 }
 
-/// The loop's side.
+/// The loop's end.
 #[derive(Debug)]
 pub struct MidiRxQueue {
     shared: Arc<RxShared>,
 }
 
-/// Makes a side for each connection, with a stream of its own.
+/// Makes one [`RxStream`] per connection.
 #[derive(Debug)]
-pub struct RxHandle(Arc<RxShared>);
+pub struct RxHandle(Weak<RxShared>);
 
 impl RxHandle {
     pub fn stream(&self) -> RxStream {
-        RxStream { shared: Arc::clone(&self.0), parser: MidiParser::default() }
+        RxStream { shared: Weak::clone(&self.0), parser: MidiParser::default() }
     }
 }
 
-/// A receiving thread's side.
+/// The receiving thread's end, with the parser of its connection.
 #[derive(Debug)]
 pub struct RxStream {
-    shared: Arc<RxShared>,
+    shared: Weak<RxShared>,
     parser: MidiParser,
 }
 
@@ -76,34 +78,34 @@ impl MidiRxQueue {
     /// The process has no descriptor left.
     pub fn new() -> io::Result<Self> {
         let shared = RxShared {
-            queue: ArrayQueue::new(CAPACITY),
+            queue: ArrayQueue::new(RX_QUEUE_CAPACITY),
             bell: Doorbell::new()?,
-            rung: AtomicBool::new(false),
-            lost: AtomicU64::new(0),
+            is_rung: AtomicBool::new(false),
+            dropped: AtomicU64::new(0),
             exclusive: AtomicU64::new(0),
             stray: AtomicU64::new(0),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// What makes sides for connections.
+    /// A handle for the receiving side.
     pub fn handle(&self) -> RxHandle {
-        RxHandle(Arc::clone(&self.shared))
+        RxHandle(Arc::downgrade(&self.shared))
     }
 
-    /// The descriptor that tells of messages, watched level-triggered.
+    /// The descriptor that is readable while messages wait; to be watched level-triggered.
     pub fn descriptor(&self) -> BorrowedFd<'_> {
         self.shared.bell.as_fd()
     }
 
-    /// Takes out up to `most` messages; what is left is told of again.
-    pub fn take(&self, most: usize, mut each: impl FnMut(ReceivedMessage)) {
-        // in this order, so that a message that comes while we look either is seen here or rings again
+    /// Takes out up to `limit` messages. If more wait, the descriptor stays readable.
+    pub fn take(&self, limit: usize, mut each: impl FnMut(ReceivedMessage)) {
+        // In this order: a message that arrives in the meantime is either seen here or rings again.
         self.shared.bell.clear();
-        self.shared.rung.store(false, Ordering::SeqCst);
-        for _ in 0..most {
+        self.shared.is_rung.store(false, Ordering::SeqCst);
+        for _ in 0..limit {
             match self.shared.queue.pop() {
-                Some(arrival) => each(arrival),
+                Some(received) => each(received),
                 None => return,
             }
         }
@@ -112,47 +114,49 @@ impl MidiRxQueue {
 
     pub fn counts(&self) -> RxCounts {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let RxShared { lost, exclusive, stray, .. } = &*self.shared;
-        RxCounts { lost: read(lost), exclusive: read(exclusive), stray: read(stray) }
+        let RxShared { dropped, exclusive, stray, .. } = &*self.shared;
+        RxCounts { dropped: read(dropped), exclusive: read(exclusive), stray: read(stray) }
     }
 }
 
 impl RxShared {
     fn ring(&self) {
-        if !self.rung.swap(true, Ordering::SeqCst) {
+        if !self.is_rung.swap(true, Ordering::SeqCst) {
             self.bell.ring();
         }
     }
 }
 
 impl RxStream {
-    /// Takes in bytes as they arrive.
+    /// Takes bytes as they arrive. Without effect once the queue is gone.
     pub fn receive(&mut self, bytes: &[u8]) {
         let at = Instant::now();
-        let Self { shared, parser } = self;
-        let mut any = false;
-        parser.feed(bytes, |message| match shared.queue.push(ReceivedMessage { at, message }) {
-            Ok(()) => any = true,
+        let Some(shared) = self.shared.upgrade() else { return };
+        let mut has_message = false;
+        self.parser.feed(bytes, |message| match shared.queue.push(ReceivedMessage { at, message }) {
+            Ok(()) => has_message = true,
             Err(_) => {
-                shared.lost.fetch_add(1, Ordering::Relaxed);
+                shared.dropped.fetch_add(1, Ordering::Relaxed);
             }
         });
-        let skipped = parser.take_skipped();
+        let skipped = self.parser.take_skipped();
         if skipped.exclusive > 0 {
             shared.exclusive.fetch_add(skipped.exclusive, Ordering::Relaxed);
         }
         if skipped.stray > 0 {
             shared.stray.fetch_add(skipped.stray, Ordering::Relaxed);
         }
-        if any {
+        if has_message {
             shared.ring();
         }
     }
 
-    /// Messages were lost before they came here.
-    #[cfg_attr(feature = "jack", allow(dead_code, reason = "JACK does not tell"))]
-    pub fn lose(&mut self, count: u64) {
-        self.shared.lost.fetch_add(count, Ordering::Relaxed);
+    /// Counts messages that the MIDI system has dropped before they came here.
+    #[cfg_attr(feature = "jack", allow(dead_code, reason = "JACK does not report it"))]
+    pub fn count_dropped(&mut self, count: u64) {
+        if let Some(shared) = self.shared.upgrade() {
+            shared.dropped.fetch_add(count, Ordering::Relaxed);
+        }
     }
 }
 
@@ -172,15 +176,15 @@ mod tests {
         let queue = MidiRxQueue::new().unwrap();
         let mut stream = queue.handle().stream();
         stream.receive(&[0xf8, 0xf0, 1]);
-        assert!(!is_rung(&queue), "nothing for the loop");
+        assert!(!is_rung(&queue), "no message for the loop");
         stream.receive(&[0xf7, 9, 0x90, 60, 100]);
         stream.receive(&[61, 101]);
         assert!(is_rung(&queue));
         let mut keys = Vec::new();
-        queue.take(10, |arrival| keys.push(arrival.message.data()[0]));
+        queue.take(10, |received| keys.push(received.message.data()[0]));
         assert_eq!(keys, [60, 61]);
         assert!(!is_rung(&queue));
-        assert_eq!(queue.counts(), RxCounts { lost: 0, exclusive: 1, stray: 1 });
+        assert_eq!(queue.counts(), RxCounts { dropped: 0, exclusive: 1, stray: 1 });
     }
 
     #[test]
@@ -199,8 +203,18 @@ mod tests {
     fn what_does_not_fit_is_counted() {
         let queue = MidiRxQueue::new().unwrap();
         let mut stream = queue.handle().stream();
-        (0..CAPACITY + 3).for_each(|_| stream.receive(&[0x90, 1, 1]));
-        assert_eq!(queue.counts().lost, 3);
+        (0..RX_QUEUE_CAPACITY + 3).for_each(|_| stream.receive(&[0x90, 1, 1]));
+        assert_eq!(queue.counts().dropped, 3);
+    }
+
+    #[test]
+    fn a_stream_that_outlives_the_queue_keeps_no_descriptor_open() {
+        let queue = MidiRxQueue::new().unwrap();
+        let mut stream = queue.handle().stream();
+        stream.receive(&[0x90, 1, 1]);
+        drop(queue);
+        assert_eq!(stream.shared.strong_count(), 0);
+        stream.receive(&[0x90, 1, 1]);
     }
 
     #[test]
@@ -213,7 +227,7 @@ mod tests {
             let mut descriptors = [PollFd::new(queue.descriptor(), PollFlags::POLLIN)];
             assert!(
                 poll(&mut descriptors, PollTimeout::from(10_000_u16)).unwrap() > 0,
-                "never told of the rest"
+                "the rest was never announced"
             );
             queue.take(64, |_| count += 1);
         }

@@ -1,136 +1,154 @@
-//! The thread that sends: paced, in order, and with the last values once more when a device has come back.
+//! The thread that sends: at a limited rate, in order, and the last values again when a device is
+//! back. When the backend is closed, it sends what is left for a short time and ends by itself.
 
 use super::channel::ChannelAddress;
 use super::codec::{AddressedValue, MessageSequence, encode};
 use super::port::{SendOutcome, TxPort};
 use super::rate_limiter::RateLimiter;
-use super::tx_queue::{Queue, TxValue};
+use super::tx_queue::{SharedTxQueue, TxOverflow, TxValue};
 use crate::backends::log_throttle::LogThrottle;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How often a message is tried again that somebody has not got. The pauses double from one millisecond.
-const TRIES: u32 = 5;
+/// How often a message that was not accepted is sent again. The pauses double from one millisecond.
+const RETRY_LIMIT: u32 = 5;
 
-/// How long the end of the show waits for what is still to be sent.
+/// How soon a port without space is tried again.
+const BUSY_INTERVAL: Duration = Duration::from_millis(1);
+
+/// How long values are still sent after the backend was closed.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(150);
 
-/// What the keeper of the ports tells.
+/// What the thread is told.
 pub enum TxCommand {
-    /// Here is a port, with everything connected that is there.
+    /// Send through this port; the devices that are present are connected.
     UsePort(Box<dyn TxPort>),
-    /// There is none at the moment.
+    /// The port is gone.
     ClosePort,
-    /// A device was connected: it gets the last values.
+    /// A device was connected: send the last value of every channel again.
     ResendValues,
+    /// The backend is closed: send what is left, these values last, and end.
+    Finish(TxOverflow),
 }
 
-/// What the loop and the thread both know.
+/// Counters that the loop reads.
 #[derive(Debug, Default)]
-pub struct TxShared {
-    /// Set when the backend is closed.
-    pub ending: AtomicBool,
-    /// Messages that somebody has not got.
-    pub lost: AtomicU64,
+pub struct TxCounters {
+    /// Messages that a connected client has not accepted.
+    pub dropped: AtomicU64,
 }
 
-/// What a thread needs that sends for an instance.
+/// What the thread needs.
 pub struct TxThread {
+    /// The name of the instance.
     pub name: String,
+    /// By slot.
     pub addresses: Vec<ChannelAddress>,
+    /// Whether a parameter is deselected after it was set.
     pub deselect: bool,
+    /// Messages per second.
     pub rate: u32,
-    pub queue: Queue,
+    pub queue: SharedTxQueue,
     pub commands: Receiver<TxCommand>,
-    pub shared: Arc<TxShared>,
-    /// Told when all is sent at the end.
-    pub done: Sender<()>,
+    pub counters: Arc<TxCounters>,
 }
 
 impl TxThread {
     /// Sends until the backend is closed.
     pub fn run(self) {
-        let now = Instant::now();
-        let pace = RateLimiter::new(self.rate, now);
-        let last = vec![None; self.addresses.len()];
-        let failures = LogThrottle::new(1, Duration::from_secs(10));
-        let (port, resend, current) = (PortState::Pending, VecDeque::new(), None);
-        let mut work =
-            TxLoop { thread: self, port, pace, last, resend, current, failures, is_failing: false };
-        while !work.thread.shared.ending.load(Ordering::SeqCst) {
-            work.take_commands();
-            match work.step(Instant::now()) {
+        let mut tx = TxLoop {
+            port: PortState::Pending,
+            limiter: RateLimiter::new(self.rate, Instant::now()),
+            last: vec![None; self.addresses.len()],
+            resend: VecDeque::new(),
+            current: None,
+            failures: LogThrottle::new(1, Duration::from_secs(10)),
+            is_failing: false,
+            thread: self,
+        };
+        loop {
+            if let Flow::Finish(overflow) = tx.take_commands() {
+                return tx.finish(overflow);
+            }
+            match tx.step(Instant::now()) {
                 Step::Sent => {}
-                Step::Until(time) => thread::park_timeout(time.saturating_duration_since(Instant::now())),
-                Step::Nothing => thread::park(),
+                Step::WaitUntil(time) => thread::park_timeout(time.saturating_duration_since(Instant::now())),
+                Step::Idle => thread::park(),
             }
         }
-        work.finish();
-        // the backend may have stopped waiting
-        let _ = work.thread.done.send(());
     }
 }
 
-/// Whether there is a port to send through.
+/// The port, as far as there is one.
 enum PortState {
-    /// The keeper has not looked yet: values wait, so that the first ones are not lost.
+    /// The ports were not opened yet: values wait, so that the first ones are not lost.
     Pending,
     Open(Box<dyn TxPort>),
-    /// Only the last values are kept.
+    /// There is no port: only the last values are kept.
     Closed,
+}
+
+enum Flow {
+    Continue,
+    /// The backend is closed; these values found no space in the queue.
+    Finish(Option<TxOverflow>),
 }
 
 enum Step {
     Sent,
-    Until(Instant),
-    Nothing,
+    WaitUntil(Instant),
+    Idle,
 }
 
 /// A value whose messages are being sent.
-struct Current {
-    outgoing: MessageSequence,
-    /// Messages of it that have left.
-    left: usize,
-    tries: u32,
+struct CurrentValue {
+    messages: MessageSequence,
+    /// Messages of it that were sent.
+    sent: usize,
+    /// Retries of the next message.
+    retries: u32,
 }
 
+/// The state of the thread.
 struct TxLoop {
     thread: TxThread,
     port: PortState,
-    pace: RateLimiter,
-    /// By slot.
+    limiter: RateLimiter,
+    /// The last value of each slot.
     last: Vec<Option<u16>>,
-    /// ChannelMap whose last values are to be sent once more.
+    /// Slots whose last values are to be sent again.
     resend: VecDeque<u32>,
-    current: Option<Current>,
+    current: Option<CurrentValue>,
     failures: LogThrottle,
-    /// Somebody does not get what is sent, in spite of all tries: nobody waits for that one.
+    /// A connected client accepts no messages in spite of all retries: there are no retries for it.
     is_failing: bool,
 }
 
 impl TxLoop {
-    /// Takes in what the keeper tells.
-    fn take_commands(&mut self) {
-        while let Ok(command) = self.thread.commands.try_recv() {
-            match command {
-                TxCommand::UsePort(port) => {
+    fn take_commands(&mut self) -> Flow {
+        loop {
+            match self.thread.commands.try_recv() {
+                Ok(TxCommand::UsePort(port)) => {
                     self.port = PortState::Open(port);
-                    self.refresh();
+                    self.resend_values();
                 }
-                TxCommand::ClosePort => {
+                Ok(TxCommand::ClosePort) => {
                     self.port = PortState::Closed;
                     self.current = None;
                 }
-                TxCommand::ResendValues => self.refresh(),
+                Ok(TxCommand::ResendValues) => self.resend_values(),
+                Ok(TxCommand::Finish(overflow)) => return Flow::Finish(Some(overflow)),
+                Err(TryRecvError::Empty) => return Flow::Continue,
+                Err(TryRecvError::Disconnected) => return Flow::Finish(None),
             }
         }
     }
 
-    fn refresh(&mut self) {
+    fn resend_values(&mut self) {
         let known = (0..).zip(&self.last).filter(|(_, last)| last.is_some());
         self.resend = known.map(|(slot, _)| slot).collect();
     }
@@ -138,48 +156,52 @@ impl TxLoop {
     /// Sends one message, if there is one and its time has come.
     fn step(&mut self, now: Instant) -> Step {
         match self.port {
-            PortState::Pending => return Step::Nothing,
+            PortState::Pending => return Step::Idle,
             PortState::Closed => {
-                while self.take().is_some() {}
-                return Step::Nothing;
+                while self.take_value().is_some() {}
+                return Step::Idle;
             }
             PortState::Open(_) => {}
         }
-        let next = self.pace.next(now);
-        if next > now && (self.current.is_some() || !self.resend.is_empty() || !self.thread.queue.is_empty())
-        {
-            return Step::Until(next);
+        let next = self.limiter.next_allowed(now);
+        let has_work = self.current.is_some() || !self.resend.is_empty() || !self.thread.queue.is_empty();
+        if next > now && has_work {
+            return Step::WaitUntil(next);
         }
         if self.current.is_none() {
-            self.current = self.next_value().map(|outgoing| Current { outgoing, left: 0, tries: 0 });
+            let next_value = self.next_value();
+            self.current = next_value.map(|messages| CurrentValue { messages, sent: 0, retries: 0 });
         }
         self.send_current(now)
     }
 
     fn next_value(&mut self) -> Option<MessageSequence> {
-        let resend = self.resend.pop_front();
-        let value = match resend {
+        let value = match self.resend.pop_front() {
             Some(slot) => TxValue { slot, raw: (*self.last.get(slot as usize)?)? },
-            None => self.take()?,
+            None => self.take_value()?,
         };
         let address = *self.thread.addresses.get(value.slot as usize)?;
         Some(encode(AddressedValue { address, raw: value.raw }, self.thread.deselect))
     }
 
     /// Takes a value out of the queue and remembers it.
-    fn take(&mut self) -> Option<TxValue> {
+    fn take_value(&mut self) -> Option<TxValue> {
         let value = self.thread.queue.pop()?;
+        self.remember(value);
+        Some(value)
+    }
+
+    fn remember(&mut self, value: TxValue) {
         if let Some(last) = self.last.get_mut(value.slot as usize) {
             *last = Some(value.raw);
         }
-        Some(value)
     }
 
     fn send_current(&mut self, now: Instant) -> Step {
         let (Some(current), PortState::Open(port)) = (&mut self.current, &mut self.port) else {
-            return Step::Nothing;
+            return Step::Idle;
         };
-        let Some(message) = current.outgoing.messages().nth(current.left) else {
+        let Some(message) = current.messages.messages().nth(current.sent) else {
             self.current = None;
             return Step::Sent;
         };
@@ -187,78 +209,90 @@ impl TxLoop {
         match port.send(&bytes[..length]) {
             SendOutcome::Sent => {
                 self.is_failing = false;
-                self.message_left(now);
+                self.next_message(now);
                 Step::Sent
             }
-            SendOutcome::Busy => Step::Until(now + Duration::from_millis(1)),
-            SendOutcome::Failed(_) if !self.is_failing && current.tries < TRIES => {
-                current.tries += 1;
-                Step::Until(now + Duration::from_millis(1 << current.tries))
+            SendOutcome::Busy => Step::WaitUntil(now + BUSY_INTERVAL),
+            SendOutcome::Failed(_) if !self.is_failing && current.retries < RETRY_LIMIT => {
+                current.retries += 1;
+                Step::WaitUntil(now + Duration::from_millis(1 << current.retries))
             }
             SendOutcome::Failed(reason) => {
                 self.is_failing = true;
-                self.lost_one(&reason, now);
-                self.message_left(now);
+                self.count_dropped(&reason, now);
+                self.next_message(now);
                 Step::Sent
             }
         }
     }
 
-    /// Goes on to the next message.
-    fn message_left(&mut self, now: Instant) {
-        self.pace.left(1, now);
+    /// Goes on to the next message of the current value.
+    fn next_message(&mut self, now: Instant) {
+        self.limiter.record_sent(1, now);
         if let Some(current) = &mut self.current {
-            current.left += 1;
-            current.tries = 0;
-            if current.outgoing.messages().nth(current.left).is_none() {
+            current.sent += 1;
+            current.retries = 0;
+            if current.messages.messages().nth(current.sent).is_none() {
                 self.current = None;
             }
         }
     }
 
-    fn lost_one(&mut self, reason: &str, now: Instant) {
-        self.thread.shared.lost.fetch_add(1, Ordering::Relaxed);
-        let unsaid = self.failures.settle(now).unwrap_or(0);
-        if self.failures.add(now) || unsaid > 0 {
+    fn count_dropped(&mut self, reason: &str, now: Instant) {
+        self.thread.counters.dropped.fetch_add(1, Ordering::Relaxed);
+        let suppressed = self.failures.settle(now).unwrap_or(0);
+        if self.failures.add(now) || suppressed > 0 {
             let total = self.failures.total();
             tracing::warn!(
+                event = "midi_output_dropped",
                 instance = %self.thread.name,
-                "somebody who is connected takes no more messages, {total} are lost so far: {reason}"
+                "a connected MIDI client is not accepting messages; {total} dropped so far: {reason}"
             );
         }
     }
 
-    /// The backend is closed: of what waits, the last values still go out, for a short time.
-    fn finish(&mut self) {
+    /// Sends the last value of each channel that still waits, until [`SHUTDOWN_TIMEOUT`] is over.
+    fn finish(mut self, overflow: Option<TxOverflow>) {
         let deadline = Instant::now() + SHUTDOWN_TIMEOUT;
-        self.take_commands();
         if !matches!(self.port, PortState::Open(_)) {
             return;
         }
-        let mut waiting = vec![false; self.last.len()];
-        while let Some(value) = self.take() {
-            waiting.get_mut(value.slot as usize).into_iter().for_each(|waits| *waits = true);
-        }
-        self.resend.extend((0..).zip(waiting).filter_map(|(slot, waits)| waits.then_some(slot)));
-        // faster than `rate`: the devices have space for a burst, and nothing follows
-        self.pace = RateLimiter::new(u32::MAX, Instant::now());
+        self.collect_waiting(overflow);
+        // Faster than `rate`: devices have space for a burst, and nothing follows.
+        self.limiter = RateLimiter::new(u32::MAX, Instant::now());
         loop {
             let now = Instant::now();
-            let drained = match &mut self.port {
+            let is_drained = match &mut self.port {
                 PortState::Open(port) => port.is_drained(),
                 _ => true,
             };
-            let nothing_left = self.current.is_none() && self.resend.is_empty();
-            if now >= deadline || nothing_left && drained {
+            let is_done = self.current.is_none() && self.resend.is_empty() && is_drained;
+            if is_done || now >= deadline {
                 return;
             }
             let until = match self.step(now) {
                 Step::Sent => continue,
-                Step::Until(time) => time,
-                Step::Nothing => now + Duration::from_millis(1),
+                Step::WaitUntil(time) => time,
+                Step::Idle => now + BUSY_INTERVAL,
             };
             thread::sleep(until.min(deadline).saturating_duration_since(now));
         }
+    }
+
+    /// Conflates the values that wait, in the queue and in `overflow`, into `resend`.
+    fn collect_waiting(&mut self, overflow: Option<TxOverflow>) {
+        let mut is_waiting = vec![false; self.last.len()];
+        let mut mark =
+            |slot: u32| is_waiting.get_mut(slot as usize).into_iter().for_each(|slot| *slot = true);
+        while let Some(value) = self.take_value() {
+            mark(value.slot);
+        }
+        let mut overflow = overflow;
+        while let Some(value) = overflow.as_mut().and_then(TxOverflow::pop) {
+            self.remember(value);
+            mark(value.slot);
+        }
+        self.resend.extend((0..).zip(is_waiting).filter_map(|(slot, is_waiting)| is_waiting.then_some(slot)));
     }
 }
 

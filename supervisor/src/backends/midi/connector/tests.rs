@@ -1,126 +1,52 @@
-//! Devices that come and go, in a MIDI system made for the test.
+//! Tests of the connector: devices that come and go in a fake MIDI system.
 
-use super::{Connector, ConnectorShared, OpenPorts, OutageFlag};
+use super::{Connector, ConnectorConfig, ConnectorHandle, OutageFlag};
 use crate::backends::midi::device_selector::DeviceSelector;
-use crate::backends::midi::port::{Device, MidiSystem, PortDirection, SendOutcome, TxPort};
+use crate::backends::midi::port::fake::{FakeMidi, TEST_TIMEOUT, wait_for_text};
+use crate::backends::midi::port::{Device, PortDirection};
+use crate::backends::midi::port_leases::PortLeases;
+use crate::backends::midi::tx::TxRemote;
 use crate::backends::midi::tx_thread::TxCommand;
-use mm_shared::Doorbell;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
-
-const PATIENCE: Duration = Duration::from_secs(20);
-
-#[derive(Default)]
-struct World {
-    is_down: bool,
-    devices: Vec<Device>,
-    connected: Vec<(PortDirection, String)>,
-    opened: usize,
-}
-
-type Shares = Arc<Mutex<World>>;
-
-struct Fake(Shares);
-
-impl MidiSystem for Fake {
-    fn devices(&self, _direction: PortDirection) -> Vec<Device> {
-        self.0.lock().unwrap().devices.clone()
-    }
-
-    fn is_connected(&self, direction: PortDirection, device: &Device) -> bool {
-        self.0.lock().unwrap().connected.contains(&(direction, device.key.clone()))
-    }
-
-    fn connect(&self, direction: PortDirection, device: &Device) -> Result<(), String> {
-        self.0.lock().unwrap().connected.push((direction, device.key.clone()));
-        Ok(())
-    }
-
-    fn is_alive(&mut self) -> bool {
-        !self.0.lock().unwrap().is_down
-    }
-
-    fn wait(&mut self, _bell: &Doorbell, _timeout: Duration) {
-        thread::yield_now();
-    }
-}
-
-struct NoPort;
-
-impl TxPort for NoPort {
-    fn send(&mut self, _message: &[u8]) -> SendOutcome {
-        SendOutcome::Sent
-    }
-
-    fn is_drained(&mut self) -> bool {
-        true
-    }
-}
 
 struct Rig {
-    world: Shares,
-    shared: Arc<ConnectorShared>,
+    midi: FakeMidi,
+    connector: ConnectorHandle,
     commands: Receiver<TxCommand>,
 }
 
 impl Rig {
     fn new(wanted: [Option<&str>; 2], devices: &[Device]) -> Self {
-        let world = Shares::default();
-        world.lock().unwrap().devices = devices.to_vec();
-        let (commands, received) = channel();
-        let shared = Arc::new(ConnectorShared {
-            ending: false.into(),
-            bell: Doorbell::new().unwrap(),
-            state: String::new().into(),
-        });
-        let its_world = Arc::clone(&world);
-        let keeper = Connector {
+        let midi = FakeMidi::default();
+        midi.change(|state| state.devices = devices.to_vec());
+        let (sender, commands) = channel();
+        let config = ConnectorConfig {
             name: "test".into(),
-            open: Box::new(move || {
-                let mut world = its_world.lock().unwrap();
-                if world.is_down {
-                    return Err("nothing runs".to_owned());
-                }
-                world.opened += 1;
-                Ok(OpenPorts { system: Box::new(Fake(Arc::clone(&its_world))), tx: Box::new(NoPort) })
-            }),
-            wanted: wanted.map(|text| text.map(DeviceSelector::new)),
-            commands,
-            sender: thread::current(),
-            shared: Arc::clone(&shared),
+            lease_name: "test".into(),
+            leases: Box::leak(Box::new(PortLeases::new())),
+            open: midi.open_fn(),
+            selectors: wanted.map(|text| text.map(DeviceSelector::new)),
             outage: OutageFlag::default(),
-            closed: channel().0,
         };
-        thread::spawn(move || keeper.run());
-        Self { world, shared, commands: received }
+        let remote = TxRemote::new(sender, thread::spawn(|| {}));
+        Self { midi, connector: Connector::start(config, remote).unwrap(), commands }
     }
 
     fn command(&self) -> TxCommand {
-        self.commands.recv_timeout(PATIENCE).expect("a command")
+        self.commands.recv_timeout(TEST_TIMEOUT).expect("a command")
     }
 
-    fn wait_for_state(&self, text: &str) {
-        let start = Instant::now();
-        while *self.shared.state.lock().unwrap() != text {
-            assert!(start.elapsed() < PATIENCE, "the state stays `{}`", self.shared.state.lock().unwrap());
-            thread::yield_now();
-        }
+    #[track_caller]
+    fn wait_for_status(&self, text: &str) {
+        wait_for_text(text, || self.connector.status());
     }
 
     fn replace(&self, devices: &[Device]) {
-        let mut world = self.world.lock().unwrap();
-        world.devices = devices.to_vec();
-        world.connected.clear();
-    }
-}
-
-impl Drop for Rig {
-    fn drop(&mut self) {
-        self.shared.ending.store(true, Ordering::SeqCst);
-        self.shared.bell.ring();
+        self.midi.change(|state| {
+            state.devices = devices.to_vec();
+            state.connected.clear();
+        });
     }
 }
 
@@ -132,9 +58,9 @@ fn pad(key: &str) -> Device {
 fn a_device_that_is_there_is_connected_before_anything_is_sent() {
     let rig = Rig::new([Some("Pad"), Some("Pad")], &[pad("20:0")]);
     assert!(matches!(rig.command(), TxCommand::UsePort(_)));
-    let connected = rig.world.lock().unwrap().connected.clone();
+    let connected = rig.midi.state().connected.clone();
     assert_eq!(connected, [(PortDirection::In, "20:0".into()), (PortDirection::Out, "20:0".into())]);
-    rig.wait_for_state("read: `Pad:MIDI 1`, write: `Pad:MIDI 1`");
+    rig.wait_for_status("read: `Pad:MIDI 1`, write: `Pad:MIDI 1`");
 }
 
 #[test]
@@ -142,11 +68,11 @@ fn a_device_that_comes_back_elsewhere_is_connected_and_gets_the_last_values() {
     let rig = Rig::new([None, Some("20:0")], &[pad("20:0")]);
     assert!(matches!(rig.command(), TxCommand::UsePort(_)));
     rig.replace(&[]);
-    rig.wait_for_state("write: `Pad:MIDI 1` is gone");
+    rig.wait_for_status("write: `Pad:MIDI 1` is gone");
     rig.replace(&[pad("28:0")]);
     assert!(matches!(rig.command(), TxCommand::ResendValues));
-    rig.wait_for_state("write: `Pad:MIDI 1`");
-    assert_eq!(rig.world.lock().unwrap().connected, [(PortDirection::Out, "28:0".into())]);
+    rig.wait_for_status("write: `Pad:MIDI 1`");
+    assert_eq!(rig.midi.state().connected, [(PortDirection::Out, "28:0".into())]);
 }
 
 #[test]
@@ -161,7 +87,7 @@ fn a_device_that_was_away_for_too_short_to_be_missed_is_connected_again() {
 fn a_missing_device_is_connected_when_it_appears() {
     let rig = Rig::new([None, Some("Pad")], &[]);
     assert!(matches!(rig.command(), TxCommand::UsePort(_)));
-    rig.wait_for_state("write: `Pad` is missing");
+    rig.wait_for_status("write: `Pad` is missing");
     rig.replace(&[pad("20:0")]);
     assert!(matches!(rig.command(), TxCommand::ResendValues));
 }
@@ -170,12 +96,12 @@ fn a_missing_device_is_connected_when_it_appears() {
 fn ports_that_do_not_work_any_more_are_opened_anew() {
     let rig = Rig::new([Some("Pad"), None], &[pad("20:0")]);
     assert!(matches!(rig.command(), TxCommand::UsePort(_)));
-    rig.world.lock().unwrap().is_down = true;
+    rig.midi.change(|state| state.is_down = true);
     assert!(matches!(rig.command(), TxCommand::ClosePort));
-    rig.wait_for_state("waiting for MIDI: nothing runs");
-    rig.world.lock().unwrap().is_down = false;
-    // it would look again by itself a little later
-    rig.shared.bell.ring();
+    rig.wait_for_status("waiting for MIDI: nothing runs");
+    rig.midi.change(|state| state.is_down = false);
+    // It would try again a little later without this.
+    rig.connector.ring();
     while !matches!(rig.command(), TxCommand::UsePort(_)) {}
-    assert_eq!(rig.world.lock().unwrap().opened, 2);
+    assert_eq!(rig.midi.state().opened, 2);
 }

@@ -1,8 +1,8 @@
 //! JACK.
 //!
-//! A third client of our own, beside midir's two, connects ports and counts JACK's periods. The count tells whether
-//! the server still works, and whether what was handed to midir has left: between two periods midir keeps 2047
-//! messages and corrupts its stream with one more.
+//! A third client, beside midir's two, connects ports and counts JACK's periods. The count shows
+//! whether the server still works, and whether messages have left midir: between two periods midir
+//! keeps 2047 messages and corrupts its stream with one more.
 
 use super::super::rx_queue::RxStream;
 use super::{Device, MidiSystem, OpenPorts, PortDirection, PortNames, SendOutcome, TxPort};
@@ -22,25 +22,25 @@ use std::time::{Duration, Instant};
 
 const MIDI: &str = "8 bit raw midi";
 
-/// No period for this long: the server is gone. The longest period is a fifth of a second.
+/// Without a period for this long the server is gone. The longest period is a fifth of a second.
 const STALL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A connection is in force from one of the next periods on; what is sent before that reaches nobody.
+/// A connection takes effect in one of the next periods; messages sent before that are lost.
 const PERIODS_TO_CONNECT: u64 = 3;
 
-/// Messages that midir may hold: well below what it has space for.
+/// Messages that midir may hold, well below its capacity.
 const BUFFERED_LIMIT: u32 = 1500;
 
 /// Opens the ports of an instance.
 ///
 /// # Errors
 ///
-/// What is missing, for people.
+/// What is missing, as text.
 pub fn open(names: &PortNames, stream: RxStream) -> Result<OpenPorts, String> {
-    // the library prints what fails; for the whole process it can be told not to
+    // Keeps the library from printing failures; the setting holds for the whole process.
     set_logger(LoggerType::None);
     let (client, _) = Client::new(&names.client("watch"), ClientOptions::NO_START_SERVER)
-        .map_err(|_| "no JACK server runs".to_owned())?;
+        .map_err(|_| "no JACK server is running".to_owned())?;
     let periods = PeriodCounter::default();
     let changed = Arc::new(Doorbell::new().map_err(|error| error.to_string())?);
     let client = client
@@ -53,12 +53,12 @@ pub fn open(names: &PortNames, stream: RxStream) -> Result<OpenPorts, String> {
     let after = all_ports(client.as_client());
     let find = |client: &str| {
         let new = after.iter().find(|port| port.starts_with(client) && !before.contains(port));
-        new.cloned().ok_or_else(|| format!("the port of `{client}` is not there"))
+        new.cloned().ok_or_else(|| format!("the port of `{client}` was not created"))
     };
     let ports = [find(&receiver)?, find(&sender)?];
-    let tx = JackTxPort { connection: tx, held: BufferedMessages::default(), periods: periods.clone() };
-    let seen = (periods.count(), Instant::now());
-    let system = JackSystem { _connection: connection, ports, client, changed, periods, seen };
+    let tx = JackTxPort { connection: tx, buffered: BufferedMessages::default(), periods: periods.clone() };
+    let last_period = (periods.count(), Instant::now());
+    let system = JackSystem { _connection: connection, ports, client, changed, periods, last_period };
     Ok(OpenPorts { system: Box::new(system), tx: Box::new(tx) })
 }
 
@@ -77,7 +77,7 @@ fn open_output(client: &str, port: &str) -> Result<MidiOutputConnection, String>
     output.create_virtual(port).map_err(|error| error.to_string())
 }
 
-/// RxCounts periods.
+/// Counts the periods of the server.
 #[derive(Debug, Clone, Default)]
 struct PeriodCounter(Arc<AtomicU64>);
 
@@ -94,7 +94,7 @@ impl ProcessHandler for PeriodCounter {
     }
 }
 
-/// Rings when ports come and go.
+/// Rings when ports appear or disappear.
 struct PortChangeNotifier(Arc<Doorbell>);
 
 impl NotificationHandler for PortChangeNotifier {
@@ -105,13 +105,13 @@ impl NotificationHandler for PortChangeNotifier {
 
 struct JackSystem {
     _connection: MidiInputConnection<()>,
-    /// The one that receives and the one that sends, by their full names.
+    /// The full names of the receiving and the sending port.
     ports: [String; 2],
     client: AsyncClient<PortChangeNotifier, PeriodCounter>,
     changed: Arc<Doorbell>,
     periods: PeriodCounter,
-    /// The count of periods, and when it was seen to change.
-    seen: (u64, Instant),
+    /// The count of periods, and when it last changed.
+    last_period: (u64, Instant),
 }
 
 impl JackSystem {
@@ -119,7 +119,7 @@ impl JackSystem {
         &self.ports[direction as usize]
     }
 
-    /// Waits until so many periods have begun, or the server stands still.
+    /// Waits until `count` more periods have begun, or the server stalls.
     fn wait_for_periods(&self, count: u64) {
         let (target, start) = (self.periods.count() + count, Instant::now());
         while self.periods.count() < target && start.elapsed() < STALL_TIMEOUT {
@@ -137,7 +137,7 @@ impl JackSystem {
     }
 }
 
-/// Bridges from ALSA put its client's number into the name: `Launchpad [20] (capture): …`.
+/// Removes the ALSA client number that bridges put into a name: `Launchpad [20] (capture): …`.
 fn without_number(name: &str) -> String {
     let number = name.split_once(" [").and_then(|(before, rest)| Some((before, rest.split_once(']')?)));
     match number {
@@ -179,12 +179,12 @@ impl MidiSystem for JackSystem {
 
     fn is_alive(&mut self) -> bool {
         let count = self.periods.count();
-        if count != self.seen.0 {
-            self.seen = (count, Instant::now());
+        if count != self.last_period.0 {
+            self.last_period = (count, Instant::now());
             let ports = all_ports(self.client.as_client());
             return self.ports.iter().all(|own| ports.contains(own));
         }
-        self.seen.1.elapsed() < STALL_TIMEOUT
+        self.last_period.1.elapsed() < STALL_TIMEOUT
     }
 
     fn wait(&mut self, bell: &Doorbell, timeout: Duration) {
@@ -197,39 +197,39 @@ impl MidiSystem for JackSystem {
 
 struct JackTxPort {
     connection: MidiOutputConnection,
-    held: BufferedMessages,
+    buffered: BufferedMessages,
     periods: PeriodCounter,
 }
 
-/// How many messages may not have left yet. Pure.
+/// Counts the messages that may not have left midir yet. Pure.
 #[derive(Debug, Default)]
 struct BufferedMessages {
     period: u64,
     in_period: u32,
-    in_the_one_before: u32,
+    in_previous_period: u32,
 }
 
 impl BufferedMessages {
-    /// What was handed over two periods ago has left in the one between.
+    /// Messages of two periods ago have left in the period between.
     fn count(&mut self, period: u64) -> u32 {
         match period.saturating_sub(self.period) {
             0 => {}
-            1 => self.in_the_one_before = std::mem::take(&mut self.in_period),
-            _ => (self.in_the_one_before, self.in_period) = (0, 0),
+            1 => self.in_previous_period = std::mem::take(&mut self.in_period),
+            _ => (self.in_previous_period, self.in_period) = (0, 0),
         }
         self.period = period;
-        self.in_the_one_before + self.in_period
+        self.in_previous_period + self.in_period
     }
 }
 
 impl TxPort for JackTxPort {
     fn send(&mut self, message: &[u8]) -> SendOutcome {
-        if self.held.count(self.periods.count()) >= BUFFERED_LIMIT {
+        if self.buffered.count(self.periods.count()) >= BUFFERED_LIMIT {
             return SendOutcome::Busy;
         }
         match self.connection.send(message) {
             Ok(()) => {
-                self.held.in_period += 1;
+                self.buffered.in_period += 1;
                 SendOutcome::Sent
             }
             Err(error) => SendOutcome::Failed(error.to_string()),
@@ -237,7 +237,7 @@ impl TxPort for JackTxPort {
     }
 
     fn is_drained(&mut self) -> bool {
-        self.held.count(self.periods.count()) == 0
+        self.buffered.count(self.periods.count()) == 0
     }
 }
 
@@ -247,14 +247,14 @@ mod tests {
 
     #[test]
     fn what_was_handed_over_has_left_two_periods_later() {
-        let mut held = BufferedMessages::default();
-        assert_eq!(held.count(7), 0);
-        held.in_period += 3;
-        assert_eq!(held.count(7), 3);
-        assert_eq!(held.count(8), 3);
-        held.in_period += 2;
-        assert_eq!(held.count(9), 2);
-        assert_eq!(held.count(11), 0);
+        let mut buffered = BufferedMessages::default();
+        assert_eq!(buffered.count(7), 0);
+        buffered.in_period += 3;
+        assert_eq!(buffered.count(7), 3);
+        assert_eq!(buffered.count(8), 3);
+        buffered.in_period += 2;
+        assert_eq!(buffered.count(9), 2);
+        assert_eq!(buffered.count(11), 0);
     }
 
     #[test]

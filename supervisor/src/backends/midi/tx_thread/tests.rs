@@ -1,27 +1,27 @@
-//! The thread that sends, to a port made for the test.
+//! Tests of the sending thread, with a port made for them.
 
-use super::{TxCommand, TxShared, TxThread};
+use super::{TxCommand, TxCounters, TxThread};
 use crate::backends::midi::channel::{ChannelAddress, ChannelKind};
 use crate::backends::midi::port::{SendOutcome, TxPort};
-use crate::backends::midi::tx_queue::{MidiTxQueue, TxValue};
+use crate::backends::midi::tx_queue::{MidiTxQueue, TX_QUEUE_CAPACITY, TxValue};
 use crossbeam_queue::ArrayQueue;
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// No test takes this long when all is well.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// No test takes this long unless it fails.
+const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
-struct Port {
+struct FakePort {
     sent: Sender<Vec<u8>>,
-    /// What the next tries come to; then all are done.
+    /// The outcomes of the next sends; then all succeed.
     outcomes: Arc<Mutex<VecDeque<SendOutcome>>>,
 }
 
-impl TxPort for Port {
+impl TxPort for FakePort {
     fn send(&mut self, message: &[u8]) -> SendOutcome {
         let outcome = self.outcomes.lock().unwrap().pop_front().unwrap_or(SendOutcome::Sent);
         if outcome == SendOutcome::Sent {
@@ -38,67 +38,68 @@ impl TxPort for Port {
 struct Rig {
     tx_queue: MidiTxQueue,
     commands: Sender<TxCommand>,
-    shared: Arc<TxShared>,
-    done: Receiver<()>,
+    counters: Arc<TxCounters>,
+    thread: JoinHandle<()>,
     sent: Receiver<Vec<u8>>,
     sender: Sender<Vec<u8>>,
     outcomes: Arc<Mutex<VecDeque<SendOutcome>>>,
 }
 
 impl Rig {
-    /// With the controllers 0 to 9, and a parameter as the last.
+    /// With the controllers 0 to 9, and a parameter as the last channel.
     fn new() -> Self {
         let cc = (0..10).map(|number| ChannelAddress { channel: 0, kind: ChannelKind::Cc, number });
         let nrpn = ChannelAddress { channel: 0, kind: ChannelKind::Nrpn, number: 900 };
-        let addresses: Vec<_> = cc.chain([nrpn]).collect();
-        let queue = Arc::new(ArrayQueue::new(8192));
-        let (commands, received) = channel();
-        let (done, is_done) = channel();
+        let queue = Arc::new(ArrayQueue::new(TX_QUEUE_CAPACITY));
+        let (commands, receiver) = channel();
         let (sender, sent) = channel();
-        let shared = Arc::new(TxShared::default());
-        let slots = addresses.len();
-        let work = TxThread {
+        let counters = Arc::new(TxCounters::default());
+        let tx_thread = TxThread {
             name: "test".into(),
-            addresses,
+            addresses: cc.chain([nrpn]).collect(),
             deselect: true,
             rate: 16_000,
             queue: Arc::clone(&queue),
-            commands: received,
-            shared: Arc::clone(&shared),
-            done,
+            commands: receiver,
+            counters: Arc::clone(&counters),
         };
-        let thread = thread::spawn(move || work.run());
-        let tx_queue = MidiTxQueue::new(queue, slots, thread.thread().clone());
-        Self { tx_queue, commands, shared, done: is_done, sent, sender, outcomes: Arc::default() }
+        let thread = thread::spawn(move || tx_thread.run());
+        let tx_queue = MidiTxQueue::new(queue, thread.thread().clone());
+        Self { tx_queue, commands, counters, thread, sent, sender, outcomes: Arc::default() }
     }
 
     fn open(&mut self) {
-        let port = Port { sent: self.sender.clone(), outcomes: Arc::clone(&self.outcomes) };
-        self.tell(TxCommand::UsePort(Box::new(port)));
+        let port = FakePort { sent: self.sender.clone(), outcomes: Arc::clone(&self.outcomes) };
+        self.command(TxCommand::UsePort(Box::new(port)));
     }
 
-    fn tell(&mut self, command: TxCommand) {
+    fn command(&mut self, command: TxCommand) {
         self.commands.send(command).unwrap();
-        self.tx_queue.sender().unpark();
+        self.tx_queue.thread().unpark();
     }
 
     fn set(&mut self, slot: u32, raw: u16) {
-        self.tx_queue.set(TxValue { slot, raw });
+        self.tx_queue.push(TxValue { slot, raw });
         self.tx_queue.flush();
     }
 
+    fn dropped(&self) -> u64 {
+        self.counters.dropped.load(Ordering::Relaxed)
+    }
+
     fn next(&self) -> Vec<u8> {
-        self.sent.recv_timeout(PATIENCE).expect("a message")
+        self.sent.recv_timeout(TEST_TIMEOUT).expect("a message")
     }
 
     fn next_values(&self, count: usize) -> Vec<(u8, u8)> {
         (0..count).map(|_| self.next()).map(|message| (message[1], message[2])).collect()
     }
 
-    fn end(self) -> Vec<Vec<u8>> {
-        self.shared.ending.store(true, Ordering::SeqCst);
-        self.tx_queue.sender().unpark();
-        self.done.recv_timeout(PATIENCE).expect("the end");
+    /// Ends the thread and returns what it sent until then.
+    fn end(mut self) -> Vec<Vec<u8>> {
+        let overflow = self.tx_queue.take_overflow();
+        self.command(TxCommand::Finish(overflow));
+        self.thread.join().unwrap();
         self.sent.try_iter().collect()
     }
 }
@@ -110,7 +111,7 @@ fn everything_goes_out_in_order() {
     let values: Vec<_> = (0..2000u16).map(|n| ((n % 10) as u8, (n % 128) as u8)).collect();
     values
         .iter()
-        .for_each(|(slot, raw)| rig.tx_queue.set(TxValue { slot: u32::from(*slot), raw: u16::from(*raw) }));
+        .for_each(|(slot, raw)| rig.tx_queue.push(TxValue { slot: u32::from(*slot), raw: u16::from(*raw) }));
     rig.tx_queue.flush();
     assert_eq!(rig.next_values(2000), values);
     assert_eq!(rig.end(), Vec::<Vec<u8>>::new());
@@ -132,14 +133,14 @@ fn a_device_that_comes_back_gets_the_last_values() {
         rig.set(slot, raw);
     }
     assert_eq!(rig.next_values(3), [(3, 1), (1, 2), (3, 4)]);
-    rig.tell(TxCommand::ResendValues);
+    rig.command(TxCommand::ResendValues);
     assert_eq!(rig.next_values(2), [(1, 2), (3, 4)]);
 }
 
 #[test]
 fn what_comes_while_there_is_no_port_is_sent_when_there_is_one_the_last_of_each_channel() {
     let mut rig = Rig::new();
-    rig.tell(TxCommand::ClosePort);
+    rig.command(TxCommand::ClosePort);
     (0..100).for_each(|raw| rig.set(u32::from(raw % 3), raw));
     while !rig.tx_queue.is_empty() {
         thread::yield_now();
@@ -163,7 +164,7 @@ fn a_port_without_space_gets_the_message_once_it_has_some() {
     rig.open();
     rig.set(0, 7);
     assert_eq!(rig.next_values(1), [(0, 7)]);
-    assert_eq!(rig.shared.lost.load(Ordering::Relaxed), 0);
+    assert_eq!(rig.dropped(), 0);
 }
 
 #[test]
@@ -174,11 +175,11 @@ fn a_failure_is_tried_again_and_counted_in_the_end() {
     rig.open();
     rig.set(0, 1);
     assert_eq!(rig.next_values(1), [(0, 1)]);
-    assert_eq!(rig.shared.lost.load(Ordering::Relaxed), 0);
+    assert_eq!(rig.dropped(), 0);
     rig.outcomes.lock().unwrap().extend(std::iter::repeat_n(failed(), 7));
     (2..5).for_each(|raw| rig.set(0, raw));
     assert_eq!(rig.next_values(1), [(0, 4)], "six tries of the first, one of the second");
-    assert_eq!(rig.shared.lost.load(Ordering::Relaxed), 2);
+    assert_eq!(rig.dropped(), 2);
 }
 
 #[test]
@@ -189,4 +190,23 @@ fn at_the_end_the_last_values_still_go_out() {
     let all = rig.end();
     let last = all.iter().rfind(|message| message[1] == 9).expect("a message of the last channel");
     assert_eq!(last[2], (999 % 128) as u8);
+}
+
+#[test]
+fn at_the_end_values_that_found_no_space_in_the_queue_go_out_too() {
+    let mut rig = Rig::new();
+    (0..TX_QUEUE_CAPACITY).for_each(|_| rig.set(0, 1));
+    (2..9).for_each(|raw| rig.set(u32::from(raw % 2), raw));
+    rig.open();
+    let all = rig.end();
+    let last = |slot| all.iter().rfind(|message| message[1] == slot).map(|message| message[2]);
+    assert_eq!((last(0), last(1)), (Some(8), Some(7)));
+}
+
+#[test]
+fn without_a_loop_and_a_connector_the_thread_ends() {
+    let Rig { commands, thread, .. } = Rig::new();
+    drop(commands);
+    thread.thread().unpark();
+    thread.join().unwrap();
 }

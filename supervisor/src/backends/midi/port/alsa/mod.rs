@@ -1,7 +1,7 @@
 //! The ALSA sequencer.
 //!
-//! It announces clients and ports that come and go, so nothing has to be looked for; a look once a second is for what
-//! no announcement tells, somebody who cuts our connection for instance.
+//! It announces clients and ports that come and go, so there is no need to search for them. The check
+//! once per second is for what is not announced, such as another program that cuts our connection.
 
 mod rx_port;
 
@@ -25,10 +25,10 @@ use std::time::Duration;
 ///
 /// # Errors
 ///
-/// What is missing, for people.
+/// What is missing, as text.
 pub fn open(names: &PortNames, stream: RxStream) -> Result<OpenPorts, String> {
-    // The library prints what fails. For each thread it can be told not to; what it gathers instead is dropped with
-    // the next attempt.
+    // Keeps the library from printing failures; the setting holds for one thread. The text that it
+    // collects instead is dropped with the next attempt.
     let _ = Output::local_error_handler();
     let watch = open_watch(names).map_err(|error| match std::path::Path::new("/dev/snd/seq").exists() {
         true => format!("the ALSA sequencer cannot be opened: {error}"),
@@ -38,13 +38,13 @@ pub fn open(names: &PortNames, stream: RxStream) -> Result<OpenPorts, String> {
     let before = ports_of(&watch, &sender);
     let tx = open_output(&sender, &names.port())?;
     let outgoing = ports_of(&watch, &sender).into_iter().find(|port| !before.contains(port));
-    let outgoing = outgoing.ok_or_else(|| format!("the port of `{sender}` is not there"))?;
+    let outgoing = outgoing.ok_or_else(|| format!("the port of `{sender}` was not created"))?;
     let input = AlsaRxPort::open(&text(&names.client("in")), &text(&names.port()), stream)?;
     let system = AlsaSystem { watch, outgoing, input };
     Ok(OpenPorts { system: Box::new(system), tx: Box::new(AlsaTxPort(tx)) })
 }
 
-/// A client that is told of all others.
+/// A client that receives the announcements of all others.
 fn open_watch(names: &PortNames) -> alsa::Result<Seq> {
     let seq = Seq::open(None, None, true)?;
     let (client, port) = (text(&names.client("watch")), text("watch"));
@@ -57,7 +57,7 @@ fn open_watch(names: &PortNames) -> alsa::Result<Seq> {
     Ok(seq)
 }
 
-/// PortNames were freed of zeros.
+/// The names contain no zeros.
 fn text(name: &str) -> CString {
     CString::new(name).unwrap_or_default()
 }
@@ -105,7 +105,7 @@ impl AlsaSystem {
 
 impl MidiSystem for AlsaSystem {
     fn devices(&self, direction: PortDirection) -> Vec<Device> {
-        let wanted = match direction {
+        let capabilities = match direction {
             PortDirection::In => PortCap::READ | PortCap::SUBS_READ,
             PortDirection::Out => PortCap::WRITE | PortCap::SUBS_WRITE,
         };
@@ -116,7 +116,7 @@ impl MidiSystem for AlsaSystem {
         let ports = others.flat_map(|client| PortIter::new(&self.watch, client));
         let usable = ports.filter(|port| {
             let capability = port.get_capability();
-            capability.contains(wanted)
+            capability.contains(capabilities)
                 && !capability.contains(PortCap::NO_EXPORT)
                 && port.get_type().intersects(kinds)
         });
@@ -136,7 +136,7 @@ impl MidiSystem for AlsaSystem {
     }
 
     fn connect(&self, direction: PortDirection, device: &Device) -> Result<(), String> {
-        let other: Addr = device.key.parse().map_err(|_| "it has no address".to_owned())?;
+        let other: Addr = device.key.parse().map_err(|_| "it is not an address".to_owned())?;
         let own = self.port(direction);
         let (from, to) = if direction == PortDirection::In { (other, own) } else { (own, other) };
         let connect = || {
@@ -161,7 +161,7 @@ impl MidiSystem for AlsaSystem {
         }
         let milliseconds = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
         let _ = poll(&mut descriptors, milliseconds);
-        // what was announced does not matter, for all is looked at anew
+        // The content does not matter, since all devices are checked.
         let mut announcements = self.watch.input();
         while announcements.event_input_pending(true).is_ok_and(|count| count > 0) {
             let _ = announcements.event_input();
@@ -179,7 +179,7 @@ impl TxPort for AlsaTxPort {
         }
     }
 
-    /// The kernel has it.
+    /// The kernel has all messages.
     fn is_drained(&mut self) -> bool {
         true
     }

@@ -1,7 +1,8 @@
-//! The port that receives, with a thread of its own.
+//! The receiving port of ALSA, with a thread of its own.
 //!
-//! It is not midir's: the kernel keeps 200 events for a client of midir's, forgets all of them when there is one more,
-//! and midir does not tell. This one asks for as many as the kernel gives, and counts what is lost all the same.
+//! It replaces that of midir: the kernel keeps 200 events for a client of midir and drops all of them
+//! with one more, which midir does not report. This port asks for as many as the kernel gives, and
+//! counts overflows.
 
 use crate::backends::midi::rx_queue::RxStream;
 use alsa::poll::{Descriptors, Flags, poll, pollfd};
@@ -14,16 +15,16 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
-/// Events that the kernel keeps for us: the most that it has for anybody.
-const POOL: u32 = 2000;
+/// Events that the kernel keeps for this client, the most that it allows.
+const POOL_CAPACITY: u32 = 2000;
 
-/// The longest message of an event but a system-exclusive one: a parameter, as four controllers.
-const LONGEST: usize = 12;
+/// The longest event that is not system-exclusive, in bytes: a parameter, as four controllers.
+const EVENT_SIZE_LIMIT: usize = 12;
 
-/// The port. It is closed with this.
+/// The port. Dropping it closes the port and ends the thread; that may block.
 pub struct AlsaRxPort {
     pub address: Addr,
-    /// Rung for the thread to end.
+    /// Ends the thread.
     ending: Arc<Doorbell>,
     thread: Option<JoinHandle<()>>,
 }
@@ -39,7 +40,7 @@ impl AlsaRxPort {
         let ending = Arc::new(Doorbell::new().map_err(|error| error.to_string())?);
         let bell = Arc::clone(&ending);
         let thread = Builder::new().name("midi-in".into()).spawn(move || {
-            // the library has a setting of its own for each thread
+            // Keeps the library from printing failures in this thread.
             let _ = Output::local_error_handler();
             receive(&seq, &bell, stream);
         });
@@ -56,7 +57,7 @@ impl Drop for AlsaRxPort {
     fn drop(&mut self) {
         self.ending.ring();
         if let Some(thread) = self.thread.take() {
-            // whoever fails has ended
+            // A thread that has panicked has ended too.
             let _ = thread.join();
         }
     }
@@ -65,7 +66,7 @@ impl Drop for AlsaRxPort {
 fn open_port(client: &CStr, port: &CStr) -> alsa::Result<(Seq, Addr)> {
     let seq = Seq::open(None, Some(Direction::Capture), true)?;
     seq.set_client_name(client)?;
-    seq.set_client_pool_input(POOL)?;
+    seq.set_client_pool_input(POOL_CAPACITY)?;
     let kind = PortType::MIDI_GENERIC | PortType::APPLICATION;
     let port = seq.create_simple_port(port, PortCap::WRITE | PortCap::SUBS_WRITE, kind)?;
     let address = Addr { client: seq.client_id()?, port };
@@ -74,7 +75,9 @@ fn open_port(client: &CStr, port: &CStr) -> alsa::Result<(Seq, Addr)> {
 
 /// Receives until the bell rings, or the sequencer fails.
 fn receive(seq: &Seq, bell: &Doorbell, mut stream: RxStream) {
-    let (Ok(coder), Ok(own)) = (MidiEvent::new(LONGEST as u32), (seq, Some(Direction::Capture)).get()) else {
+    let (Ok(coder), Ok(own)) =
+        (MidiEvent::new(EVENT_SIZE_LIMIT as u32), (seq, Some(Direction::Capture)).get())
+    else {
         return;
     };
     coder.enable_running_status(false);
@@ -87,33 +90,34 @@ fn receive(seq: &Seq, bell: &Doorbell, mut stream: RxStream) {
     }
 }
 
-/// Hands on all that is there. False: the sequencer does not work any more.
+/// Receives all events that wait. Returns false if the sequencer has failed.
 fn drain(seq: &Seq, coder: &MidiEvent, stream: &mut RxStream) -> bool {
     let mut input = seq.input();
     loop {
         match input.event_input() {
-            Ok(event) => hand_on(event, coder, stream),
+            Ok(event) => forward(event, coder, stream),
             Err(error) => match Errno::from_raw(error.errno()) {
                 Errno::EAGAIN => return true,
                 Errno::EINTR => {}
-                // the kernel had no space left, and has dropped what was there
-                Errno::ENOSPC => stream.lose(u64::from(POOL)),
+                // The kernel had no space left, and has dropped all events.
+                Errno::ENOSPC => stream.count_dropped(u64::from(POOL_CAPACITY)),
                 _ => return false,
             },
         }
     }
 }
 
-fn hand_on(mut event: Event<'_>, coder: &MidiEvent, stream: &mut RxStream) {
+fn forward(mut event: Event<'_>, coder: &MidiEvent, stream: &mut RxStream) {
     if event.get_type() == EventType::Sysex {
-        // A long message comes in parts, and messages of others may stand between them. Its content does not matter.
+        // A long message arrives in parts, with other messages between them. The content does not
+        // matter.
         if event.get_ext().is_some_and(|bytes| bytes.first() == Some(&0xf0)) {
             stream.receive(&[0xf0, 0xf7]);
         }
         return;
     }
-    let mut bytes = [0; LONGEST];
-    // what is no message of MIDI, such as the event of a connection, has no bytes
+    let mut bytes = [0; EVENT_SIZE_LIMIT];
+    // Events that are not MIDI messages, such as that of a connection, have no bytes.
     if let Some(bytes) = coder.decode(&mut bytes, &mut event).ok().and_then(|length| bytes.get(..length)) {
         stream.receive(bytes);
     }
