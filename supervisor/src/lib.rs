@@ -32,6 +32,7 @@ pub mod reaper;
 pub mod show;
 pub mod show_file;
 pub mod show_reload;
+pub mod status;
 
 pub mod script_watch;
 pub mod state;

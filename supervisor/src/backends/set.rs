@@ -4,11 +4,11 @@
 //! show goes on meanwhile.
 
 use crate::backends::{Backend, EventSink, OpenError, Plan};
-use crate::control::protocol::{InstanceState, InstanceStatus};
 use crate::ids::InstanceId;
 use crate::poller::{Interest, Poller, Wake};
 use crate::show::LiveShow;
 use crate::show::change::ShowChange;
+use crate::status::{InstanceState, InstanceStatus};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};

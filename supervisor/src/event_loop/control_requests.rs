@@ -6,12 +6,13 @@ use crate::backends::{Incoming, PYTHON};
 use crate::control::monitors::Monitors;
 use crate::control::name_index::NameIndex;
 use crate::control::pending_command::PendingCommand;
-use crate::control::protocol::{ErrorReply, EventDirection, InstanceStatus, Outcome, ShowStatus};
+use crate::control::protocol::{ErrorReply, EventDirection, Outcome, ShowStatus};
 use crate::control::request::{InstanceCommand, LoopRequest, RequestBody, Responder};
 use crate::ids::InstanceId;
 use crate::instances::lifecycle;
 use crate::instances::transition::Transition;
 use crate::show::{LiveInstance, LiveShow};
+use crate::status::{InstanceState, InstanceStatus};
 use mm_shared::Event;
 use std::sync::Arc;
 use std::time::Instant;
@@ -148,7 +149,8 @@ impl EventLoop {
         for id in ids {
             let Some(name) = self.instance_name(id) else { continue };
             self.with_instances(now, |fleet, cx| fleet.act(id, event, cx));
-            if let Some(message) = self.fleet.is_done(id, command) {
+            let state = self.fleet.state(id);
+            if let Some(message) = state.and_then(|(state, pid)| done_already(command, state, pid)) {
                 let outcome = Outcome { instance: name.clone(), ok: true, message, traceback: None };
                 self.control.record_outcome(&name, |wanted| (wanted == command).then(|| outcome.clone()));
             }
@@ -216,4 +218,15 @@ fn outcome(instance: &str, command: InstanceCommand, transition: &Transition) ->
         _ => return None,
     };
     Some(Outcome { instance: instance.to_owned(), ok, message, traceback })
+}
+
+/// The result of a command that has nothing to wait for.
+fn done_already(command: InstanceCommand, state: InstanceState, pid: Option<i32>) -> Option<String> {
+    match (command, state) {
+        (InstanceCommand::Start, InstanceState::Running | InstanceState::Reloading) => {
+            Some(pid.map_or("running already".into(), |pid| format!("running already, pid {pid}")))
+        }
+        (InstanceCommand::Stop, InstanceState::Stopped) => Some("stopped".into()),
+        _ => None,
+    }
 }

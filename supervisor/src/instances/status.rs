@@ -6,11 +6,10 @@ use super::instance::ScriptInstance;
 use super::lifecycle::{self, State as Life};
 use super::transition::Transition;
 use super::values::Values;
-use crate::control::protocol::{HandlerTimes, InstanceState, InstanceStatus, LastExit};
-use crate::control::request::InstanceCommand;
 use crate::ids::InstanceId;
 use crate::script_output::Drain;
 use crate::state::SavedChannel;
+use crate::status::{HandlerTimes, InstanceState, InstanceStatus, LastExit};
 use mm_shared::sys::process::resident;
 use std::time::{Duration, Instant};
 
@@ -44,11 +43,11 @@ impl InstanceSet {
         }
     }
 
-    /// What an act on an instance is answered at once, where there is nothing to wait for.
+    /// The state of an instance, and the process id of its worker.
     #[must_use]
-    pub fn is_done(&self, no: InstanceId, act: InstanceCommand) -> Option<String> {
-        let instance = self.get(no)?;
-        done_already(act, instance.state(), instance.pid())
+    pub fn state(&self, id: InstanceId) -> Option<(InstanceState, Option<i32>)> {
+        let instance = self.get(id)?;
+        Some((instance.state(), instance.pid()))
     }
 
     /// Brings the values of all instances up to date. Says whether events are under way that will change them.
@@ -147,16 +146,5 @@ impl ScriptInstance {
             stderr_tail: tail.filter(|tail| !tail.is_empty()),
             traceback: exit.traceback.clone(),
         })
-    }
-}
-
-/// What `act` is answered at once, where there is nothing to wait for.
-fn done_already(act: InstanceCommand, state: InstanceState, pid: Option<i32>) -> Option<String> {
-    match (act, state) {
-        (InstanceCommand::Start, InstanceState::Running | InstanceState::Reloading) => {
-            Some(pid.map_or("running already".into(), |pid| format!("running already, pid {pid}")))
-        }
-        (InstanceCommand::Stop, InstanceState::Stopped) => Some("stopped".into()),
-        _ => None,
     }
 }

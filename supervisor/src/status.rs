@@ -1,0 +1,85 @@
+//! The status of an instance, as the control protocol and `status --json` show it: backends and instances fill it in.
+
+use serde::{Deserialize, Serialize};
+
+/// An instance of a running show. What does not apply to its backend is null.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct InstanceStatus {
+    /// Its name.
+    pub name: String,
+    /// Its backend's name.
+    pub backend: String,
+    /// What it is doing.
+    pub state: InstanceState,
+    /// Its worker's process.
+    pub pid: Option<u32>,
+    /// For how long its worker has been serving, in seconds.
+    pub uptime_s: Option<u64>,
+    /// In how many milliseconds it will be started again.
+    pub next_start_ms: Option<u64>,
+    /// How often it has been started again.
+    pub restarts: Option<u64>,
+    /// How its last worker ended.
+    pub last_exit: Option<LastExit>,
+    /// Events that went into it.
+    pub events_in: u64,
+    /// Events that came out of it.
+    pub events_out: u64,
+    /// Exceptions of its script, malformed packets and the like.
+    pub errors: u64,
+    /// Events that wait for it.
+    pub queued: Option<u64>,
+    /// Events that were replaced by later ones of the same channel because too many waited.
+    pub conflated: Option<u64>,
+    /// Its worker's resident memory, in bytes.
+    pub rss_bytes: Option<u64>,
+    /// How long its handlers take.
+    pub handler_us: Option<HandlerTimes>,
+    /// What else a user should know, such as a device that is missing.
+    pub note: Option<String>,
+}
+
+/// What an instance is doing. Those without a worker are `running` while the show runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InstanceState {
+    /// Its modules are being imported.
+    Starting,
+    /// It handles events.
+    Running,
+    /// It handles events, and its next worker is being started beside it.
+    Reloading,
+    /// It has been asked to stop.
+    Stopping,
+    /// It does not run, as a user wants it.
+    #[default]
+    Stopped,
+    /// It does not run, and will be started again.
+    Backoff,
+    /// It does not run, and will not be started again by itself.
+    Failed,
+}
+
+/// How a worker ended.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct LastExit {
+    /// Why, in words.
+    pub reason: String,
+    /// When, as RFC 3339 has it.
+    pub at: String,
+    /// The last lines of what it printed to standard error.
+    pub stderr_tail: Option<String>,
+    /// The exception that ended it.
+    pub traceback: Option<String>,
+}
+
+/// How long handlers take, in microseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct HandlerTimes {
+    /// Half of the calls take no longer than this.
+    pub p50: f64,
+    /// 99 of 100 calls take no longer than this.
+    pub p99: f64,
+    /// No call took longer than this.
+    pub max: f64,
+}
