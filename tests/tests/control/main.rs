@@ -2,7 +2,7 @@
 
 use mm_tests::osc::F;
 use mm_tests::wait::wait_until;
-use mm_tests::{BackgroundTraffic, Running, TestShow};
+use mm_tests::{BackgroundTraffic, Event, Running, TestShow};
 use serde_json::Value;
 use std::fs::{self, File, Permissions};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -28,9 +28,10 @@ fn run(text: &str) -> Running {
 }
 
 fn start(stage: TestShow) -> Running {
-    let command = command(&stage, &["--config", &stage.path("show.cfg")]);
+    let mut command = stage.show_command();
+    command.env("XDG_RUNTIME_DIR", stage.directory());
     let show = stage.start_command(command);
-    show.wait_for(&["show is running"]);
+    show.wait_for(Event::named("show_running"));
     show
 }
 
