@@ -27,6 +27,7 @@ pub mod segments;
 
 pub mod doorbell;
 pub mod histogram;
+pub mod log_throttle;
 pub mod progress;
 
 pub mod control;
@@ -40,6 +41,7 @@ pub mod wakeup;
 pub use doorbell::Doorbell;
 pub use event::Event;
 pub use histogram::Histogram;
+pub use log_throttle::LogThrottle;
 pub use progress::{Activity, ProgressReader, ProgressWriter};
 pub use ring::{Consumer, Full, Mapped, Producer};
 pub use segments::{RawFds, RingSizes, SupervisorEnd, WorkerEnd, WorkerFds, attach, create};

@@ -18,7 +18,7 @@ use crate::log;
 use crate::mailbox::Mailbox;
 use crate::reaper::Spawned;
 use crate::runtime_dir::RuntimeDir;
-use crate::script_output::{Drain, Stream};
+use crate::script_output::{Drain, OutputStream};
 use crate::show::LiveShow;
 use crate::signals::Signals;
 use crate::startup::{self, Loaded, StartError, find_worker, tools};
@@ -97,7 +97,7 @@ fn import_all(
     }
     end_all(&mut trials, mailbox, &drain);
     for trial in &trials {
-        drain.retire(trial.worker.id);
+        drain.remove(trial.worker.id);
         if let Some(Outcome::Failed(what)) = &trial.outcome {
             print_line(&format!("error: instance `{}`: {what}", trial.instance));
         }
@@ -146,8 +146,8 @@ fn take(message: LoopMessage, trials: &mut [Trial], drain: &Drain) {
     let Some(trial) = trials.iter_mut().find(|trial| trial.worker.id == worker_id) else { return };
     let outcome = match event {
         WorkerEvent::Spawned(Ok(Spawned { pid, pidfd, stdout, stderr })) => {
-            drain.adopt(trial.instance.clone(), worker_id, stdout, Stream::Stdout);
-            drain.adopt(trial.instance.clone(), worker_id, stderr, Stream::Stderr);
+            drain.add(trial.instance.clone(), worker_id, stdout, OutputStream::Stdout);
+            drain.add(trial.instance.clone(), worker_id, stderr, OutputStream::Stderr);
             trial.worker.arrived(pid, pidfd);
             None
         }

@@ -1,7 +1,7 @@
 //! The command line: what it may say, as types.
 
 use crate::control::args::{CommandArgs, MonitorArgs, SendArgs, StatusArgs};
-use crate::log::{Format, Settings, UnknownSetting, parse_level};
+use crate::log::{LogFormat, LogSettings, UnknownSetting, parse_level};
 use clap::{Args, Parser, Subcommand};
 use mm_config::Overrides;
 use std::path::PathBuf;
@@ -105,8 +105,8 @@ pub struct CheckArgs {
 #[derive(Debug, Args)]
 pub struct LogArgs {
     /// How a line of the log looks: auto, text, journal or json
-    #[arg(long, value_name = "FORMAT", default_value = "auto", value_parser = Format::from_str)]
-    pub log_format: Format,
+    #[arg(long, value_name = "FORMAT", default_value = "auto", value_parser = LogFormat::from_str)]
+    pub log_format: LogFormat,
     /// How much goes to the log: error, warn, info, debug or trace; without it `MM_LOG` says, or else info
     #[arg(long, value_name = "LEVEL", value_parser = parse_level)]
     pub log_level: Option<LevelFilter>,
@@ -118,13 +118,13 @@ impl LogArgs {
     /// # Errors
     ///
     /// `MM_LOG` holds a word that is no level.
-    pub fn settings(&self) -> Result<Settings, UnknownSetting> {
+    pub fn settings(&self) -> Result<LogSettings, UnknownSetting> {
         let level = match (self.log_level, std::env::var("MM_LOG")) {
             (Some(level), _) => level,
             (None, Ok(word)) => parse_level(&word)?,
-            (None, Err(_)) => Settings::default().level,
+            (None, Err(_)) => LogSettings::default().level,
         };
-        Ok(Settings { format: self.log_format, level, ..Settings::default() })
+        Ok(LogSettings { format: self.log_format, level, ..LogSettings::default() })
     }
 }
 

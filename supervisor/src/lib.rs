@@ -14,6 +14,7 @@ pub mod startup;
 pub mod runtime_dir;
 pub mod signals;
 pub mod stderr;
+pub mod terminal;
 pub mod worker_binary;
 
 pub mod event_loop;

@@ -28,13 +28,14 @@ use crate::show_reload::Origin;
 use crate::signals::Signals;
 use crate::state::{self, Saved, StateFile};
 use crate::stderr::print_line;
+use crate::terminal::wants_color;
 use crate::worker_binary;
 use mm_config::{Diagnostics, Show, SupervisorOptions};
 use mm_shared::RingSizes;
 use mm_shared::control_link::Rendezvous;
 use mm_shared::wakeup::{WAKEUP_VARIABLE, WakeupMode};
 use std::fmt::Display;
-use std::io::{self, IsTerminal};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -200,9 +201,7 @@ fn print(diagnostics: &Diagnostics) {
     if diagnostics.is_empty() {
         return;
     }
-    let color =
-        io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    print_line(diagnostics.render(color).trim_end());
+    print_line(diagnostics.render(wants_color(&io::stderr())).trim_end());
 }
 
 /// The worker to run; a show without Python needs none.

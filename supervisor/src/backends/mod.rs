@@ -13,8 +13,6 @@ pub mod osc;
 
 pub mod set;
 
-pub mod log_throttle;
-
 use crate::ids::InstanceId;
 use crate::show::{LiveInstance, LiveShow};
 use mm_config::options::BackendSpec;

@@ -11,7 +11,7 @@ use crate::event_loop::message::WorkerEvent;
 use crate::ids::WorkerId;
 use crate::poller::Poller;
 use crate::reaper::{Spawned, WaitStatus};
-use crate::script_output::{Drain, Stream};
+use crate::script_output::{Drain, OutputStream};
 use mm_shared::control::{FromWorker, PROTOCOL};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -42,7 +42,7 @@ struct Waiting {
     /// Whether it has said hello, and so has a running interpreter.
     ready: bool,
     /// Its standard output and error, until there is a name to log them under.
-    pipes: Vec<(OwnedFd, Stream)>,
+    pipes: Vec<(OwnedFd, OutputStream)>,
 }
 
 impl Spare {
@@ -90,7 +90,7 @@ impl Spare {
     pub fn take(&mut self, name: &str, drain: &Drain, now: Instant) -> Option<Worker> {
         let waiting = self.worker.take_if(|waiting| waiting.ready)?;
         for (pipe, stream) in waiting.pipes {
-            drain.adopt(name.to_owned(), waiting.worker.id, pipe, stream);
+            drain.add(name.to_owned(), waiting.worker.id, pipe, stream);
         }
         self.due = Some(now + REFILL);
         self.retry = RETRY;
@@ -120,7 +120,7 @@ impl Spare {
         let Some(waiting) = &mut self.worker else { return };
         match event {
             WorkerEvent::Spawned(Ok(Spawned { pid, pidfd, stdout, stderr })) => {
-                waiting.pipes = vec![(stdout, Stream::Stdout), (stderr, Stream::Stderr)];
+                waiting.pipes = vec![(stdout, OutputStream::Stdout), (stderr, OutputStream::Stderr)];
                 waiting.worker.arrived(pid, pidfd);
             }
             WorkerEvent::Spawned(Err(error)) => {
@@ -141,11 +141,11 @@ impl Spare {
     fn exited(&mut self, how: WaitStatus, poller: &Poller, drain: &Drain, now: Instant) {
         let Some(mut waiting) = self.worker.take() else { return };
         for (pipe, stream) in waiting.pipes {
-            drain.adopt(NAME.to_owned(), waiting.worker.id, pipe, stream);
+            drain.add(NAME.to_owned(), waiting.worker.id, pipe, stream);
         }
         waiting.worker.exited(how);
         let ending = waiting.worker.ended(poller);
-        drain.retire(waiting.worker.id);
+        drain.remove(waiting.worker.id);
         if !self.dismissed {
             self.failed(&ending.to_string(), now);
         }

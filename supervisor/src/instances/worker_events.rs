@@ -9,7 +9,7 @@ use super::worker::Worker;
 use crate::backends::Incoming;
 use crate::ids::WorkerId;
 use crate::reaper::{Spawned, WaitStatus};
-use crate::script_output::Stream;
+use crate::script_output::OutputStream;
 use mm_shared::control::{Failure, FromWorker, PROTOCOL};
 use mm_shared::progress::ActivitySnapshot;
 use mm_shared::{Activity, Event};
@@ -60,8 +60,8 @@ impl ScriptInstance {
         let Some(worker) = self.worker(role) else { return };
         match outcome {
             Ok(Spawned { pid, pidfd, stdout, stderr }) => {
-                cx.drain.adopt(name.clone(), worker_id, stdout, Stream::Stdout);
-                cx.drain.adopt(name, worker_id, stderr, Stream::Stderr);
+                cx.drain.add(name.clone(), worker_id, stdout, OutputStream::Stdout);
+                cx.drain.add(name, worker_id, stderr, OutputStream::Stderr);
                 worker.arrived(pid, pidfd);
             }
             Err(error) => {
@@ -247,7 +247,7 @@ impl ScriptInstance {
         let ending = worker.ended(cx.poller);
         let (closed, errors) = (worker.closed, worker.end.progress.errors());
         self.past_errors = self.past_errors.saturating_add(errors);
-        cx.drain.retire(worker_id);
+        cx.drain.remove(worker_id);
         if closed {
             cx.registry.forget(worker_id);
         }

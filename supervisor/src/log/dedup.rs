@@ -1,169 +1,186 @@
-//! Counts repeats instead of writing them.
+//! Counts equal messages instead of writing them.
 //!
-//! The same message of the same instance, said at the same place in the program, is written [`ALLOWED`] times in a
-//! [`WINDOW`]; the rest is held back, and when the window is over one line says how many there were.
+//! The same message of the same instance, from the same place in the program, is written [`ALLOWED`] times in a
+//! [`PERIOD`]. The rest is held back; at the end of the period the last one is written with the number of all of them.
 
-use super::record::{Record, SCRIPT};
+use super::record::{LogRecord, SCRIPT};
+use mm_shared::LogThrottle;
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, Instant};
 
-/// How many equal messages pass in one window.
+/// How many equal messages are written in one period.
 pub(super) const ALLOWED: u32 = 5;
 
 /// How long equal messages are counted together.
-pub(super) const WINDOW: Duration = Duration::from_secs(1);
+pub(super) const PERIOD: Duration = Duration::from_secs(1);
 
-/// The most messages that are told apart; with more than these in a window the others pass uncounted.
-pub(super) const KEYS: usize = 1024;
+/// The most messages that are told apart; further ones are written and not counted.
+pub(super) const MESSAGE_LIMIT: usize = 1024;
 
-/// The messages of the last window.
+/// The messages of the last period.
 #[derive(Default)]
-pub(super) struct Repeats {
-    windows: HashMap<u64, Window>,
+pub(super) struct Dedup {
+    messages: HashMap<u64, Repeated>,
     hasher: RandomState,
-    /// The end of the first window that holds something back.
+    /// The end of the first period that holds something back.
     deadline: Option<Instant>,
 }
 
-struct Window {
-    end: Instant,
-    passed: u32,
-    held: Option<Held>,
+struct Repeated {
+    throttle: LogThrottle,
+    /// The latest record that was held back.
+    last: Option<Box<LogRecord>>,
 }
 
-/// Messages that were not written: the last one of them, and their number.
-pub(super) struct Held {
-    pub(super) last: Box<Record>,
-    pub(super) count: u64,
+/// A record that is to be written.
+pub(super) struct Admitted {
+    pub(super) record: Box<LogRecord>,
+    /// How many equal records this one stands for, 0 where it stands for itself only.
+    pub(super) repeated: u64,
 }
 
-impl Repeats {
-    /// Gives the record back if it is to be written now.
-    pub(super) fn admit(&mut self, record: Box<Record>, now: Instant) -> Option<Box<Record>> {
+impl Dedup {
+    /// Returns the record if it is to be written now.
+    pub(super) fn admit(&mut self, record: Box<LogRecord>, now: Instant) -> Option<Admitted> {
+        let itself = |record| Some(Admitted { record, repeated: 0 });
         if record.target == SCRIPT {
-            return Some(record);
+            // These are limited by stream where they are read.
+            return itself(record);
         }
         let key = self.hasher.hash_one((&record.callsite, &record.instance, &record.message));
-        if !self.windows.contains_key(&key) && !self.make_room(now) {
-            return Some(record);
+        if !self.messages.contains_key(&key) && !self.make_room(now) {
+            return itself(record);
         }
-        let fresh = || Window { end: now + WINDOW, passed: 0, held: None };
-        let window = self.windows.entry(key).or_insert_with(fresh);
-        if window.held.is_none() && window.end <= now {
-            *window = fresh();
+        let fresh = || Repeated { throttle: LogThrottle::new(ALLOWED, PERIOD), last: None };
+        let message = self.messages.entry(key).or_insert_with(fresh);
+        match message.throttle.hit(now) {
+            Some(0) => itself(record),
+            Some(held) => {
+                message.last = None;
+                Some(Admitted { record, repeated: held + 1 })
+            }
+            None => {
+                message.last = Some(record);
+                self.deadline = self.deadline.into_iter().chain(message.throttle.deadline()).min();
+                None
+            }
         }
-        if window.passed < ALLOWED {
-            window.passed += 1;
-            return Some(record);
-        }
-        let count = window.held.take().map_or(1, |held| held.count + 1);
-        window.held = Some(Held { last: record, count });
-        self.deadline = Some(self.deadline.map_or(window.end, |deadline| deadline.min(window.end)));
-        None
     }
 
-    /// When [`Repeats::due`] has something to say.
+    /// When [`Dedup::due`] returns something.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
 
-    /// Takes out what windows that are over have held back; with `None` all of it.
-    pub(super) fn due(&mut self, now: Option<Instant>) -> Vec<Held> {
-        let is_over = |window: &Window| now.is_none_or(|now| window.end <= now);
+    /// Takes out what was held back in periods that are over; with `None` all of it.
+    pub(super) fn due(&mut self, now: Option<Instant>) -> Vec<Admitted> {
         if self.deadline.is_none_or(|deadline| now.is_some_and(|now| now < deadline)) {
             return Vec::new();
         }
-        let over = self.windows.values_mut().filter(|window| is_over(window));
-        let mut held: Vec<Held> = over.filter_map(|window| window.held.take()).collect();
-        held.sort_by_key(|held| held.last.time);
-        self.windows.retain(|_, window| !is_over(window));
-        let waiting = self.windows.values().filter(|window| window.held.is_some());
-        self.deadline = waiting.map(|window| window.end).min();
-        held
+        let mut due = Vec::new();
+        for message in self.messages.values_mut() {
+            let repeated = match now {
+                Some(now) => message.throttle.flush(now).unwrap_or(0),
+                None => message.throttle.take_suppressed(),
+            };
+            if repeated > 0 {
+                due.extend(message.last.take().map(|record| Admitted { record, repeated }));
+            }
+        }
+        due.sort_by_key(|admitted| admitted.record.time);
+        if let Some(now) = now {
+            self.forget(now);
+        }
+        self.deadline = self.messages.values().filter_map(|message| message.throttle.deadline()).min();
+        due
     }
 
-    /// Whether one more key fits, after what is over is forgotten.
+    /// Whether one more message fits, after those that are over are forgotten.
     fn make_room(&mut self, now: Instant) -> bool {
-        if self.windows.len() >= KEYS {
-            self.windows.retain(|_, window| window.held.is_some() || window.end > now);
+        if self.messages.len() >= MESSAGE_LIMIT {
+            self.forget(now);
         }
-        self.windows.len() < KEYS
+        self.messages.len() < MESSAGE_LIMIT
+    }
+
+    fn forget(&mut self, now: Instant) {
+        self.messages.retain(|_, message| message.last.is_some() || !message.throttle.is_over(now));
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{ALLOWED, KEYS, Repeats, WINDOW};
-    use crate::log::record::{Record, SCRIPT};
+    use super::{ALLOWED, Dedup, MESSAGE_LIMIT, PERIOD};
+    use crate::log::record::{LogRecord, SCRIPT};
     use std::time::{Duration, Instant};
     use tracing::Level;
 
-    fn record(message: &str) -> Box<Record> {
-        Box::new(Record::own(Level::WARN, message.into()))
+    fn record(message: &str) -> Box<LogRecord> {
+        Box::new(LogRecord::own(Level::WARN, message.into()))
     }
 
     #[test]
     fn the_first_few_pass_and_the_rest_is_counted_once() {
-        let (mut repeats, now) = (Repeats::default(), Instant::now());
-        let passed = (0..100).filter(|_| repeats.admit(record("again"), now).is_some()).count();
+        let (mut dedup, now) = (Dedup::default(), Instant::now());
+        let passed = (0..100).filter(|_| dedup.admit(record("again"), now).is_some()).count();
         assert_eq!(passed, ALLOWED as usize);
-        assert!(repeats.due(Some(now)).is_empty());
+        assert!(dedup.due(Some(now)).is_empty());
 
-        let held = repeats.due(Some(now + WINDOW));
+        let held = dedup.due(Some(now + PERIOD));
 
         assert_eq!(held.len(), 1);
-        assert_eq!((held[0].count, held[0].last.message.as_str()), (95, "again"));
-        assert!(repeats.deadline().is_none());
+        assert_eq!((held[0].repeated, held[0].record.message.as_str()), (95, "again"));
+        assert!(dedup.deadline().is_none());
     }
 
     #[test]
-    fn other_messages_and_other_instances_are_not_repeats() {
-        let (mut repeats, now) = (Repeats::default(), Instant::now());
+    fn other_messages_and_other_instances_are_not_dedup() {
+        let (mut dedup, now) = (Dedup::default(), Instant::now());
         for number in 0..50 {
-            assert!(repeats.admit(record(&format!("message {number}")), now).is_some());
+            assert!(dedup.admit(record(&format!("message {number}")), now).is_some());
             let mut tagged = record("the same");
             tagged.instance = Some(format!("py{number}"));
-            assert!(repeats.admit(tagged, now).is_some());
+            assert!(dedup.admit(tagged, now).is_some());
         }
     }
 
     #[test]
     fn a_slow_repeat_always_passes() {
-        let mut repeats = Repeats::default();
+        let mut dedup = Dedup::default();
         let start = Instant::now();
         for second in 0..20 {
             let now = start + Duration::from_millis(1500 * second);
-            assert!(repeats.admit(record("slow"), now).is_some());
+            assert!(dedup.admit(record("slow"), now).is_some());
         }
-        assert!(repeats.deadline().is_none());
+        assert!(dedup.deadline().is_none());
     }
 
     #[test]
     fn what_is_held_back_comes_out_at_the_end_before_its_time() {
-        let (mut repeats, now) = (Repeats::default(), Instant::now());
+        let (mut dedup, now) = (Dedup::default(), Instant::now());
         for _ in 0..7 {
-            repeats.admit(record("again"), now);
+            dedup.admit(record("again"), now);
         }
-        assert_eq!(repeats.due(None).first().map(|held| held.count), Some(2));
+        assert_eq!(dedup.due(None).first().map(|held| held.repeated), Some(2));
     }
 
     #[test]
-    fn lines_of_scripts_are_never_repeats() {
-        let (mut repeats, now) = (Repeats::default(), Instant::now());
+    fn lines_of_scripts_are_never_dedup() {
+        let (mut dedup, now) = (Dedup::default(), Instant::now());
         for _ in 0..100 {
             let mut line = record("tick");
             line.target = SCRIPT;
-            assert!(repeats.admit(line, now).is_some());
+            assert!(dedup.admit(line, now).is_some());
         }
     }
 
     #[test]
     fn memory_is_bounded_whatever_is_said() {
-        let (mut repeats, now) = (Repeats::default(), Instant::now());
-        for number in 0..10 * KEYS {
-            repeats.admit(record(&format!("message {number}")), now);
+        let (mut dedup, now) = (Dedup::default(), Instant::now());
+        for number in 0..10 * MESSAGE_LIMIT {
+            dedup.admit(record(&format!("message {number}")), now);
         }
-        assert_eq!(repeats.windows.len(), KEYS);
+        assert_eq!(dedup.messages.len(), MESSAGE_LIMIT);
     }
 }

@@ -8,22 +8,22 @@ use tracing::callsite::Identifier;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level};
 
-/// Target of the lines that scripts print. They are limited where they come from, as a stream, and never taken for
-/// repeats of one message: three equal lines in a stack are three lines.
+/// Target of the lines that scripts print. They are limited by stream where they are read, and never taken for repeats
+/// of one message: three equal lines in a stack are three lines.
 pub const SCRIPT: &str = "script";
 
 /// The most bytes of one message or field that are kept.
 const TEXT_LIMIT: usize = 64 * 1024;
 
-/// What a record is taken to weigh beside its texts.
+/// The bytes that a record is taken to hold beside its texts.
 const OVERHEAD: usize = 160;
 
 /// An event that happened.
 #[derive(Debug, Clone)]
-pub(super) struct Record {
+pub(super) struct LogRecord {
     pub(super) time: SystemTime,
     pub(super) level: Level,
-    /// Where in the program it was said; none for what the log says of itself.
+    /// The place in the program; none for what the log reports of itself.
     pub(super) callsite: Option<Identifier>,
     pub(super) target: &'static str,
     /// The stable name of what happened, for programs that read the log. Only the JSON format shows it.
@@ -34,7 +34,7 @@ pub(super) struct Record {
     pub(super) fields: Vec<(&'static str, Value)>,
 }
 
-impl Record {
+impl LogRecord {
     /// Copies what the event holds; long texts are cut.
     pub(super) fn of(event: &Event<'_>) -> Self {
         let metadata = event.metadata();
@@ -47,7 +47,7 @@ impl Record {
         record
     }
 
-    /// Something that the log says of itself.
+    /// Something that the log reports of itself.
     pub(super) fn own(level: Level, message: String) -> Self {
         let time = SystemTime::now();
         Self {
@@ -83,7 +83,7 @@ fn text_len(value: &Value) -> usize {
     if let Value::String(text) = value { text.len() } else { 0 }
 }
 
-impl Visit for Record {
+impl Visit for LogRecord {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let mut text = Bounded::default();
         // A value that cannot be shown leaves what it has written so far.

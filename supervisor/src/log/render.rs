@@ -1,8 +1,8 @@
 //! An event as bytes: a line for a person, for the journal or for a machine.
 
-use super::escape::{escape, steers};
-use super::record::Record;
-use super::settings::Style;
+use super::record::LogRecord;
+use super::settings::LogStyle;
+use crate::terminal::{escape, is_control};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
@@ -17,25 +17,25 @@ const DIM: &str = "\x1b[2m";
 const CYAN: &str = "\x1b[36m";
 
 /// Appends the event to `out`, with the end of line. `repeated` is how many equal ones it stands for, 0 for itself only.
-pub(super) fn render(out: &mut String, style: Style, record: &Record, repeated: u64) {
+pub(super) fn render(out: &mut String, style: LogStyle, record: &LogRecord, repeated: u64) {
     match style {
-        Style::Text { color, date } => {
+        LogStyle::Text { color, date } => {
             stamp(out, record, color, date);
             body(out, record, repeated, color, INDENT);
         }
-        Style::Journal => {
+        LogStyle::Journal => {
             let priority = format!("<{}>", priority(record.level));
             out.push_str(&priority);
             // Each line is an entry of its own in the journal, and so needs its own priority.
             body(out, record, repeated, false, &(priority + INDENT));
         }
-        Style::Json => json(out, record, repeated),
+        LogStyle::Json => json(out, record, repeated),
     }
     out.push('\n');
 }
 
 /// Time and level.
-fn stamp(out: &mut String, record: &Record, color: bool, date: bool) {
+fn stamp(out: &mut String, record: &LogRecord, color: bool, date: bool) {
     let time = Timestamp::try_from(record.time).unwrap_or(Timestamp::UNIX_EPOCH).to_zoned(TimeZone::system());
     let time = time.strftime(if date { "%Y-%m-%d %H:%M:%S%.3f" } else { "%H:%M:%S%.3f" });
     let level = record.level;
@@ -48,7 +48,7 @@ fn stamp(out: &mut String, record: &Record, color: bool, date: bool) {
 }
 
 /// Instance, message and fields; what has several lines goes below, behind `indent`.
-fn body(out: &mut String, record: &Record, repeated: u64, color: bool, indent: &str) {
+fn body(out: &mut String, record: &LogRecord, repeated: u64, color: bool, indent: &str) {
     if let Some(instance) = &record.instance {
         let (before, after) = if color { (CYAN, RESET) } else { ("", "") };
         out.push_str(before);
@@ -64,6 +64,7 @@ fn body(out: &mut String, record: &Record, repeated: u64, color: bool, indent: &
     for (name, value) in &record.fields {
         match value {
             Value::String(text) if text.contains('\n') => blocks.push((*name, text)),
+            value if *name == "suppressed" && *value == 0 => {}
             value => field(out, name, value),
         }
     }
@@ -72,7 +73,7 @@ fn body(out: &mut String, record: &Record, repeated: u64, color: bool, indent: &
     }
     message.for_each(|line| block_line(out, line, indent));
     for (name, text) in blocks {
-        // A traceback says by itself what it is.
+        // A traceback needs no heading.
         if name != "traceback" {
             block_line(out, &format!("{name}:"), indent);
         }
@@ -105,7 +106,7 @@ fn field(out: &mut String, name: &str, value: &Value) {
     }
 }
 
-fn json(out: &mut String, record: &Record, repeated: u64) {
+fn json(out: &mut String, record: &LogRecord, repeated: u64) {
     let time = Timestamp::try_from(record.time).unwrap_or(Timestamp::UNIX_EPOCH);
     let mut object = Map::new();
     object.insert("time".into(), format!("{time:.3}").into());
@@ -125,7 +126,7 @@ fn json(out: &mut String, record: &Record, repeated: u64) {
 /// strings, where an escape means the same.
 fn ascii_controls(out: &mut String, json: &str) {
     for character in json.chars() {
-        if steers(character) {
+        if is_control(character) {
             let _ = write!(out, "\\u{:04x}", u32::from(character));
         } else {
             out.push(character);

@@ -1,45 +1,46 @@
-//! What the log looks like: format, colour, level, and what the cx make of it.
+//! What the log looks like: format, colour, level, and how they depend on where standard error goes.
 
+use crate::terminal::wants_color;
 use nix::sys::stat::fstat;
 use std::env;
 use std::io::{self, IsTerminal as _};
 use std::str::FromStr;
 use tracing::level_filters::LevelFilter;
 
-/// How to log. The default is what suits the cx, from level `info` up.
+/// How to log. The default suits the place where standard error goes, from level `info` up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settings {
+pub struct LogSettings {
     /// One of the formats; the command line's `--log-format`.
-    pub format: Format,
+    pub format: LogFormat,
     /// Whether text has colours.
-    pub color: Color,
+    pub color: LogColor,
     /// The least important level that is logged; `--log-level` or `MM_LOG`.
     pub level: LevelFilter,
 }
 
-impl Default for Settings {
+impl Default for LogSettings {
     fn default() -> Self {
-        Self { format: Format::Auto, color: Color::Auto, level: LevelFilter::INFO }
+        Self { format: LogFormat::Auto, color: LogColor::Auto, level: LevelFilter::INFO }
     }
 }
 
 /// The shape of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Format {
-    /// [`Format::Journal`] where standard error is the journal's, else [`Format::Text`].
+pub enum LogFormat {
+    /// [`LogFormat::Journal`] where standard error is the journal's, else [`LogFormat::Text`].
     #[default]
     Auto,
     /// Time, level, instance, message, fields.
     Text,
     /// Text for systemd's journal: the priority in front of each line, and no time, which the journal has.
     Journal,
-    /// One JSON object an event.
+    /// One JSON object per event.
     Json,
 }
 
 /// Whether text has colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Color {
+pub enum LogColor {
     /// On a terminal, unless `NO_COLOR` is set or the terminal is a dumb one.
     #[default]
     Auto,
@@ -49,7 +50,7 @@ pub enum Color {
     Never,
 }
 
-/// A word that is none of the known ones.
+/// A word that is not a known one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{word}` is none of {known}")]
 pub struct UnknownSetting {
@@ -57,7 +58,7 @@ pub struct UnknownSetting {
     known: &'static str,
 }
 
-impl FromStr for Format {
+impl FromStr for LogFormat {
     type Err = UnknownSetting;
 
     fn from_str(word: &str) -> Result<Self, Self::Err> {
@@ -91,9 +92,9 @@ pub fn parse_level(word: &str) -> Result<LevelFilter, UnknownSetting> {
     }
 }
 
-/// What [`Settings`] come to where the lines go.
+/// What [`LogSettings`] come to where the lines go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Style {
+pub(super) enum LogStyle {
     /// A line for a person. A terminal shows the time of day; in a file, which may cover weeks, the date matters too.
     Text { color: bool, date: bool },
     /// A line for the journal.
@@ -102,50 +103,46 @@ pub(super) enum Style {
     Json,
 }
 
-/// What is known of the place where lines go.
+/// What is known of the stream that lines go to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct LoopContext {
+struct StreamTraits {
     terminal: bool,
-    color_unwanted: bool,
+    color: bool,
     journal: bool,
 }
 
-impl Settings {
+impl LogSettings {
     /// The style on standard error as it is now.
-    pub(super) fn style_for_stderr(self) -> Style {
-        self.style(LoopContext {
+    pub(super) fn style_for_stderr(self) -> LogStyle {
+        self.style(StreamTraits {
             terminal: io::stderr().is_terminal(),
-            color_unwanted: color_is_unwanted(),
+            color: wants_color(&io::stderr()),
             journal: stderr_is_the_journal(),
         })
     }
 
     /// The style for a writer of which nothing is known.
-    pub(super) fn style_for_sink(self) -> Style {
-        self.style(LoopContext::default())
+    pub(super) fn style_for_sink(self) -> LogStyle {
+        self.style(StreamTraits::default())
     }
 
-    fn style(self, around: LoopContext) -> Style {
+    fn style(self, stream: StreamTraits) -> LogStyle {
         let color = match self.color {
-            Color::Auto => around.terminal && !around.color_unwanted,
-            Color::Always => true,
-            Color::Never => false,
+            LogColor::Auto => stream.color,
+            LogColor::Always => true,
+            LogColor::Never => false,
         };
         match self.format {
-            Format::Auto if around.journal => Style::Journal,
-            Format::Auto | Format::Text => Style::Text { color, date: !around.terminal },
-            Format::Journal => Style::Journal,
-            Format::Json => Style::Json,
+            LogFormat::Auto if stream.journal => LogStyle::Journal,
+            LogFormat::Auto | LogFormat::Text => LogStyle::Text { color, date: !stream.terminal },
+            LogFormat::Journal => LogStyle::Journal,
+            LogFormat::Json => LogStyle::Json,
         }
     }
 }
 
-fn color_is_unwanted() -> bool {
-    env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
-        || env::var_os("TERM").is_some_and(|value| value == "dumb")
-}
-
-/// systemd names the device and inode of the journal's stream, because standard error may have been sent elsewhere since.
+/// systemd passes the device and inode of the journal's stream (systemd.exec(5)), because standard error may have been
+/// redirected since.
 fn stderr_is_the_journal() -> bool {
     let Ok(stream) = env::var("JOURNAL_STREAM") else { return false };
     fstat(io::stderr()).is_ok_and(|stat| stream == format!("{}:{}", stat.st_dev, stat.st_ino))
@@ -153,34 +150,34 @@ fn stderr_is_the_journal() -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Color, Format, LoopContext, Settings, Style, parse_level};
+    use super::{LogColor, LogFormat, LogSettings, LogStyle, StreamTraits, parse_level};
     use tracing::level_filters::LevelFilter;
 
-    const TERMINAL: LoopContext = LoopContext { terminal: true, color_unwanted: false, journal: false };
-    const JOURNAL: LoopContext = LoopContext { terminal: false, color_unwanted: false, journal: true };
+    const TERMINAL: StreamTraits = StreamTraits { terminal: true, color: true, journal: false };
+    const JOURNAL: StreamTraits = StreamTraits { terminal: false, color: false, journal: true };
 
     #[test]
     fn only_a_terminal_gets_colour_by_itself() {
-        let settings = Settings::default();
-        assert_eq!(settings.style(TERMINAL), Style::Text { color: true, date: false });
-        assert_eq!(settings.style(LoopContext::default()), Style::Text { color: false, date: true });
-        let unwanted = LoopContext { color_unwanted: true, ..TERMINAL };
-        assert_eq!(settings.style(unwanted), Style::Text { color: false, date: false });
+        let settings = LogSettings::default();
+        assert_eq!(settings.style(TERMINAL), LogStyle::Text { color: true, date: false });
+        assert_eq!(settings.style(StreamTraits::default()), LogStyle::Text { color: false, date: true });
+        let unwanted = StreamTraits { color: false, ..TERMINAL };
+        assert_eq!(settings.style(unwanted), LogStyle::Text { color: false, date: false });
     }
 
     #[test]
     fn colour_can_be_asked_for_and_refused() {
-        let always = Settings { color: Color::Always, ..Settings::default() };
-        assert_eq!(always.style(LoopContext::default()), Style::Text { color: true, date: true });
-        let never = Settings { color: Color::Never, ..Settings::default() };
-        assert_eq!(never.style(TERMINAL), Style::Text { color: false, date: false });
+        let always = LogSettings { color: LogColor::Always, ..LogSettings::default() };
+        assert_eq!(always.style(StreamTraits::default()), LogStyle::Text { color: true, date: true });
+        let never = LogSettings { color: LogColor::Never, ..LogSettings::default() };
+        assert_eq!(never.style(TERMINAL), LogStyle::Text { color: false, date: false });
     }
 
     #[test]
     fn the_journal_is_found_but_a_named_format_wins() {
-        assert_eq!(Settings::default().style(JOURNAL), Style::Journal);
-        let json = Settings { format: Format::Json, ..Settings::default() };
-        assert_eq!(json.style(JOURNAL), Style::Json);
+        assert_eq!(LogSettings::default().style(JOURNAL), LogStyle::Journal);
+        let json = LogSettings { format: LogFormat::Json, ..LogSettings::default() };
+        assert_eq!(json.style(JOURNAL), LogStyle::Json);
     }
 
     #[test]
@@ -188,6 +185,6 @@ mod tests {
         assert_eq!(parse_level("Debug"), Ok(LevelFilter::DEBUG));
         let error = parse_level("loud").unwrap_err().to_string();
         assert_eq!(error, "`loud` is none of `off`, `error`, `warn`, `info`, `debug`, `trace`");
-        assert!("xml".parse::<Format>().unwrap_err().to_string().contains("`json`"));
+        assert!("xml".parse::<LogFormat>().unwrap_err().to_string().contains("`json`"));
     }
 }

@@ -1,7 +1,7 @@
 //! The log as a whole, through `tracing`, into a writer of the test's.
 
 use super::queue::EVENT_LIMIT;
-use super::{Format, Guard, SCRIPT, Settings, to_sink};
+use super::{LogFormat, LogGuard, LogSettings, SCRIPT, to_sink};
 use serde_json::{Value, json};
 use std::io::{self, Write};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -47,7 +47,7 @@ impl Write for Paper {
     }
 }
 
-fn log(settings: Settings, events: impl FnOnce(&Guard)) -> Paper {
+fn log(settings: LogSettings, events: impl FnOnce(&LogGuard)) -> Paper {
     let paper = Paper::default();
     let (subscriber, guard) = to_sink(settings, paper.clone()).unwrap();
     tracing::subscriber::with_default(subscriber, || events(&guard));
@@ -58,7 +58,7 @@ fn log(settings: Settings, events: impl FnOnce(&Guard)) -> Paper {
 
 #[test]
 fn an_event_is_a_line_with_time_level_instance_message_and_fields() {
-    let paper = log(Settings::default(), |_| {
+    let paper = log(LogSettings::default(), |_| {
         info!(instance = "py1", port = 8000, path = "a b", on = true, "ready");
         warn!(instance = %"py2", "no field");
     });
@@ -71,7 +71,7 @@ fn an_event_is_a_line_with_time_level_instance_message_and_fields() {
 
 #[test]
 fn a_traceback_stays_whole_under_its_event() {
-    let paper = log(Settings::default(), |_| {
+    let paper = log(LogSettings::default(), |_| {
         let traceback = "Traceback (most recent call last):\n  File \"h.py\", line 3\nValueError: x\n";
         error!(instance = "py1", traceback, errors = 1, "handler raised");
         info!("next");
@@ -88,20 +88,20 @@ fn a_traceback_stays_whole_under_its_event() {
 
 #[test]
 fn what_is_below_the_level_is_not_logged() {
-    let quiet = Settings { level: LevelFilter::WARN, ..Settings::default() };
+    let quiet = LogSettings { level: LevelFilter::WARN, ..LogSettings::default() };
     let paper = log(quiet, |_| {
         info!("too little");
         error!("enough");
     });
     assert_eq!(paper.lines(), ["enough"]);
-    let loud = Settings { level: LevelFilter::DEBUG, ..Settings::default() };
+    let loud = LogSettings { level: LevelFilter::DEBUG, ..LogSettings::default() };
     assert_eq!(log(loud, |_| debug!("detail")).lines(), ["detail"]);
 }
 
 #[test]
 fn foreign_text_cannot_steer_the_terminal() {
-    for format in [Format::Text, Format::Journal, Format::Json] {
-        let paper = log(Settings { format, ..Settings::default() }, |_| {
+    for format in [LogFormat::Text, LogFormat::Journal, LogFormat::Json] {
+        let paper = log(LogSettings { format, ..LogSettings::default() }, |_| {
             info!(instance = "a\x1b[31m", key = "\x1b]0;title\x07", "clear\x1b[2J \u{9b}1m");
         });
         let text = paper.text();
@@ -112,7 +112,7 @@ fn foreign_text_cannot_steer_the_terminal() {
 
 #[test]
 fn the_journal_gets_a_priority_on_every_line_and_no_time() {
-    let paper = log(Settings { format: Format::Journal, ..Settings::default() }, |_| {
+    let paper = log(LogSettings { format: LogFormat::Journal, ..LogSettings::default() }, |_| {
         error!(instance = "py1", traceback = "one\ntwo", "raised");
         info!("fine");
     });
@@ -121,7 +121,7 @@ fn the_journal_gets_a_priority_on_every_line_and_no_time() {
 
 #[test]
 fn json_has_one_object_an_event() {
-    let paper = log(Settings { format: Format::Json, ..Settings::default() }, |_| {
+    let paper = log(LogSettings { format: LogFormat::Json, ..LogSettings::default() }, |_| {
         error!(instance = "py1", errors = 2, share = 0.5, odd = f64::NAN, traceback = "a\nb", "raised");
     });
     let object: Value = serde_json::from_str(&paper.text()).unwrap();
@@ -135,22 +135,22 @@ fn json_has_one_object_an_event() {
 #[test]
 fn the_event_is_a_member_of_the_json_object_and_not_shown_to_people() {
     let said = |format| {
-        log(Settings { format, ..Settings::default() }, |_| {
+        log(LogSettings { format, ..LogSettings::default() }, |_| {
             info!(event = "worker_ready", instance = "py1", pid = 7, "ready");
             info!("no name");
         })
     };
-    let text = said(Format::Json).text();
+    let text = said(LogFormat::Json).text();
     let objects: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!((&objects[0]["event"], &objects[1]["event"]), (&json!("worker_ready"), &Value::Null));
     assert_eq!((&objects[0]["instance"], &objects[0]["fields"]), (&json!("py1"), &json!({"pid": 7})));
-    assert_eq!(said(Format::Text).lines(), ["[py1] ready pid=7", "no name"]);
-    assert_eq!(said(Format::Journal).text(), "<6>[py1] ready pid=7\n<6>no name\n");
+    assert_eq!(said(LogFormat::Text).lines(), ["[py1] ready pid=7", "no name"]);
+    assert_eq!(said(LogFormat::Journal).text(), "<6>[py1] ready pid=7\n<6>no name\n");
 }
 
 #[test]
 fn repeats_are_counted_and_the_count_is_not_lost_at_the_end() {
-    let paper = log(Settings::default(), |_| {
+    let paper = log(LogSettings::default(), |_| {
         for errors in 0..100 {
             warn!(instance = "py1", errors, "again");
         }
@@ -166,7 +166,7 @@ fn repeats_are_counted_and_the_count_is_not_lost_at_the_end() {
 
 #[test]
 fn a_long_text_is_cut_and_says_so() {
-    let paper = log(Settings::default(), |_| info!("{}", "ü".repeat(100_000)));
+    let paper = log(LogSettings::default(), |_| info!("{}", "ü".repeat(100_000)));
     let text = paper.text();
     assert!(text.len() < 70_000);
     assert!(text.contains("… (cut, 134464 bytes more)"), "{}", &text[text.len() - 60..]);
@@ -199,7 +199,7 @@ fn stuck() -> (Sender<()>, Paper, Stuck) {
 #[test]
 fn a_reader_that_stops_costs_lines_but_no_caller_waits() {
     let (permits, paper, sink) = stuck();
-    let (subscriber, guard) = to_sink(Settings::default(), sink).unwrap();
+    let (subscriber, guard) = to_sink(LogSettings::default(), sink).unwrap();
     let said = EVENT_LIMIT * 2;
     tracing::subscriber::with_default(subscriber, || {
         for number in 0..said {
@@ -220,7 +220,7 @@ fn a_reader_that_stops_costs_lines_but_no_caller_waits() {
 #[test]
 fn the_queue_is_bounded_in_bytes_too() {
     let (permits, paper, sink) = stuck();
-    let (subscriber, guard) = to_sink(Settings::default(), sink).unwrap();
+    let (subscriber, guard) = to_sink(LogSettings::default(), sink).unwrap();
     let text = "x".repeat(60_000);
     tracing::subscriber::with_default(subscriber, || {
         for _ in 0..200 {
@@ -237,7 +237,7 @@ fn the_queue_is_bounded_in_bytes_too() {
 #[test]
 fn a_write_error_is_survived_and_counted() {
     let paper = Paper::default();
-    let (subscriber, guard) = to_sink(Settings::default(), paper.clone()).unwrap();
+    let (subscriber, guard) = to_sink(LogSettings::default(), paper.clone()).unwrap();
     tracing::subscriber::with_default(subscriber, || {
         *paper.full.lock().unwrap() = true;
         info!("nobody will read this");

@@ -1,10 +1,11 @@
 //! The thread that writes, the only one that ever waits for standard error.
 
-use super::dedup::Repeats;
-use super::queue::{Entrance, Exit, Item, Next};
-use super::record::Record;
+use super::dedup::{Admitted, Dedup};
+use super::queue::{LogReceiver, LogSender, QueueItem, Received};
+use super::record::LogRecord;
 use super::render::render;
-use super::settings::Style;
+use super::settings::LogStyle;
+use mm_shared::LogThrottle;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{self, Write};
@@ -14,132 +15,134 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tracing::Level;
 
-/// How long dropping the [`Guard`] may take. Standard error may be a pipe that nobody reads, and the program has to end.
-const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
+/// How long dropping the [`LogGuard`] may take. Standard error may be a pipe that is not read, and the program has to end.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Lines are written together up to about this many bytes.
-const BATCH: usize = 64 * 1024;
+const BATCH_LIMIT: usize = 64 * 1024;
 
-/// The count of lost lines is said this often while more are lost.
-const LOST_PAUSE: Duration = Duration::from_secs(1);
+/// The count of lost lines is logged once per interval while more are lost.
+const LOST_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Keeps the log; dropping it waits, for a second at most, until what was logged is written.
+/// Keeps the log; dropping it waits, for one second at most, until what was logged is written.
 #[must_use = "what is logged last is written when this is dropped"]
-pub struct Guard {
-    entrance: Entrance,
+pub struct LogGuard {
+    sender: LogSender,
 }
 
-impl Guard {
-    pub(super) fn new(entrance: Entrance) -> Self {
-        Self { entrance }
+impl LogGuard {
+    pub(super) fn new(sender: LogSender) -> Self {
+        Self { sender }
     }
 
-    /// Waits until what was logged is written, `patience` at most.
-    pub fn flush(&self, patience: Duration) {
-        self.entrance.flush(patience);
+    /// Waits until what was logged is written, at most for `timeout`.
+    pub fn flush(&self, timeout: Duration) {
+        self.sender.flush(timeout);
     }
 }
 
-impl Drop for Guard {
+impl Drop for LogGuard {
     fn drop(&mut self) {
-        self.entrance.flush(FLUSH_PATIENCE);
+        self.sender.flush(FLUSH_TIMEOUT);
     }
 }
 
-/// Starts the thread; it ends when nobody can log any more.
-pub(super) fn spawn<W: Write + Send + 'static>(exit: Exit, style: Style, sink: W) -> io::Result<()> {
-    let pen = Pen {
-        exit,
+/// Starts the thread; it ends when all senders are gone.
+pub(super) fn spawn<W: Write + Send + 'static>(
+    receiver: LogReceiver,
+    style: LogStyle,
+    sink: W,
+) -> io::Result<()> {
+    let writer = LogWriter {
+        receiver,
         style,
         sink,
-        repeats: Repeats::default(),
+        dedup: Dedup::default(),
         batch: String::new(),
         in_batch: 0,
         torn: false,
         lost: 0,
-        lost_said: None,
+        lost_throttle: LogThrottle::new(1, LOST_INTERVAL),
     };
-    thread::Builder::new().name("log".into()).spawn(move || pen.run()).map(drop)
+    thread::Builder::new().name("log".into()).spawn(move || writer.run()).map(drop)
 }
 
-struct Pen<W> {
-    exit: Exit,
-    style: Style,
+struct LogWriter<W> {
+    receiver: LogReceiver,
+    style: LogStyle,
     sink: W,
-    repeats: Repeats,
+    dedup: Dedup,
     batch: String,
     /// Events in `batch`.
     in_batch: u64,
     /// The last write failed, perhaps in the middle of a line.
     torn: bool,
-    /// Events lost that have not been spoken of.
+    /// Lost events that have not been reported.
     lost: u64,
-    lost_said: Option<Instant>,
+    lost_throttle: LogThrottle,
 }
 
-impl<W: Write> Pen<W> {
+impl<W: Write> LogWriter<W> {
     fn run(mut self) {
         loop {
-            let flushed = match self.exit.wait(self.repeats.deadline()) {
-                Next::Item(item) => self.fill(item),
-                Next::Late => None,
-                Next::Closed => break,
+            let flushed = match self.receiver.wait(self.dedup.deadline()) {
+                Received::Item(item) => self.fill(item),
+                Received::Nothing => None,
+                Received::Closed => break,
             };
             let now = if flushed.is_some() { None } else { Some(Instant::now()) };
-            self.say_repeats(now);
-            self.say_lost(flushed.is_some());
+            self.write_repeated(now);
+            self.report_lost(flushed.is_some());
             self.write_out();
-            // Only now: the one who waits for it may end the process at once.
+            // Only now: the thread that waits for it may end the process at once.
             drop(flushed);
         }
-        self.say_repeats(None);
-        self.say_lost(true);
+        self.write_repeated(None);
+        self.report_lost(true);
         self.write_out();
     }
 
     /// Puts `item` and what is there behind it into the batch; a request to flush ends it.
-    fn fill(&mut self, item: Item) -> Option<SyncSender<()>> {
+    fn fill(&mut self, item: QueueItem) -> Option<SyncSender<()>> {
         let now = Instant::now();
-        let mut next = Next::Item(item);
-        while let Next::Item(item) = next {
+        let mut next = Received::Item(item);
+        while let Received::Item(item) = next {
             match item {
-                Item::Record(record) => {
-                    if let Some(record) = self.repeats.admit(record, now) {
-                        self.add(&record, 0);
+                QueueItem::Record(record) => {
+                    if let Some(Admitted { record, repeated }) = self.dedup.admit(record, now) {
+                        self.add(&record, repeated);
                     }
                 }
-                Item::Flush(done) => return Some(done),
+                QueueItem::Flush(done) => return Some(done),
             }
-            next = if self.batch.len() < BATCH { self.exit.poll() } else { Next::Late };
+            next = if self.batch.len() < BATCH_LIMIT { self.receiver.poll() } else { Received::Nothing };
         }
         None
     }
 
-    fn add(&mut self, record: &Record, repeated: u64) {
+    fn add(&mut self, record: &LogRecord, repeated: u64) {
         render(&mut self.batch, self.style, record, repeated);
         self.in_batch += 1;
     }
 
-    fn say_repeats(&mut self, now: Option<Instant>) {
-        for held in self.repeats.due(now) {
-            self.add(&held.last, held.count);
+    fn write_repeated(&mut self, now: Option<Instant>) {
+        for Admitted { record, repeated } in self.dedup.due(now) {
+            self.add(&record, repeated);
         }
     }
 
-    fn say_lost(&mut self, at_once: bool) {
-        self.lost += self.exit.take_lost();
-        let too_soon = self.lost_said.is_some_and(|said| said.elapsed() < LOST_PAUSE);
-        if self.lost == 0 || (too_soon && !at_once) {
+    fn report_lost(&mut self, at_once: bool) {
+        self.lost += self.receiver.take_lost();
+        if self.lost == 0 || (self.lost_throttle.hit(Instant::now()).is_none() && !at_once) {
             return;
         }
         let (lost, plural) = (self.lost, if self.lost == 1 { "" } else { "s" });
         let note = format!("{lost} line{plural} of the log lost, they could not be written fast enough");
-        let record = Record { event: Some("lines_lost".into()), ..Record::own(Level::WARN, note) };
+        let record = LogRecord { event: Some("lines_lost".into()), ..LogRecord::own(Level::WARN, note) };
         self.add(&record, 0);
         // Were the note itself to fail, it counts as one line: its number must not be forgotten.
         self.in_batch += lost - 1;
         self.lost = 0;
-        self.lost_said = Some(Instant::now());
     }
 
     /// A failure costs these lines, never the log: a full disk may have room again.
@@ -153,11 +156,11 @@ impl<W: Write> Pen<W> {
         let result = self.sink.write_all(self.batch.as_bytes()).and_then(|()| self.sink.flush());
         self.torn = result.is_err();
         if self.torn {
-            self.exit.add_lost(self.in_batch);
+            self.receiver.add_lost(self.in_batch);
         }
         self.in_batch = 0;
         self.batch.clear();
-        self.batch.shrink_to(2 * BATCH);
+        self.batch.shrink_to(2 * BATCH_LIMIT);
     }
 }
 
@@ -169,7 +172,7 @@ impl Write for Stderr {
         let stderr = io::stderr();
         loop {
             match nix::unistd::write(stderr.as_fd(), bytes) {
-                // Whoever shares the terminal with us may have made it non-blocking.
+                // Another process that shares the terminal may have made it non-blocking.
                 Err(Errno::EAGAIN) => {
                     let mut descriptors = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
                     match poll(&mut descriptors, PollTimeout::NONE) {

@@ -8,6 +8,7 @@ use crate::backends::{PYTHON, echoes};
 use crate::ids::InstanceId;
 use crate::show::LiveShow;
 use mm_config::{Endpoint, Show};
+use mm_shared::LogThrottle;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -97,8 +98,8 @@ impl Walk<'_> {
 /// More events a second than this from the instances of a loop make it worth a warning.
 const SUSPICIOUS: u64 = 20_000;
 const WINDOW: Duration = Duration::from_secs(1);
-/// A loop is not warned of again for so long.
-const SILENCE: Duration = Duration::from_secs(60);
+/// There is one warning of a loop per interval.
+const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Instances whose mappings lead from one to the next and back, looked after while the show runs.
 #[derive(Debug, Default)]
@@ -112,7 +113,7 @@ struct Round {
     instances: Vec<InstanceId>,
     channels: String,
     before: u64,
-    silent_until: Option<Instant>,
+    throttle: LogThrottle,
 }
 
 impl Rounds {
@@ -123,7 +124,7 @@ impl Rounds {
             channels: channels_between(show, members),
             instances: members.iter().map(|place| show.id(*place)).collect(),
             before: 0,
-            silent_until: None,
+            throttle: LogThrottle::new(1, WARNING_INTERVAL),
         };
         Self { rounds: sets(show).iter().map(round).collect(), next: None }
     }
@@ -139,10 +140,13 @@ impl Rounds {
             let sent: u64 = round.instances.iter().map(|no| router.traffic(*no).events_out).sum();
             let rate = sent.saturating_sub(round.before);
             round.before = sent;
-            if !late && rate > SUSPICIOUS && round.silent_until.is_none_or(|until| until <= now) {
-                round.silent_until = Some(now + SILENCE);
+            if !late && rate > SUSPICIOUS && round.throttle.hit(now).is_some() {
                 let channels = &round.channels;
-                tracing::warn!("{rate} events in a second went round in a loop of mappings: {channels}");
+                tracing::warn!(
+                    event = "mapping_loop_busy",
+                    rate,
+                    "mapping loop: {rate} events per second through {channels}"
+                );
             }
         }
     }

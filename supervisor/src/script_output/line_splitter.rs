@@ -1,15 +1,15 @@
-//! Cuts a stream of bytes to lines, in bounded memory.
+//! Splits a stream of bytes into lines, in bounded memory.
 
 use std::time::{Duration, Instant};
 
 /// The most bytes of a line that are shown; the rest of it is left out.
 pub(super) const LINE_LIMIT: usize = 8 * 1024;
 
-/// A line without its end shows when nothing has followed for this long: it may be a prompt.
-const QUIET: Duration = Duration::from_millis(200);
+/// A line without its end is shown when nothing has followed for this long: it may be a prompt.
+const QUIET_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// A line without its end shows after this long in any case.
-const WAIT: Duration = Duration::from_secs(1);
+/// A line without its end is shown after this long in any case.
+const LINE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A line, without its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,25 +19,25 @@ pub(super) struct Line<'a> {
     pub(super) cut: bool,
 }
 
-/// What the receiver of lines says to the next one.
+/// Whether the receiver of lines takes more of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Appetite {
-    /// Yes.
+pub(super) enum Flow {
+    /// It takes the next one.
     More,
-    /// Not of this chunk: count what is left of it.
+    /// It takes no more of this chunk: the rest is only counted.
     Full,
 }
 
-/// What was left out without being handed over.
+/// What was left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct LeftOut {
     pub(super) lines: u64,
     pub(super) bytes: u64,
 }
 
-/// Where the stream stands.
+/// Where in a line the stream is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum Position {
     /// In a line of which nothing has been shown.
     Line,
     /// In a line whose start was shown, because nothing followed.
@@ -46,98 +46,98 @@ enum Place {
     Cut,
 }
 
-/// The cutter of one stream.
+/// The lines of one stream.
 #[derive(Debug)]
-pub(super) struct Cutter {
+pub(super) struct LineSplitter {
     partial: Vec<u8>,
-    place: Place,
+    position: Position,
     /// When the first and the last byte of `partial` came.
     since: Option<(Instant, Instant)>,
 }
 
-impl Default for Cutter {
+impl Default for LineSplitter {
     fn default() -> Self {
-        Self { partial: Vec::new(), place: Place::Line, since: None }
+        Self { partial: Vec::new(), position: Position::Line, since: None }
     }
 }
 
-impl Cutter {
-    /// Takes in a chunk and hands over the lines that end in it.
+impl LineSplitter {
+    /// Takes in a chunk and passes on the lines that end in it.
     pub(super) fn feed(
         &mut self,
         mut rest: &[u8],
         now: Instant,
-        mut take: impl FnMut(Line<'_>) -> Appetite,
+        mut take: impl FnMut(Line<'_>) -> Flow,
     ) -> LeftOut {
         let mut left_out = LeftOut::default();
         while !rest.is_empty() {
-            if self.place == Place::Cut {
+            if self.position == Position::Cut {
                 rest = self.skip(rest, &mut left_out);
                 continue;
             }
             let room = LINE_LIMIT - self.partial.len();
             let within = &rest[..rest.len().min(room + 1)];
-            let appetite = if let Some(end) = within.iter().position(|byte| *byte == b'\n') {
-                let appetite = self.complete(&rest[..end], &mut take);
+            let flow = if let Some(end) = within.iter().position(|byte| *byte == b'\n') {
+                let flow = self.complete(&rest[..end], &mut take);
                 rest = &rest[end + 1..];
-                appetite
+                flow
             } else if rest.len() > room {
                 self.partial.extend_from_slice(&rest[..room]);
-                let appetite = take(Line { bytes: &self.partial, cut: true });
-                self.forget(Place::Cut);
+                let flow = take(Line { bytes: &self.partial, cut: true });
+                self.forget(Position::Cut);
                 rest = &rest[room..];
-                appetite
+                flow
             } else {
                 self.partial.extend_from_slice(rest);
                 self.since = Some((self.since.map_or(now, |since| since.0), now));
                 return left_out;
             };
-            if appetite == Appetite::Full {
+            if flow == Flow::Full {
                 rest = self.leave_lines(rest, &mut left_out);
             }
         }
         left_out
     }
 
-    /// When [`Cutter::show`] is to be called if nothing comes.
+    /// When [`LineSplitter::show`] is to be called if nothing comes.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.since.map(|(first, last)| (first + WAIT).min(last + QUIET))
+        self.since.map(|(first, last)| (first + LINE_TIMEOUT).min(last + QUIET_TIMEOUT))
     }
 
-    /// Hands over a line that has not ended.
-    pub(super) fn show(&mut self, take: impl FnOnce(Line<'_>) -> Appetite) {
+    /// Passes on a line that has not ended.
+    pub(super) fn show(&mut self, take: impl FnOnce(Line<'_>) -> Flow) {
         if !self.partial.is_empty() {
             take(Line { bytes: &self.partial, cut: false });
-            self.forget(Place::Shown);
+            self.forget(Position::Shown);
         }
     }
 
-    fn complete(&mut self, end: &[u8], take: &mut impl FnMut(Line<'_>) -> Appetite) -> Appetite {
-        let appetite = if self.partial.is_empty() {
+    fn complete(&mut self, end: &[u8], take: &mut impl FnMut(Line<'_>) -> Flow) -> Flow {
+        let flow = if self.partial.is_empty() {
             // The end of a line that was shown already is not a line of its own.
-            let is_line = self.place == Place::Line || !end.is_empty();
-            if is_line { take(Line { bytes: end, cut: false }) } else { Appetite::More }
+            let is_line = self.position == Position::Line || !end.is_empty();
+            if is_line { take(Line { bytes: end, cut: false }) } else { Flow::More }
         } else {
             self.partial.extend_from_slice(end);
             take(Line { bytes: &self.partial, cut: false })
         };
-        self.forget(Place::Line);
-        appetite
+        self.forget(Position::Line);
+        flow
     }
 
-    fn forget(&mut self, place: Place) {
+    fn forget(&mut self, position: Position) {
         self.partial.clear();
         self.since = None;
-        self.place = place;
+        self.position = position;
     }
 
     /// Leaves out what belongs to a line that was cut.
     fn skip<'a>(&mut self, rest: &'a [u8], left_out: &mut LeftOut) -> &'a [u8] {
-        // `contains` is much faster than `position`, and a gigabyte without an end of line is looked through here.
+        // `contains` is much faster than `position`, and a gigabyte without an end of line passes here.
         let end = if rest.contains(&b'\n') { rest.iter().position(|byte| *byte == b'\n') } else { None };
         left_out.bytes += end.unwrap_or(rest.len()) as u64;
         let Some(end) = end else { return &[] };
-        self.place = Place::Line;
+        self.position = Position::Line;
         &rest[end + 1..]
     }
 
@@ -146,24 +146,24 @@ impl Cutter {
         let Some(last) = rest.iter().rposition(|byte| *byte == b'\n') else { return rest };
         left_out.lines += rest.iter().filter(|byte| **byte == b'\n').count() as u64;
         left_out.bytes += last as u64 + 1;
-        self.place = Place::Line;
+        self.position = Position::Line;
         &rest[last + 1..]
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Appetite, Cutter, LINE_LIMIT, LeftOut, QUIET, WAIT};
+    use super::{Flow, LINE_LIMIT, LINE_TIMEOUT, LeftOut, LineSplitter, QUIET_TIMEOUT};
     use std::time::{Duration, Instant};
 
     /// Feeds the chunks and gives the lines back; those that were cut end in `+`.
-    fn lines(cutter: &mut Cutter, chunks: &[&[u8]]) -> (Vec<String>, LeftOut) {
+    fn lines(splitter: &mut LineSplitter, chunks: &[&[u8]]) -> (Vec<String>, LeftOut) {
         let (mut lines, mut sum) = (Vec::new(), LeftOut::default());
         for chunk in chunks {
-            let left_out = cutter.feed(chunk, Instant::now(), |line| {
+            let left_out = splitter.feed(chunk, Instant::now(), |line| {
                 lines
                     .push(String::from_utf8_lossy(line.bytes).into_owned() + if line.cut { "+" } else { "" });
-                Appetite::More
+                Flow::More
             });
             sum.lines += left_out.lines;
             sum.bytes += left_out.bytes;
@@ -176,7 +176,7 @@ mod tests {
         let text = b"one\n\ntwo three\nfour\n";
         for size in 1..text.len() {
             let chunks: Vec<&[u8]> = text.chunks(size).collect();
-            let (lines, left_out) = lines(&mut Cutter::default(), &chunks);
+            let (lines, left_out) = lines(&mut LineSplitter::default(), &chunks);
             assert_eq!(lines, ["one", "", "two three", "four"]);
             assert_eq!(left_out, LeftOut::default());
         }
@@ -187,7 +187,7 @@ mod tests {
         let long = [vec![b'x'; LINE_LIMIT + 10], b"\nnext\n".to_vec()].concat();
         for size in [1, 7, 4096, long.len()] {
             let chunks: Vec<&[u8]> = long.chunks(size).collect();
-            let (lines, left_out) = lines(&mut Cutter::default(), &chunks);
+            let (lines, left_out) = lines(&mut LineSplitter::default(), &chunks);
             assert_eq!(lines, ["x".repeat(LINE_LIMIT) + "+", "next".into()], "chunks of {size}");
             assert_eq!(left_out, LeftOut { lines: 0, bytes: 10 });
         }
@@ -196,52 +196,52 @@ mod tests {
     #[test]
     fn a_line_of_exactly_the_limit_is_whole() {
         let line = [vec![b'x'; LINE_LIMIT], b"\n".to_vec()].concat();
-        assert_eq!(lines(&mut Cutter::default(), &[&line]).0, ["x".repeat(LINE_LIMIT)]);
+        assert_eq!(lines(&mut LineSplitter::default(), &[&line]).0, ["x".repeat(LINE_LIMIT)]);
     }
 
     #[test]
     fn a_prompt_shows_after_a_pause_and_its_end_is_no_line() {
-        let mut cutter = Cutter::default();
+        let mut splitter = LineSplitter::default();
         let start = Instant::now();
-        cutter.feed(b"name? ", start, |_| unreachable!());
-        assert_eq!(cutter.deadline(), Some(start + QUIET));
+        splitter.feed(b"name? ", start, |_| unreachable!());
+        assert_eq!(splitter.deadline(), Some(start + QUIET_TIMEOUT));
 
         let mut shown = Vec::new();
-        cutter.show(|line| {
+        splitter.show(|line| {
             shown.extend_from_slice(line.bytes);
-            Appetite::More
+            Flow::More
         });
 
         assert_eq!(shown, b"name? ");
-        assert_eq!(cutter.deadline(), None);
-        assert_eq!(lines(&mut cutter, &[b"\n", b"\n", b"next\n"]).0, ["", "next"]);
+        assert_eq!(splitter.deadline(), None);
+        assert_eq!(lines(&mut splitter, &[b"\n", b"\n", b"next\n"]).0, ["", "next"]);
     }
 
     #[test]
     fn a_line_that_grows_slowly_does_not_wait_for_ever() {
-        let mut cutter = Cutter::default();
+        let mut splitter = LineSplitter::default();
         let start = Instant::now();
         for step in 0..20 {
-            cutter.feed(b".", start + Duration::from_millis(100 * step), |_| unreachable!());
+            splitter.feed(b".", start + Duration::from_millis(100 * step), |_| unreachable!());
         }
-        assert_eq!(cutter.deadline(), Some(start + WAIT));
+        assert_eq!(splitter.deadline(), Some(start + LINE_TIMEOUT));
     }
 
     #[test]
     fn a_full_receiver_has_the_rest_of_the_chunk_counted() {
-        let mut cutter = Cutter::default();
-        let left_out = cutter.feed(b"a\nbb\ncc\nrest", Instant::now(), |_| Appetite::Full);
+        let mut splitter = LineSplitter::default();
+        let left_out = splitter.feed(b"a\nbb\ncc\nrest", Instant::now(), |_| Flow::Full);
         assert_eq!(left_out, LeftOut { lines: 2, bytes: 6 });
-        assert_eq!(lines(&mut cutter, &[b"!\n"]).0, ["rest!"]);
+        assert_eq!(lines(&mut splitter, &[b"!\n"]).0, ["rest!"]);
     }
 
     #[test]
     fn memory_is_bounded_without_an_end_of_line() {
-        let mut cutter = Cutter::default();
+        let mut splitter = LineSplitter::default();
         let chunk = vec![b'x'; 64 * 1024];
-        let (lines, left_out) = lines(&mut cutter, &[chunk.as_slice(); 256]);
+        let (lines, left_out) = lines(&mut splitter, &[chunk.as_slice(); 256]);
         assert_eq!(lines.len(), 1);
         assert_eq!(left_out.bytes, (256 * chunk.len() - LINE_LIMIT) as u64);
-        assert!(cutter.partial.capacity() <= 4 * LINE_LIMIT);
+        assert!(splitter.partial.capacity() <= 4 * LINE_LIMIT);
     }
 }

@@ -1,16 +1,16 @@
-//! What scripts print: standard output and error of the workers, drained into the log.
+//! What scripts print: standard output and error of the workers, written to the log.
 //!
-//! One thread reads all pipes, so that a worker never waits for the log and the event loop never reads a pipe. What a
-//! script prints is foreign and without measure; the rules:
+//! One thread reads all pipes, so that a worker never waits for the log and the event loop never reads a pipe. A script
+//! may print anything, without limit. The rules:
 //!
-//! - A pipe is read as fast as it fills, whatever the log does with it. Memory is bounded for each pipe.
+//! - A pipe is read as fast as it fills, even where the log drops it. Memory is bounded for each pipe.
 //! - Each line is an event of the log with the field `instance`: standard output as `info`, standard error as `warn`.
-//!   A line without its end shows after a short pause, a long one is cut.
-//! - Too many lines are left out, equal ones in a row are counted; once a second the log says how many.
-//! - A pipe does not outlive its worker: its children may hold it open, so [`Drain::retire`] reads what is there and
+//!   A line without its end is shown after a short pause, a long one is cut.
+//! - Too many lines are left out, equal ones in a row are counted; once per second the log has their number.
+//! - A pipe does not outlive its worker: its children may hold it open, so [`Drain::remove`] reads what is there and
 //!   closes it.
 //!
-//! The last of standard error is kept beside the log, for whoever asks why a worker died.
+//! The last lines of standard error are also kept in memory, for the reason of an exit.
 
 mod limiter;
 mod line_splitter;
@@ -18,8 +18,8 @@ mod reader;
 mod tails;
 
 use crate::ids::WorkerId;
-use nix::sys::eventfd::{EfdFlags, EventFd};
-use reader::{Command, Pump};
+use mm_shared::Doorbell;
+use reader::{Command, OutputReader};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -30,14 +30,14 @@ use tracing::dispatcher;
 
 /// Which of a worker's streams a pipe carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stream {
+pub enum OutputStream {
     /// Logged as `info`.
     Stdout,
     /// Logged as `warn`; its tail is kept.
     Stderr,
 }
 
-impl Stream {
+impl OutputStream {
     fn name(self) -> &'static str {
         match self {
             Self::Stdout => "stdout",
@@ -46,10 +46,10 @@ impl Stream {
     }
 }
 
-/// The thread that drains pipes. Dropping it logs what is in them and closes them; that does not wait for anybody.
+/// The thread that reads the pipes. Dropping it logs what is in them and closes them, without waiting for a writer.
 pub struct Drain {
     commands: Sender<Command>,
-    bell: Arc<EventFd>,
+    doorbell: Doorbell,
     tails: Arc<Tails>,
     thread: Option<JoinHandle<()>>,
 }
@@ -59,49 +59,47 @@ impl Drain {
     ///
     /// # Errors
     ///
-    /// When there are no descriptors or no thread to be had.
+    /// The system refuses a descriptor or the thread.
     pub fn start() -> io::Result<Self> {
-        let bell =
-            Arc::new(EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
+        let doorbell = Doorbell::new()?;
         let tails = Arc::new(Tails::default());
-        let (commands, orders) = mpsc::channel();
-        let pump = Pump::new(Arc::clone(&bell), orders, Arc::clone(&tails))?;
-        // The thread logs where the one that starts it does.
+        let (commands, receiver) = mpsc::channel();
+        let reader = OutputReader::new(&doorbell, receiver, Arc::clone(&tails))?;
+        // The thread logs where the calling one does.
         let log = dispatcher::get_default(Clone::clone);
-        let work = move || dispatcher::with_default(&log, || pump.run());
-        let thread = thread::Builder::new().name("stdio".into()).spawn(work)?;
-        Ok(Self { commands, bell, tails, thread: Some(thread) })
+        let work = move || dispatcher::with_default(&log, || reader.run());
+        let thread = thread::Builder::new().name("output".into()).spawn(work)?;
+        Ok(Self { commands, doorbell, tails, thread: Some(thread) })
     }
 
-    /// Takes over the reading end of a worker's pipe. `incarnation` is unique among all workers of the process.
-    pub fn adopt(&self, instance: String, worker_id: WorkerId, pipe: OwnedFd, stream: Stream) {
+    /// Takes over the reading end of a worker's pipe.
+    pub fn add(&self, instance: String, worker_id: WorkerId, pipe: OwnedFd, stream: OutputStream) {
         self.tails.open(worker_id);
-        self.order(Command::Adopt { instance, worker_id, pipe, stream });
+        self.send(Command::Add { instance, worker_id, pipe, stream });
     }
 
-    /// The worker is gone: logs what it left in its pipes and closes them, whoever else may hold them open.
-    pub fn retire(&self, worker_id: WorkerId) {
-        self.order(Command::Retire(worker_id));
+    /// The worker is gone: logs what it left in its pipes and closes them, even if another process holds them open.
+    pub fn remove(&self, worker_id: WorkerId) {
+        self.send(Command::Remove(worker_id));
     }
 
-    /// The last lines, 4 KiB at most, that the worker wrote to standard error. It is kept for a while after
-    /// [`Drain::retire`]; empty when nothing was written or is known.
+    /// The last lines, 4 KiB at most, that the worker wrote to standard error. They are kept for the last 512 workers
+    /// after [`Drain::remove`]; empty when nothing was written or is known.
     #[must_use]
     pub fn tail(&self, worker_id: WorkerId) -> String {
         self.tails.text(worker_id)
     }
 
-    fn order(&self, command: Command) {
-        // The other end is there as long as the thread is. Were it gone, the pipe is closed right here, which a worker
-        // survives; and a bell that is full has rung.
+    fn send(&self, command: Command) {
+        // Where the thread has ended, the pipe is closed here, which a worker survives.
         let _ = self.commands.send(command);
-        let _ = self.bell.write(1);
+        self.doorbell.ring();
     }
 }
 
 impl Drop for Drain {
     fn drop(&mut self) {
-        self.order(Command::Close);
+        self.send(Command::Close);
         if let Some(thread) = self.thread.take() {
             // A panic there was logged by the panic hook.
             let _ = thread.join();

@@ -1,17 +1,18 @@
 //! The thread that reads all pipes.
 
-use super::Stream;
-use super::limiter::{Limiter, Said};
-use super::line_splitter::{Cutter, LeftOut, Line};
+use super::OutputStream;
+use super::limiter::{LogItem, OutputLimiter};
+use super::line_splitter::{LeftOut, Line, LineSplitter};
 use super::tails::Tails;
 use crate::ids::WorkerId;
 use crate::log::SCRIPT;
+use mm_shared::Doorbell;
+use mm_shared::sys::poller::{Interest, PollKey, Poller};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use nix::sys::eventfd::EventFd;
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
@@ -21,75 +22,87 @@ use tracing::{info, warn};
 /// Bytes in one read; as much as a pipe holds by default.
 const CHUNK: usize = 64 * 1024;
 
-/// What is taken for the size of a pipe that does not tell.
+/// The size assumed of a pipe that does not report its own.
 const PIPE_SIZE: usize = 1024 * 1024;
 
-/// The bell's number in epoll; pipes count from 1.
-const BELL: u64 = 0;
-
-/// What the pump is told to do.
+/// A command for the thread.
 pub(super) enum Command {
     /// Read this pipe from now on.
-    Adopt { instance: String, worker_id: WorkerId, pipe: OwnedFd, stream: Stream },
-    /// Read what is there and close.
-    Retire(WorkerId),
+    Add { instance: String, worker_id: WorkerId, pipe: OwnedFd, stream: OutputStream },
+    /// Read what is in the pipes of this worker, and close them.
+    Remove(WorkerId),
     /// The same with all pipes, and end.
     Close,
 }
 
-/// The pipes and what belongs to reading them.
-pub(super) struct Pump {
-    epoll: Epoll,
-    bell: Arc<EventFd>,
-    orders: Receiver<Command>,
+/// What the thread waits for.
+#[derive(Debug, Clone, Copy)]
+enum ReaderKey {
+    Doorbell,
+    /// The pipe of this number, from 1.
+    Pipe(u64),
+}
+
+impl PollKey for ReaderKey {
+    fn to_u64(self) -> u64 {
+        match self {
+            Self::Doorbell => 0,
+            Self::Pipe(number) => number,
+        }
+    }
+
+    fn from_u64(number: u64) -> Option<Self> {
+        Some(if number == 0 { Self::Doorbell } else { Self::Pipe(number) })
+    }
+}
+
+/// The pipes, and what belongs to reading them.
+pub(super) struct OutputReader {
+    poller: Poller<ReaderKey>,
+    commands: Receiver<Command>,
     tails: Arc<Tails>,
     pipes: BTreeMap<u64, Pipe>,
     last_number: u64,
     chunk: Vec<u8>,
 }
 
-/// Whether a pipe may have more.
+/// The result of reading a pipe.
 #[derive(PartialEq)]
-enum State {
+enum ReadOutcome {
     /// So many bytes were read.
-    Open(usize),
+    Read(usize),
     /// Nothing is there now.
     Empty,
-    /// Nobody writes any more.
+    /// No process has the pipe open for writing.
     Ended,
 }
 
-impl Pump {
-    pub(super) fn new(bell: Arc<EventFd>, orders: Receiver<Command>, tails: Arc<Tails>) -> nix::Result<Self> {
-        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        epoll.add(&*bell, EpollEvent::new(EpollFlags::EPOLLIN, BELL))?;
+impl OutputReader {
+    /// A reader without pipes. `doorbell` is rung after each command.
+    pub(super) fn new(
+        doorbell: &Doorbell,
+        commands: Receiver<Command>,
+        tails: Arc<Tails>,
+    ) -> io::Result<Self> {
+        let poller = Poller::new()?;
+        poller.watch(doorbell, Interest::ReadEdge, ReaderKey::Doorbell)?;
         let chunk = vec![0; CHUNK];
-        Ok(Self { epoll, bell, orders, tails, pipes: BTreeMap::new(), last_number: BELL, chunk })
+        Ok(Self { poller, commands, tails, pipes: BTreeMap::new(), last_number: 0, chunk })
     }
 
     pub(super) fn run(mut self) {
-        let mut events = [EpollEvent::empty(); 32];
+        let mut ready = Vec::new();
         loop {
-            let count = match self.epoll.wait(&mut events, self.timeout()) {
-                Ok(count) => count,
-                Err(Errno::EINTR) => 0,
-                Err(error) => {
-                    return warn!(
-                        event = "output_lost",
-                        "output of the scripts is lost from here on: epoll: {error}"
-                    );
-                }
-            };
-            for event in &events[..count] {
-                match event.data() {
-                    BELL => {
-                        // It was rung, so there is something to read; and if not, the queue of orders tells.
-                        let _ = self.bell.read();
-                    }
-                    number => self.serve(number),
+            if let Err(error) = self.poller.wait(self.timeout(), &mut ready) {
+                warn!(event = "output_lost", "output of the scripts is lost from here on: {error}");
+                return;
+            }
+            for key in ready.drain(..) {
+                if let ReaderKey::Pipe(number) = key {
+                    self.read(number);
                 }
             }
-            if !self.obey() {
+            if !self.take_commands() {
                 return;
             }
             let now = Instant::now();
@@ -97,34 +110,33 @@ impl Pump {
         }
     }
 
-    fn timeout(&self) -> EpollTimeout {
-        let Some(deadline) = self.pipes.values().filter_map(Pipe::deadline).min() else {
-            return EpollTimeout::NONE;
-        };
-        // Rounded up, or the last fraction of a millisecond would be spent turning around.
-        let left = deadline.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
-        EpollTimeout::try_from(left).unwrap_or(EpollTimeout::MAX)
+    fn timeout(&self) -> Option<Duration> {
+        let deadline = self.pipes.values().filter_map(Pipe::deadline).min()?;
+        Some(deadline.saturating_duration_since(Instant::now()))
     }
 
     /// Reads once, so that each pipe has its turn.
-    fn serve(&mut self, number: u64) {
+    fn read(&mut self, number: u64) {
         let Some(pipe) = self.pipes.get_mut(&number) else { return };
-        if pipe.read(&mut self.chunk, &self.tails) == State::Ended {
+        if pipe.read(&mut self.chunk, &self.tails) == ReadOutcome::Ended {
             self.close(number);
         }
     }
 
-    /// Carries out what was ordered; false when that was to end.
-    fn obey(&mut self) -> bool {
+    /// Carries out the commands that wait; false after the last one.
+    fn take_commands(&mut self) -> bool {
         loop {
-            match self.orders.try_recv() {
-                Ok(Command::Adopt { instance, worker_id, pipe, stream }) => {
-                    if let Err(error) = self.adopt(&instance, worker_id, pipe, stream) {
+            match self.commands.try_recv() {
+                Ok(Command::Add { instance, worker_id, pipe, stream }) => {
+                    if let Err(error) = self.add(&instance, worker_id, pipe, stream) {
                         let stream = stream.name();
-                        warn!(event = "stream_lost", instance, "{stream} of the worker is lost: {error}");
+                        warn!(
+                            event = "output_lost",
+                            instance, stream, "{stream} of the worker is lost: {error}"
+                        );
                     }
                 }
-                Ok(Command::Retire(worker_id)) => {
+                Ok(Command::Remove(worker_id)) => {
                     self.finish(|pipe| pipe.worker_id == worker_id);
                     self.tails.retire(worker_id);
                 }
@@ -137,30 +149,29 @@ impl Pump {
         }
     }
 
-    fn adopt(
+    fn add(
         &mut self,
         instance: &str,
         worker_id: WorkerId,
         descriptor: OwnedFd,
-        stream: Stream,
-    ) -> nix::Result<()> {
+        stream: OutputStream,
+    ) -> io::Result<()> {
         fcntl(&descriptor, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         self.last_number += 1;
-        self.epoll.add(&descriptor, EpollEvent::new(EpollFlags::EPOLLIN, self.last_number))?;
-        let voice = Voice { instance: instance.to_owned(), stream };
+        self.poller.watch(&descriptor, Interest::Read, ReaderKey::Pipe(self.last_number))?;
         let pipe = Pipe {
             descriptor,
             worker_id,
-            voice,
-            cutter: Cutter::default(),
-            limiter: Limiter::new(Instant::now()),
+            target: LogTarget { instance: instance.to_owned(), stream },
+            splitter: LineSplitter::default(),
+            limiter: OutputLimiter::new(Instant::now()),
         };
         self.pipes.insert(self.last_number, pipe);
         Ok(())
     }
 
-    /// Reads what is in the pipes now, and closes them: what the worker itself wrote is no more than fits into a pipe,
-    /// and a child of it that goes on writing is not waited for.
+    /// Reads what is in the pipes now, and closes them. What the worker itself wrote is not more than fits into a
+    /// pipe, and a child of it that goes on writing is not waited for.
     fn finish(&mut self, which: impl Fn(&Pipe) -> bool) {
         let chosen = self.pipes.iter().filter(|(_, pipe)| which(pipe));
         let numbers: Vec<u64> = chosen.map(|(number, _)| *number).collect();
@@ -168,7 +179,7 @@ impl Pump {
             if let Some(pipe) = self.pipes.get_mut(&number) {
                 let mut left = pipe.size();
                 while left > 0
-                    && let State::Open(count) = pipe.read(&mut self.chunk, &self.tails)
+                    && let ReadOutcome::Read(count) = pipe.read(&mut self.chunk, &self.tails)
                 {
                     left = left.saturating_sub(count);
                 }
@@ -180,8 +191,8 @@ impl Pump {
     fn close(&mut self, number: u64) {
         if let Some(mut pipe) = self.pipes.remove(&number) {
             pipe.end(Instant::now());
-            // Closing the descriptor would do, were no copy of it left anywhere.
-            let _ = self.epoll.delete(&pipe.descriptor);
+            // Another process may hold a copy of the descriptor.
+            self.poller.forget(&pipe.descriptor);
         }
     }
 }
@@ -190,51 +201,52 @@ impl Pump {
 struct Pipe {
     descriptor: OwnedFd,
     worker_id: WorkerId,
-    voice: Voice,
-    cutter: Cutter,
-    limiter: Limiter,
+    target: LogTarget,
+    splitter: LineSplitter,
+    limiter: OutputLimiter,
 }
 
 impl Pipe {
-    fn read(&mut self, chunk: &mut [u8], tails: &Tails) -> State {
+    fn read(&mut self, chunk: &mut [u8], tails: &Tails) -> ReadOutcome {
         let bytes = match nix::unistd::read(&self.descriptor, chunk) {
-            Ok(0) => return State::Ended,
+            Ok(0) => return ReadOutcome::Ended,
             Ok(count) => &chunk[..count],
-            Err(Errno::EAGAIN | Errno::EINTR) => return State::Empty,
-            Err(_) => return State::Ended,
+            Err(Errno::EAGAIN | Errno::EINTR) => return ReadOutcome::Empty,
+            Err(_) => return ReadOutcome::Ended,
         };
-        if self.voice.stream == Stream::Stderr {
+        if self.target.stream == OutputStream::Stderr {
             tails.append(self.worker_id, bytes);
         }
         let now = Instant::now();
-        let (voice, limiter) = (&self.voice, &mut self.limiter);
-        let left_out = self.cutter.feed(bytes, now, |line| limiter.take(line, now, |said| voice.say(said)));
+        let (target, limiter) = (&self.target, &mut self.limiter);
+        let left_out =
+            self.splitter.feed(bytes, now, |line| limiter.take(line, now, |item| target.log(item)));
         self.limiter.leave_out(left_out, now);
-        State::Open(bytes.len())
+        ReadOutcome::Read(bytes.len())
     }
 
     fn deadline(&self) -> Option<Instant> {
-        [self.cutter.deadline(), self.limiter.deadline()].into_iter().flatten().min()
+        [self.splitter.deadline(), self.limiter.deadline()].into_iter().flatten().min()
     }
 
-    /// Says what has waited long enough.
+    /// Logs what has waited long enough.
     fn tick(&mut self, now: Instant) {
-        if self.cutter.deadline().is_some_and(|deadline| deadline <= now) {
+        if self.splitter.deadline().is_some_and(|deadline| deadline <= now) {
             self.show(now);
         }
         if self.limiter.deadline().is_some_and(|deadline| deadline <= now) {
-            self.limiter.settle(|said| self.voice.say(said));
+            self.limiter.flush(|item| self.target.log(item));
         }
     }
 
     fn end(&mut self, now: Instant) {
         self.show(now);
-        self.limiter.settle(|said| self.voice.say(said));
+        self.limiter.flush(|item| self.target.log(item));
     }
 
     fn show(&mut self, now: Instant) {
-        let (voice, limiter) = (&self.voice, &mut self.limiter);
-        self.cutter.show(|line| limiter.take(line, now, |said| voice.say(said)));
+        let (target, limiter) = (&self.target, &mut self.limiter);
+        self.splitter.show(|line| limiter.take(line, now, |item| target.log(item)));
     }
 
     fn size(&self) -> usize {
@@ -243,24 +255,24 @@ impl Pipe {
     }
 }
 
-/// Under which name and how important a stream is logged.
-struct Voice {
+/// The instance and the level under which a stream is logged.
+struct LogTarget {
     instance: String,
-    stream: Stream,
+    stream: OutputStream,
 }
 
-impl Voice {
-    fn say(&self, said: Said<'_>) {
-        match said {
-            Said::Line(Line { bytes, cut }) => {
+impl LogTarget {
+    fn log(&self, item: LogItem<'_>) {
+        match item {
+            LogItem::Line(Line { bytes, cut }) => {
                 let text = String::from_utf8_lossy(bytes.strip_suffix(b"\r").unwrap_or(bytes));
-                self.line(format_args!("{text}{}", if cut { " … (line cut)" } else { "" }));
+                self.log_line(format_args!("{text}{}", if cut { " … (line cut)" } else { "" }));
             }
-            Said::Repeated(bytes, count) => {
+            LogItem::Repeated(bytes, count) => {
                 let text = String::from_utf8_lossy(bytes);
-                self.line(format_args!("{text} … (repeated {count} times)"));
+                self.log_line(format_args!("{text} … (repeated {count} times)"));
             }
-            Said::LeftOut(LeftOut { lines, bytes }) => {
+            LogItem::LeftOut(LeftOut { lines, bytes }) => {
                 let (instance, stream) = (self.instance.as_str(), self.stream.name());
                 warn!(
                     event = "output_left_out",
@@ -270,11 +282,11 @@ impl Voice {
         }
     }
 
-    fn line(&self, text: impl Display) {
+    fn log_line(&self, text: impl Display) {
         let instance = self.instance.as_str();
         match self.stream {
-            Stream::Stdout => info!(target: SCRIPT, event = "script_printed", instance, "{text}"),
-            Stream::Stderr => warn!(target: SCRIPT, event = "script_printed", instance, "{text}"),
+            OutputStream::Stdout => info!(target: SCRIPT, event = "script_printed", instance, "{text}"),
+            OutputStream::Stderr => warn!(target: SCRIPT, event = "script_printed", instance, "{text}"),
         }
     }
 }

@@ -10,7 +10,7 @@ pub(super) const TAIL_LIMIT: usize = 4096;
 /// How many workers that are gone are remembered.
 pub(super) const RETIRED_LIMIT: usize = 512;
 
-/// The tails of all workers, written by the pump and read by who asks.
+/// The tails of all workers, written by the reader's thread and read by the event loop.
 #[derive(Default)]
 pub(super) struct Tails {
     inner: Mutex<Inner>,

@@ -1,9 +1,9 @@
 //! The drain with real pipes, seen through the log.
 
 use super::line_splitter::LINE_LIMIT;
-use super::{Drain, Stream};
+use super::{Drain, OutputStream};
 use crate::ids::WorkerId;
-use crate::log::{Guard, Settings, to_sink};
+use crate::log::{LogGuard, LogSettings, to_sink};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
@@ -31,21 +31,21 @@ impl Write for Paper {
 struct Bench {
     drain: Drain,
     paper: Paper,
-    guard: Guard,
+    guard: LogGuard,
 }
 
 impl Bench {
     fn new() -> Self {
         let paper = Paper::default();
-        let (subscriber, guard) = to_sink(Settings::default(), paper.clone()).unwrap();
+        let (subscriber, guard) = to_sink(LogSettings::default(), paper.clone()).unwrap();
         let drain = tracing::subscriber::with_default(subscriber, Drain::start).unwrap();
         Self { drain, paper, guard }
     }
 
     /// A pipe that the drain reads, as that of `instance` in its incarnation 1.
-    fn pipe(&self, instance: &str, stream: Stream) -> File {
+    fn pipe(&self, instance: &str, stream: OutputStream) -> File {
         let (reader, writer) = io::pipe().unwrap();
-        self.drain.adopt(instance.into(), WorkerId(1), OwnedFd::from(reader), stream);
+        self.drain.add(instance.into(), WorkerId(1), OwnedFd::from(reader), stream);
         File::from(OwnedFd::from(writer))
     }
 
@@ -71,8 +71,8 @@ impl Bench {
 #[test]
 fn each_line_is_logged_with_its_instance_at_the_level_of_its_stream() {
     let bench = Bench::new();
-    let mut out = bench.pipe("py1", Stream::Stdout);
-    let mut err = bench.pipe("py2", Stream::Stderr);
+    let mut out = bench.pipe("py1", OutputStream::Stdout);
+    let mut err = bench.pipe("py2", OutputStream::Stderr);
     out.write_all(b"hello\nworld\r\n").unwrap();
     err.write_all(b"oh \xff \x1b[2J no\n").unwrap();
     bench.wait_for("INFO  [py1] hello\n");
@@ -84,7 +84,7 @@ fn each_line_is_logged_with_its_instance_at_the_level_of_its_stream() {
 #[test]
 fn a_prompt_without_an_end_of_line_shows_while_the_pipe_is_open() {
     let bench = Bench::new();
-    let mut pipe = bench.pipe("py1", Stream::Stdout);
+    let mut pipe = bench.pipe("py1", OutputStream::Stdout);
     pipe.write_all(b"password: ").unwrap();
     bench.wait_for("[py1] password: \n");
 }
@@ -92,7 +92,7 @@ fn a_prompt_without_an_end_of_line_shows_while_the_pipe_is_open() {
 #[test]
 fn what_is_there_when_the_writer_ends_is_logged() {
     let bench = Bench::new();
-    let mut pipe = bench.pipe("py1", Stream::Stderr);
+    let mut pipe = bench.pipe("py1", OutputStream::Stderr);
     pipe.write_all(b"first\nlast words").unwrap();
     drop(pipe);
     bench.wait_for("[py1] last words\n");
@@ -101,9 +101,9 @@ fn what_is_there_when_the_writer_ends_is_logged() {
 #[test]
 fn a_pipe_that_a_grandchild_holds_is_closed_when_the_worker_is_gone() {
     let bench = Bench::new();
-    let mut pipe = bench.pipe("py1", Stream::Stderr);
+    let mut pipe = bench.pipe("py1", OutputStream::Stderr);
     pipe.write_all(b"before\nthe end").unwrap();
-    bench.drain.retire(WorkerId(1));
+    bench.drain.remove(WorkerId(1));
     bench.wait_for("[py1] the end\n");
     let deadline = Instant::now() + PATIENCE;
     while pipe.write_all(b"anybody?\n").is_ok() {
@@ -115,18 +115,18 @@ fn a_pipe_that_a_grandchild_holds_is_closed_when_the_worker_is_gone() {
 #[test]
 fn a_grandchild_that_writes_for_ever_does_not_keep_the_pipe_open() {
     let bench = Bench::new();
-    let mut pipe = bench.pipe("py1", Stream::Stdout);
+    let mut pipe = bench.pipe("py1", OutputStream::Stdout);
     let grandchild = thread::spawn(move || while pipe.write_all(b"more and more\n").is_ok() {});
     bench.wait_for("more and more");
-    bench.drain.retire(WorkerId(1));
+    bench.drain.remove(WorkerId(1));
     grandchild.join().unwrap();
 }
 
 #[test]
 fn a_flood_is_read_to_the_end_counted_and_harms_no_other_pipe() {
     let bench = Bench::new();
-    let mut flood = bench.pipe("flood", Stream::Stdout);
-    let mut other = bench.pipe("other", Stream::Stdout);
+    let mut flood = bench.pipe("flood", OutputStream::Stdout);
+    let mut other = bench.pipe("other", OutputStream::Stdout);
     let lines: u64 = 2_000_000;
     let writer = thread::spawn(move || {
         let text: String = (0..1000).map(|number| format!("{number:09}\n")).collect();
@@ -135,7 +135,7 @@ fn a_flood_is_read_to_the_end_counted_and_harms_no_other_pipe() {
     other.write_all(b"still heard\n").unwrap();
     bench.wait_for("[other] still heard\n");
     writer.join().unwrap();
-    bench.drain.retire(WorkerId(1));
+    bench.drain.remove(WorkerId(1));
     let deadline = Instant::now() + PATIENCE;
     loop {
         let text = bench.text();
@@ -162,7 +162,7 @@ fn number_after(line: &str, mark: &str) -> Option<u64> {
 #[test]
 fn bytes_without_an_end_of_line_are_cut_and_counted() {
     let bench = Bench::new();
-    let mut pipe = bench.pipe("py1", Stream::Stderr);
+    let mut pipe = bench.pipe("py1", OutputStream::Stderr);
     let total = 64 * 1024 * 1024;
     let chunk = vec![b'x'; 1024 * 1024];
     (0..total / chunk.len()).for_each(|_| pipe.write_all(&chunk).unwrap());
@@ -185,7 +185,7 @@ fn dropping_the_drain_logs_what_is_left_and_closes_everything() {
     let Bench { drain, paper, guard } = Bench::new();
     let (reader, writer) = io::pipe().unwrap();
     let mut writer = File::from(OwnedFd::from(writer));
-    drain.adopt("py1".into(), WorkerId(1), OwnedFd::from(reader), Stream::Stdout);
+    drain.add("py1".into(), WorkerId(1), OwnedFd::from(reader), OutputStream::Stdout);
     writer.write_all(b"left over").unwrap();
     drop(drain);
     assert!(writer.write_all(b"nobody").is_err());

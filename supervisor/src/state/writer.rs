@@ -2,8 +2,7 @@
 
 use super::atomic_file::{self, Content};
 use super::{KIND, LIMIT, Saved};
-use crate::backends::log_throttle::LogThrottle;
-use mm_shared::frame;
+use mm_shared::{LogThrottle, frame};
 use std::io;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -179,7 +178,7 @@ impl Failures {
 
     /// A write has failed. Returns whether to log it.
     pub fn begin(&mut self, now: Instant) -> bool {
-        let is_due = self.throttle.settle(now).is_some() || self.throttle.add(now);
+        let is_due = self.throttle.hit(now).is_some();
         self.is_logged |= is_due;
         is_due
     }

@@ -3,17 +3,24 @@
 //! The library that knows the messages also sends them, but through a socket that waits for room; the core loop
 //! cannot use that. The address is looked up for each message, as the service manager may have made the socket anew.
 
+use mm_shared::LogThrottle;
 use std::ffi::OsStr;
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
+
+/// There is one warning per interval while messages do not arrive.
+const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A way to the service manager.
 #[derive(Debug)]
 pub struct Link {
     socket: UnixDatagram,
     address: SocketAddr,
+    /// For the warning that messages do not arrive.
+    pub failures: LogThrottle,
 }
 
 impl Link {
@@ -30,7 +37,7 @@ impl Link {
         };
         let socket = UnixDatagram::unbound()?;
         socket.set_nonblocking(true)?;
-        Ok(Self { socket, address })
+        Ok(Self { socket, address, failures: LogThrottle::new(1, WARNING_INTERVAL) })
     }
 
     /// Sends a message, which arrives as a whole or not at all.

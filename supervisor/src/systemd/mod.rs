@@ -43,7 +43,6 @@ pub struct Systemd {
     watchdog: Option<Watchdog>,
     /// Nothing is sent before.
     pause: Option<Instant>,
-    complained: bool,
 }
 
 /// How far the service is, in systemd's terms.
@@ -79,7 +78,8 @@ impl Systemd {
             Ok(systemd) => systemd,
             Err(error) => {
                 tracing::warn!(
-                    "systemd cannot be told about the show through `{}`: {error}",
+                    event = "systemd_unreachable",
+                    "cannot notify systemd through `{}`: {error}",
                     socket.display()
                 );
                 Self::default()
@@ -185,7 +185,6 @@ impl Systemd {
 
     fn sent(&mut self, status: bool, now: Instant) {
         self.told = self.state.take().or(self.told);
-        self.complained = false;
         if status {
             self.status.told = true;
             self.status.next = Some(now + STATUS_EVERY);
@@ -201,8 +200,8 @@ impl Systemd {
             return;
         }
         self.pause = Some(now + BROKEN);
-        if !std::mem::replace(&mut self.complained, true) {
-            tracing::warn!("systemd cannot be told about the show: {error}");
+        if let Some(suppressed) = self.link.as_mut().and_then(|link| link.failures.hit(now)) {
+            tracing::warn!(event = "systemd_unreachable", suppressed, "cannot notify systemd: {error}");
         }
     }
 }

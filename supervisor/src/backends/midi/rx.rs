@@ -6,8 +6,8 @@ use super::codec::{AddressedValue, decode, is_parameter_controller};
 use super::parameters::ParameterDecoder;
 use super::rx_queue::{MidiRxQueue, ReceivedMessage, RxCounts};
 use crate::backends::EventSink;
-use crate::backends::log_throttle::LogThrottle;
 use crate::ids::InstanceId;
+use mm_shared::LogThrottle;
 use std::time::{Duration, Instant};
 
 /// Messages per call, so that a flood leaves time for other sources.
@@ -75,7 +75,7 @@ impl MidiRx {
     /// Logs what was dropped or ignored since the last report.
     pub fn tick(&mut self, now: Instant) {
         let name = &self.name;
-        if let Some(count) = self.detect.as_mut().and_then(|detect| detect.settle(now)) {
+        if let Some(count) = self.detect.as_mut().and_then(|detect| detect.flush(now)) {
             tracing::info!(
                 event = "midi_messages_suppressed",
                 instance = %name,
@@ -103,11 +103,12 @@ impl MidiRx {
 
 /// Logs a value under the name that `[map]` takes.
 fn log_detected(throttle: &mut LogThrottle, name: &str, address: ChannelAddress, raw: u16, at: Instant) {
-    if throttle.add(at) {
+    if let Some(suppressed) = throttle.hit(at) {
         let (value, top) = (address.kind.value(raw), address.kind.top_value());
         tracing::info!(
             event = "midi_message_detected",
             instance = %name,
+            suppressed,
             "detect: {name}.{address} = {value:.4} ({raw} of {top})"
         );
     }

@@ -6,7 +6,7 @@ use super::codec::{AddressedValue, MessageSequence, encode};
 use super::port::{SendOutcome, TxPort};
 use super::rate_limiter::RateLimiter;
 use super::tx_queue::{SharedTxQueue, TxOverflow, TxValue};
-use crate::backends::log_throttle::LogThrottle;
+use mm_shared::LogThrottle;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -240,8 +240,7 @@ impl TxLoop {
 
     fn count_dropped(&mut self, reason: &str, now: Instant) {
         self.thread.counters.dropped.fetch_add(1, Ordering::Relaxed);
-        let suppressed = self.failures.settle(now).unwrap_or(0);
-        if self.failures.add(now) || suppressed > 0 {
+        if self.failures.hit(now).is_some() {
             let total = self.failures.total();
             tracing::warn!(
                 event = "midi_output_dropped",

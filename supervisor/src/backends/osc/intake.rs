@@ -4,8 +4,8 @@ use super::codec::{Malformed, Message, describe_arguments, each_message};
 use super::paths::{Delivery, Paths};
 use super::range::Argument;
 use crate::backends::EventSink;
-use crate::backends::log_throttle::LogThrottle;
 use crate::ids::InstanceId;
+use mm_shared::LogThrottle;
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
@@ -56,9 +56,9 @@ impl Intake {
         });
         self.open_ends = open_ends;
         if let Some(reason) = whole.err().or(fault)
-            && self.malformed.add(Instant::now())
+            && let Some(suppressed) = self.malformed.hit(Instant::now())
         {
-            tracing::warn!(instance = %self.name, "malformed packet from {sender}: {reason}");
+            tracing::warn!(instance = %self.name, suppressed, "malformed packet from {sender}: {reason}");
         }
         sound
     }
@@ -72,15 +72,19 @@ impl Intake {
         message.read_arguments(&mut self.arguments)?;
         let no = self.no;
         let delivery = path.deliver(&self.arguments, |channel, value| sink.push(no, channel, value));
-        if delivery != Delivery::Done && self.ignored.add(Instant::now()) {
+        if delivery != Delivery::Done
+            && let Some(suppressed) = self.ignored.hit(Instant::now())
+        {
             let (name, local, tags) = (&self.name, &path.local, message.tags());
             match delivery {
                 Delivery::OtherShape { expected } => tracing::warn!(
                     instance = %name,
+                    suppressed,
                     "`{local}` came in with the types `{tags}`, its pattern has {expected} parameters: ignored"
                 ),
                 _ => tracing::warn!(
                     instance = %name,
+                    suppressed,
                     "`{local}` came in with the types `{tags}`, a mapped one of which holds no number: ignored"
                 ),
             }
@@ -102,15 +106,15 @@ impl Intake {
     /// Says how many were left unsaid.
     pub fn tick(&mut self, now: Instant) {
         let name = &self.name;
-        if let Some(count) = self.malformed.settle(now) {
+        if let Some(count) = self.malformed.flush(now) {
             let total = self.malformed.total();
             tracing::warn!(instance = %name, "{count} more malformed packets, {total} in all");
         }
-        if let Some(count) = self.ignored.settle(now) {
+        if let Some(count) = self.ignored.flush(now) {
             let total = self.ignored.total();
             tracing::warn!(instance = %name, "{count} more messages ignored, wholly or in part, {total} in all");
         }
-        if let Some(count) = self.detect.as_mut().and_then(|detect| detect.shown.settle(now)) {
+        if let Some(count) = self.detect.as_mut().and_then(|detect| detect.shown.flush(now)) {
             tracing::info!(instance = %name, "detect: {count} more messages not shown");
         }
     }
@@ -121,23 +125,21 @@ impl Detect {
     fn show(&mut self, name: &str, bytes: &[u8], message: &Message<'_>) {
         let local = message.address.strip_prefix(self.root.as_bytes());
         let Some(local) = local.filter(|local| local.starts_with(b"/")) else { return };
-        if !self.shown.add(Instant::now()) {
-            return;
-        }
+        let Some(suppressed) = self.shown.hit(Instant::now()) else { return };
         let local = String::from_utf8_lossy(local);
         let local = local.escape_debug();
         match describe_arguments(bytes, message) {
             Some(arguments) if arguments.is_empty() => {
-                tracing::info!(instance = %name, "detect: {name}.{local} without arguments");
+                tracing::info!(instance = %name, suppressed, "detect: {name}.{local} without arguments");
             }
             Some(arguments) => {
                 let each = |(n, argument): (usize, String)| format!("{name}.{local}:{n} = {argument}");
                 let all: Vec<_> = arguments.into_iter().take(32).enumerate().map(each).collect();
-                tracing::info!(instance = %name, "detect: {}", all.join(", "));
+                tracing::info!(instance = %name, suppressed, "detect: {}", all.join(", "));
             }
             None => {
                 let tags = message.tags();
-                tracing::info!(instance = %name, "detect: {name}.{local} with the types `{tags}`");
+                tracing::info!(instance = %name, suppressed, "detect: {name}.{local} with the types `{tags}`");
             }
         }
     }

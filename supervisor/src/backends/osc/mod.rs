@@ -15,13 +15,13 @@ mod paths;
 
 mod port;
 
-use super::log_throttle::LogThrottle;
 use super::{Backend, BackendKind, EventSink, OpenError, Plan, Watch};
 use crate::ids::InstanceId;
 use crate::show::LiveInstance;
 use intake::Intake;
 use mm_config::options::BackendSpec;
 use mm_config::{Diagnostics, Section};
+use mm_shared::LogThrottle;
 use options::{Address, Destination, Options};
 use outlet::Outlet;
 use paths::Paths;
@@ -189,8 +189,8 @@ impl Backend for Osc {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => {
-                    if self.broken.add(Instant::now()) {
-                        tracing::warn!(instance = %self.name, "cannot receive: {error}");
+                    if let Some(suppressed) = self.broken.hit(Instant::now()) {
+                        tracing::warn!(instance = %self.name, suppressed, "cannot receive: {error}");
                     }
                     break;
                 }
@@ -222,7 +222,7 @@ impl Backend for Osc {
     fn tick(&mut self, now: Instant, _inlet: &mut EventSink) {
         self.intake.tick(now);
         self.outlet.tick(now, &mut self.paths, &mut self.port);
-        if let Some(count) = self.broken.settle(now) {
+        if let Some(count) = self.broken.flush(now) {
             tracing::warn!(instance = %self.name, "receiving failed {count} more times");
         }
     }

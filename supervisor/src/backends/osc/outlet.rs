@@ -4,7 +4,7 @@
 use super::options::Destination;
 use super::paths::{Path, Paths, Shape};
 use super::port::{BATCH, Port};
-use crate::backends::log_throttle::LogThrottle;
+use mm_shared::LogThrottle;
 use nix::errno::Errno;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -153,10 +153,10 @@ impl Outlet {
     }
 
     fn warn_of_failure(&mut self, error: &io::Error, port: &Port) {
-        if self.failed.add(Instant::now()) {
+        if let Some(suppressed) = self.failed.hit(Instant::now()) {
             self.failing = true;
             let peer = port.peer().map(|peer| peer.to_string()).unwrap_or_default();
-            tracing::warn!(instance = %self.name, "cannot send to {peer}: {error}");
+            tracing::warn!(instance = %self.name, suppressed, "cannot send to {peer}: {error}");
         }
     }
 
@@ -175,7 +175,7 @@ impl Outlet {
         if self.retry.is_some_and(|retry| retry <= now) {
             self.flush(paths, port);
         }
-        if let Some(count) = self.failed.settle(now) {
+        if let Some(count) = self.failed.flush(now) {
             tracing::warn!(instance = %self.name, "sending failed {count} more times");
         }
     }

@@ -15,9 +15,10 @@ mod text;
 use super::args::{CommandArgs, MonitorArgs, SendArgs, SocketArgs, StatusArgs};
 use super::protocol::{ControlReply, ControlRequest, ErrorReply, ShowStatus};
 use super::request::InstanceCommand;
+use crate::terminal::wants_color;
 use exchange::{Exchange, PATIENCE};
 use serde::Serialize;
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use text::clean;
@@ -118,7 +119,7 @@ fn try_status(args: &SocketArgs) -> Result<bool, ClientError> {
         print_json(&status)?;
     } else {
         let now = jiff::Timestamp::now();
-        print(&table::render(&status, now, colors(&io::stdout())))?;
+        print(&table::render(&status, now, wants_color(&io::stdout())))?;
     }
     Ok(true)
 }
@@ -139,7 +140,7 @@ fn try_act(act: InstanceCommand, args: &CommandArgs) -> Result<bool, ClientError
     if args.socket.json {
         print_json(&outcomes)?;
     } else {
-        let (done, failed) = outcomes::render(&outcomes, colors(&io::stderr()));
+        let (done, failed) = outcomes::render(&outcomes, wants_color(&io::stderr()));
         print(&done)?;
         say(failed.trim_end());
     }
@@ -163,7 +164,7 @@ fn try_monitor(args: &MonitorArgs) -> Result<bool, ClientError> {
         other => return Err(unexpected(other)),
     }
     let out = io::stdout();
-    let style = monitoring::Style { json: args.socket.json, color: colors(&out) };
+    let style = monitoring::Style { json: args.socket.json, color: wants_color(&out) };
     monitoring::run(exchange, style, out).map(|()| true)
 }
 
@@ -210,9 +211,4 @@ fn print(text: &str) -> Result<(), ClientError> {
 fn print_json(value: &impl Serialize) -> Result<(), ClientError> {
     let text = serde_json::to_string(value).map_err(io::Error::from)?;
     print(&format!("{text}\n"))
-}
-
-/// Whether colours are wanted where this text goes.
-fn colors(stream: &impl IsTerminal) -> bool {
-    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

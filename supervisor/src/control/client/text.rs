@@ -1,10 +1,12 @@
 //! Pieces of text for a person: harmless, coloured where colours are wanted, and quantities at a glance.
 
+use crate::terminal::is_control;
+
 /// Foreign text without what steers a terminal. Tabs and line ends become visible as well.
 pub(super) fn clean(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
-        if steers(character) {
+        if is_control(character) {
             out.extend(character.escape_default());
         } else {
             out.push(character);
@@ -17,12 +19,6 @@ pub(super) fn clean(text: &str) -> String {
 pub(super) fn block(text: &str) -> String {
     let lines = text.trim_end().lines();
     lines.map(|line| format!("    {}\n", clean(&line.replace('\t', "    ")))).collect()
-}
-
-/// Controls, and what turns the direction of text around.
-fn steers(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Colours that a terminal has.
