@@ -203,6 +203,8 @@ def tick():
     m.interval(tick, 0)
     print(time.monotonic() - begun > 0.05)
 m.interval(tick, 60)
+over = time.monotonic() + 0.06
+while time.monotonic() < over: time.sleep(0.001)
 begun = 0
 def f(v):
     global begun
@@ -210,8 +212,6 @@ def f(v):
 ";
     let mut worker = Script::new(code, &["h.f"]).start();
     worker.ready();
-    // longer than the interval
-    std::thread::sleep(std::time::Duration::from_millis(100));
     worker.send("h.f", 1.0);
     worker.say(mm_shared::control::ToWorker::Serve(Vec::new()));
     assert_eq!(worker.line(), "True");

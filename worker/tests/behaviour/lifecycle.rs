@@ -1,6 +1,6 @@
 //! Start, stop, and what the process looks like from outside.
 
-use crate::rig::Script;
+use crate::rig::{Script, Worker};
 use mm_shared::control::{FromWorker, PROTOCOL, ToWorker};
 use nix::sys::signal::Signal;
 use std::os::unix::process::ExitStatusExt;
@@ -180,6 +180,17 @@ def f(v): print('event')
     assert_eq!(worker.stop().code(), Some(0));
 }
 
+/// The sum of the counters of the worker's eventfds.
+fn eventfd_counts(worker: &Worker) -> u64 {
+    let directory = format!("/proc/{}/fdinfo", worker.child.id());
+    let infos = std::fs::read_dir(directory).expect("the worker is there").flatten();
+    let count = |text: String| {
+        let value = text.lines().find_map(|line| line.strip_prefix("eventfd-count:"))?;
+        u64::from_str_radix(value.trim(), 16).ok()
+    };
+    infos.filter_map(|info| count(std::fs::read_to_string(info.path()).ok()?)).sum()
+}
+
 #[test]
 fn events_that_were_not_taken_at_a_stop_are_left() {
     let code = "
@@ -193,10 +204,10 @@ def f(v):
         worker.send("h.f", value);
     }
     assert_eq!(worker.line(), "in");
+    let before = eventfd_counts(&worker);
     worker.say(ToWorker::Stop);
-    // until it is in the inbox, the handler is not to return
-    worker.say(ToWorker::Stop);
-    std::thread::sleep(std::time::Duration::from_millis(100));
+    // The handler returns only when the message is in the inbox, whose eventfd the main loop never reads.
+    worker.until("the inbox rings", |worker| eventfd_counts(worker) > before);
     worker.script.write("go", "");
     assert_eq!(worker.exit().code(), Some(0));
     worker.end.down.reclaim().expect("a correct worker");
