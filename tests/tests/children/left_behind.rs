@@ -1,4 +1,5 @@
-//! Children of scripts go with their worker, and with the supervisor, however that goes.
+//! Fault `child-left-behind`: children of scripts end with their worker, and with the supervisor,
+//! however that ends.
 
 use crate::{WAYS, assert_gone, run, sleepers};
 use mm_tests::osc::F;

@@ -1,5 +1,5 @@
-//! What scripts start does not outlive them, and workers do not outlive their parent. Faults `child-left-behind` and `supervisor-killed`,
-//! for children that do all they can to get away.
+//! Faults `child-left-behind` and `supervisor-killed`: what scripts start does not outlive them,
+//! and workers do not outlive their parent.
 
 mod left_behind;
 mod reaper;

@@ -1,4 +1,5 @@
-//! The reaper itself: nothing but the parent of workers, and replaced when it is killed.
+//! Fault `supervisor-killed`, and the reaper itself: it does nothing but to be the parent of
+//! workers, and is replaced when it is killed.
 
 use crate::{assert_gone, run, sleepers};
 use mm_tests::osc::F;

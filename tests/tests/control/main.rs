@@ -1,4 +1,5 @@
-//! The control socket of a running show, and the verbs of the command line that use it.
+//! Fault `hostile-client`, and all verbs: the control socket of a running show, and the verbs of
+//! the command line that use it.
 
 use mm_tests::osc::F;
 use mm_tests::wait::wait_until;

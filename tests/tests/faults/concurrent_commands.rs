@@ -1,5 +1,5 @@
-//! Fault `concurrent-commands`: what users ask for while something else is still under way. There is one worker at most, and the last word
-//! counts.
+//! Fault `concurrent-commands`: what users ask for while another command is under way. There is one
+//! worker at most, and the last command counts.
 
 use crate::{assert_serves, finish, run};
 use mm_tests::osc::F;

@@ -1,5 +1,5 @@
-//! What a script can do to the channel over which its worker speaks with the supervisor. Not a row of its own: it is
-//! memory that is written at random (fault `random-writes`), for sockets.
+//! Fault `hostile-control-channel`: what a script can do to the channel between its worker and the
+//! supervisor. It is for sockets what `random-writes` is for memory.
 
 use crate::{assert_serves, finish, run};
 use mm_tests::osc::F;

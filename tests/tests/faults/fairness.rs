@@ -1,4 +1,5 @@
-//! Faults `supervisor-stopped` and `machine-busy`: nobody is killed for what the machine, the supervisor or a debugger is to blame for.
+//! Faults `supervisor-stopped` and `machine-busy`: no worker is killed for what the machine, the
+//! supervisor or a debugger caused.
 
 use crate::{assert_serves, finish, run};
 use mm_tests::TestShow;

@@ -1,4 +1,6 @@
-//! Faults `endless-loop`, `interpreter-lock-held`, `endless-loop-elsewhere` and `worker-stopped`: workers that make no progress. Their stacks are in the log before they are killed.
+//! Faults `endless-loop`, `interpreter-lock-held`, `endless-loop-elsewhere`, `worker-stopped`,
+//! `term-ignored` and `import-never-ends`: workers that make no progress. Their stacks are in the
+//! log before they are killed.
 
 use crate::{assert_serves, finish, run};
 use mm_tests::Running;

@@ -1,4 +1,5 @@
-//! Faults `nothing-left` and `memory-grows`: a system that has nothing left to give, and a worker that takes too much of it.
+//! Faults `nothing-left` and `memory-grows`: a system without free resources, and a worker that
+//! takes too many of them.
 
 use crate::{assert_serves, finish, run};
 use mm_tests::osc::F;

@@ -1,4 +1,5 @@
-//! Faults `output-without-measure` and `log-not-read`: what scripts print without measure, and a log that nobody reads.
+//! Faults `output-without-measure` and `log-not-read`: what scripts print without measure, and a
+//! log that no process reads.
 
 use crate::{finish, run};
 use mm_tests::osc::{F, Peer};

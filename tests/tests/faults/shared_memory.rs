@@ -1,4 +1,5 @@
-//! Faults `dies-while-writing`, `random-writes` and `segments-changed`: a worker that writes over the shared memory, as a wild pointer of compiled code would.
+//! Faults `dies-while-writing`, `random-writes` and `segments-changed`: a worker that writes over
+//! the shared memory, as a wild pointer of compiled code would.
 
 use crate::{finish, run};
 use mm_tests::osc::{F, Message};

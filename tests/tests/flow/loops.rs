@@ -1,4 +1,4 @@
-//! Fault `mapping-loop`: mappings that go round.
+//! Fault `mapping-loop`: mappings that form loops.
 
 use mm_tests::osc::F;
 use mm_tests::{BackgroundTraffic, Running, TestShow, wait_until};

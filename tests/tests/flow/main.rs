@@ -1,4 +1,5 @@
-//! Faults `queue-full` and `mapping-loop`: queues that are full for long, and mappings that go round in circles.
+//! Faults `queue-full` and `mapping-loop`: queues that are full for long, and mappings that form
+//! loops.
 
 mod loops;
 mod queues;

@@ -1,4 +1,4 @@
-//! Devices, and whole MIDI systems, that come and go.
+//! Fault `midi-device-away`: devices, and whole MIDI systems, that come and go.
 
 use crate::rig::Server;
 use mm_tests::{BackgroundTraffic, Event, Running, wait_until};

@@ -1,5 +1,5 @@
-//! Faults `reload-fails` and `reload-under-load`, and all ways to a reload: no event is lost, doubled or overtaken, and a new worker that fails changes
-//! nothing.
+//! Faults `reload-fails` and `reload-under-load`, and all ways to a reload: no event is lost,
+//! doubled or overtaken, and a new worker that fails changes nothing.
 
 mod load;
 mod outcomes;

@@ -1,4 +1,4 @@
-//! Reloads that work, and those that do not.
+//! Faults `reload-fails` and `import-never-ends`: reloads that work, and those that do not.
 
 use crate::{assert_answers, finish, run, script};
 use mm_tests::TestShow;

@@ -1,4 +1,4 @@
-//! Clients of the control socket, as many as there may be and more.
+//! Fault `hostile-client`: clients of the control socket, as many as are allowed and more.
 
 use crate::{assert_answers, stage};
 use mm_tests::control::socket;

@@ -1,4 +1,5 @@
-//! Failsafe: what output channels are set to while their instance does not run.
+//! Failsafe: what output channels are set to while their instance does not run. Fault
+//! `failsafe-then-back`.
 
 use mm_tests::osc::{F, Message};
 use mm_tests::{Running, TestShow};

@@ -1,4 +1,4 @@
-//! The restart policy, as `status` shows it.
+//! Faults `dies-before-stable` and `dies-now-and-then`: the restart policy, as `status` shows it.
 
 use crate::{assert_answers, stage};
 use mm_tests::Running;

@@ -1,4 +1,5 @@
-//! HUP: the show file is read again, and only what differs changes.
+//! Fault `show-file-broken`, and every other way to reload a show with HUP: only what differs
+//! changes.
 
 use mm_tests::osc::F;
 use mm_tests::{BackgroundTraffic, Running, TestShow, wait_until};
