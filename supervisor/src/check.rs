@@ -1,9 +1,10 @@
 //! `mm-supervisor check`: validates a show file and imports its scripts, without opening a port.
 //!
-//! Every Python instance gets a worker, as in a show, all at once; none is told to serve. A worker that is ready, or
-//! whose import failed, is ended. What scripts print goes to the log.
+//! Every Python instance gets a worker, as in a show, all at once. No worker serves: each is killed
+//! when it is ready or its import has failed. The output of scripts goes to the log.
 //!
-//! Exit status: 0 when nothing is wrong, 2 for errors in the show file or its scripts, 1 for anything else.
+//! Exit status: 0 when nothing is wrong, 2 for errors in the show file or its scripts, 1 for
+//! anything else.
 
 use crate::backends::PYTHON;
 use crate::cli::CheckArgs;
@@ -28,7 +29,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 /// How long killed workers may take to end.
-const END_WITHIN: Duration = Duration::from_secs(1);
+const END_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The verb `check`.
 #[must_use]
@@ -72,7 +73,7 @@ struct Trial {
     outcome: Option<Outcome>,
 }
 
-/// What came of an import.
+/// The outcome of an import.
 enum Outcome {
     Ready,
     Failed(String),
@@ -120,14 +121,14 @@ fn begin_all(show: &LiveShow, tools: &WorkerLauncher) -> Result<Vec<Trial>, Star
     Ok(trials)
 }
 
-/// Ends all workers, so that all that they have printed is there to be read.
+/// Kills all workers and waits for their end, so that all their output is there to be read.
 fn end_all(trials: &mut [Trial], mailbox: &Mailbox<LoopMessage>, drain: &Drain) {
     trials.iter_mut().for_each(|trial| trial.worker.kill());
-    let deadline = Instant::now() + END_WITHIN;
+    let deadline = Instant::now() + END_TIMEOUT;
     while !trials.iter().all(|trial| trial.worker.has_exited()) {
         match mailbox.receive_within(deadline.saturating_duration_since(Instant::now())) {
             Some(message) => take(message, trials, drain),
-            // what is stuck ends with the reaper, or not at all
+            // A worker that is stuck in the kernel ends with the reaper, or not at all.
             None => return,
         }
     }
@@ -156,11 +157,11 @@ fn take(message: LoopMessage, trials: &mut [Trial], drain: &Drain) {
             Some(Outcome::Failed(format!("the worker could not be started: {error}")))
         }
         WorkerEvent::Exited(how) => {
-            // why, its control channel may still say; that it is closed comes last
+            // Its control channel may still bring the reason, and is closed after that.
             trial.worker.exited(how);
             None
         }
-        WorkerEvent::Message(message) => said(&trial.instance, message),
+        WorkerEvent::Message(message) => outcome(&trial.instance, message),
         WorkerEvent::ChannelClosed(fault) => {
             let what = fault.unwrap_or_else(|| "the worker ended during import".into());
             Some(Outcome::Failed(what))
@@ -171,21 +172,18 @@ fn take(message: LoopMessage, trials: &mut [Trial], drain: &Drain) {
     }
 }
 
-fn said(instance: &str, message: FromWorker) -> Option<Outcome> {
+fn outcome(instance: &str, message: FromWorker) -> Option<Outcome> {
     match message {
         FromWorker::Ready => Some(Outcome::Ready),
-        FromWorker::Failed(failure) => Some(Outcome::Failed(format!(
-            "module `{}` could not be imported: {}\n{}",
-            failure.module,
-            failure.summary,
-            failure.traceback.trim_end()
-        ))),
+        FromWorker::Failed(failure) => {
+            Some(Outcome::Failed(import_error(&failure.module, &failure.summary, &failure.traceback)))
+        }
         FromWorker::Warning(text) => {
-            tracing::warn!(instance = %instance, "{text}");
+            tracing::warn!(event = "worker_warned", instance = %instance, "{text}");
             None
         }
         FromWorker::Error { place, traceback, .. } => {
-            tracing::error!(instance = %instance, traceback = %traceback, "exception in {place}");
+            tracing::error!(event = "script_failed", instance = %instance, traceback = %traceback, "exception in {place}");
             None
         }
         FromWorker::Sources(_)
@@ -193,5 +191,29 @@ fn said(instance: &str, message: FromWorker) -> Option<Outcome> {
         | FromWorker::Channel { .. }
         | FromWorker::Yielded
         | FromWorker::Stopped => None,
+    }
+}
+
+/// A missing module has no traceback beyond its summary.
+fn import_error(module: &str, summary: &str, traceback: &str) -> String {
+    let mut text = format!("module `{module}` could not be imported: {}", summary.trim_end());
+    let traceback = traceback.trim_end();
+    if traceback != summary.trim_end() {
+        text.push('\n');
+        text.push_str(traceback);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_that_is_all_there_is_stands_there_once() {
+        assert_eq!(
+            import_error("h", "no such module\n", "no such module"),
+            "module `h` could not be imported: no such module"
+        );
     }
 }

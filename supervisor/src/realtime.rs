@@ -1,10 +1,11 @@
-//! What a show may ask of the machine for the sake of delay: `low-latency` and `priority` of `[supervisor]`.
+//! Requests low latency from the machine: `low-latency` and `priority` of `[supervisor]`.
 //!
-//! Both may be refused, which is a warning: a show runs without them, only less evenly.
+//! The system may refuse both. That is a warning: the show runs without them, with a less even
+//! latency.
 //!
-//! The priority is that of the thread which asks for it, the core loop's, and of nothing that it starts. A script that
-//! inherited a real-time priority could keep everybody else from running. So this is asked for last, when the
-//! supervisor's other threads have been started.
+//! The priority applies to the thread that requests it, which is the event loop's, and to no thread
+//! or process that it starts: a script with a real-time priority could keep all others from
+//! running. It is therefore requested last, when the supervisor's other threads run already.
 
 use mm_config::{Priority, SupervisorOptions};
 use mm_shared::sys::priority::{SchedulingClass, schedule_this_thread};
@@ -13,30 +14,31 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Writing a number of microseconds here, and keeping it open, bounds how long a core may take to wake up.
+/// A number of microseconds written to this device bounds how long a core may take to wake up,
+/// until the device is closed (kernel documentation, "PM Quality Of Service Interface").
 const LATENCY_DEVICE: &str = "/dev/cpu_dma_latency";
 
-/// What the machine does for a show as long as this lives.
+/// The granted requests. Dropping it withdraws `low-latency`.
 #[derive(Debug)]
 pub struct Realtime {
-    /// Closing it takes the wish back.
     _latency: Option<File>,
 }
 
-/// The machine does not do what was asked.
+/// The system refuses a request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Refused {
-    /// What, and why.
+    /// Which request, and why.
     pub message: String,
-    /// What to do about it.
+    /// How to make it work.
     pub hint: String,
 }
 
 impl Realtime {
-    /// Asks for what the show wants, and warns of what is refused. To be called by the core loop's thread.
+    /// Makes the requests of the show, and warns of those that are refused. To be called by the
+    /// event loop's thread.
     #[must_use]
-    pub fn claim(options: &SupervisorOptions) -> Self {
+    pub fn request(options: &SupervisorOptions) -> Self {
         let latency = options.low_latency.then(|| keep_awake(Path::new(LATENCY_DEVICE)));
         let priority = options.priority.map_or(Ok(()), prioritise);
         if let Err(refused) = priority {
@@ -47,7 +49,7 @@ impl Realtime {
 }
 
 fn warn(refused: &Refused) {
-    tracing::warn!("{refused}\nhint: {}", refused.hint);
+    tracing::warn!(event = "realtime_refused", "{refused}\nhint: {}", refused.hint);
 }
 
 /// Keeps the cores out of deep sleep as long as the file is open.
@@ -59,10 +61,10 @@ pub fn keep_awake(device: &Path) -> Result<File, Refused> {
     let refused = |error: io::Error| {
         let hint = match error.kind() {
             io::ErrorKind::NotFound => {
-                "this kernel has no such device, as in many containers and virtual machines"
+                "this kernel does not have that device, as in many containers and virtual machines"
             }
             _ => {
-                "let a group write to it, for instance with the udev rule \
+                "allow a group to write to it, for instance with the udev rule \
                  `KERNEL==\"cpu_dma_latency\", GROUP=\"audio\", MODE=\"0660\"`"
             }
         };
@@ -82,7 +84,8 @@ pub fn keep_awake(device: &Path) -> Result<File, Refused> {
 pub fn prioritise(priority: Priority) -> Result<(), Refused> {
     let outcome = match priority {
         Priority::Fifo(level) => schedule_this_thread(SchedulingClass::Fifo(level)),
-        // only a nice value below 0 is kept from what the thread starts; one above 0 does no harm there
+        // Threads and processes that this thread starts inherit a nice value above 0, where it does
+        // no harm.
         Priority::Nice(nice) => schedule_this_thread(SchedulingClass::Normal)
             .and_then(|()| setpriority_process(None, nice).map_err(io::Error::from)),
     };
@@ -105,7 +108,7 @@ fn refused_fifo(level: u8, allowed: u64, error: &io::Error) -> Refused {
     let message = format!("`priority = fifo:{level}` is refused: {error}");
     if allowed >= u64::from(level) {
         let hint = "the limit allows it, so this control group may have no time for real-time threads; \
-                    a nice value such as `priority = -10` does without";
+                    a nice value such as `priority = -10` does not need any";
         return Refused { message, hint: hint.to_owned() };
     }
     let message = format!("{message}; the limit `rtprio` is {allowed}");
@@ -115,7 +118,8 @@ fn refused_fifo(level: u8, allowed: u64, error: &io::Error) -> Refused {
     Refused { message, hint }
 }
 
-/// The limit counts the other way round: 20 is nice 0, 40 is nice -20.
+/// The limit counts in the other direction: 20 is nice 0, 40 is nice -20 (getrlimit(2),
+/// `RLIMIT_NICE`).
 fn refused_nice(nice: i32, allowed: u64, error: &io::Error) -> Refused {
     let lowest = 20 - i64::try_from(allowed.min(40)).unwrap_or(0);
     Refused {

@@ -1,8 +1,15 @@
-//! Signals as events of the loop: INT and TERM end the show, HUP is taken up by it.
+//! Signals as events of the loop: INT and TERM end the show, HUP reloads its file. No other signal
+//! ends the show, apart from QUIT and ABRT, by which a person asks for a core dump, and those of
+//! faults.
 //!
-//! They are caught from the first moment on. Until the show runs there is nothing to stop, so INT and TERM end
-//! the program at once with status 0, also while a host name is being looked up; from then on they only wake the loop.
+//! They are caught from the first moment on. Until the show runs there is nothing to stop, so INT
+//! and TERM end the program at once with status 0, also while a host name is being resolved. From
+//! then on they only wake the loop.
+//!
+//! Ignored signals stay ignored in child processes, so the reaper and the workers reset them at
+//! their start.
 
+use mm_shared::sys::process::ignore_stray_signals;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag::register_conditional_shutdown;
 use signal_hook::iterator::backend::SignalDelivery;
@@ -13,7 +20,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The signals that the supervisor takes.
+/// The signals that the supervisor handles.
 pub struct Signals {
     delivery: SignalDelivery<UnixStream, SignalOnly>,
     nothing_runs_yet: Arc<AtomicBool>,
@@ -29,12 +36,13 @@ pub enum Request {
 }
 
 impl Signals {
-    /// Catches the signals.
+    /// Catches the signals that mean something, and ignores those that do not.
     ///
     /// # Errors
     ///
-    /// The system refuses a pipe or a handler.
+    /// The system refuses a socket or a handler.
     pub fn catch() -> io::Result<Self> {
+        ignore_stray_signals()?;
         let nothing_runs_yet = Arc::new(AtomicBool::new(true));
         for signal in [SIGINT, SIGTERM] {
             register_conditional_shutdown(signal, 0, Arc::clone(&nothing_runs_yet))?;
@@ -49,13 +57,13 @@ impl Signals {
         self.nothing_runs_yet.store(false, Ordering::SeqCst);
     }
 
-    /// The descriptor that becomes readable when a signal has come.
+    /// The descriptor that becomes readable when a signal has arrived.
     #[must_use]
     pub fn descriptor(&self) -> BorrowedFd<'_> {
         self.delivery.get_read().as_fd()
     }
 
-    /// What has been asked for since the last call.
+    /// The requests since the last call.
     pub fn pending(&mut self) -> Vec<Request> {
         let requests = self.delivery.pending().map(|signal| match signal {
             SIGHUP => Request::Reread,

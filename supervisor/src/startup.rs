@@ -137,7 +137,7 @@ fn try_run(args: &RunArgs) -> Result<ExitCode, StartError> {
     tracing::info!(event = "show_starting", "starting `{}`", origin.show.path.display());
     log_wakeup_mode(wakeup_mode);
     cycles::warn(&origin.show);
-    let _realtime = Realtime::claim(&options);
+    let _realtime = Realtime::request(&options);
     let result = event_loop.run();
     if !backends::wait_until_closed(BACKEND_CLOSE_TIMEOUT) {
         tracing::debug!(event = "backend_close_timed_out", "some ports are not closed yet; exiting");

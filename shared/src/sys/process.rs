@@ -49,13 +49,7 @@ pub fn reset_signals() -> io::Result<()> {
             dispose(signal, SigHandler::SigDfl)?;
         }
     }
-    for number in libc::SIGRTMIN()..=libc::SIGRTMAX() {
-        // SAFETY: no code of ours runs in a handler, the signal is treated as the system does
-        let before = unsafe { libc::signal(number, libc::SIG_DFL) };
-        if before == libc::SIG_ERR {
-            return Err(io::Error::last_os_error());
-        }
-    }
+    dispose_real_time(libc::SIG_DFL)?;
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
     Ok(())
 }
@@ -79,6 +73,48 @@ pub fn ignore_interrupt_and_pipe() -> io::Result<()> {
 pub fn ignore_requests() -> io::Result<()> {
     let requests = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM, Signal::SIGPIPE];
     requests.into_iter().try_for_each(|signal| dispose(signal, SigHandler::SigIgn))
+}
+
+/// Ignores every signal that by default ends or stops a program that has no use for it: timers,
+/// limits of CPU time and of file size, power failures, background terminal access, the two user
+/// signals and the real-time ones. A system call that exceeds a limit still fails, with `EFBIG` for
+/// a file.
+///
+/// The signals by which a person ends a program keep their meaning (`SIGHUP`, `SIGINT`, `SIGQUIT`,
+/// `SIGTERM`, `SIGABRT`, `SIGTSTP`), and so do those of faults (`SIGSEGV` and the like).
+///
+/// # Errors
+///
+/// Those of the system.
+pub fn ignore_stray_signals() -> io::Result<()> {
+    let stray = [
+        Signal::SIGUSR1,
+        Signal::SIGUSR2,
+        Signal::SIGPIPE,
+        Signal::SIGALRM,
+        Signal::SIGVTALRM,
+        Signal::SIGPROF,
+        Signal::SIGIO,
+        Signal::SIGPWR,
+        Signal::SIGSTKFLT,
+        Signal::SIGXCPU,
+        Signal::SIGXFSZ,
+        Signal::SIGTTIN,
+        Signal::SIGTTOU,
+    ];
+    stray.into_iter().try_for_each(|signal| dispose(signal, SigHandler::SigIgn))?;
+    dispose_real_time(libc::SIG_IGN)
+}
+
+fn dispose_real_time(handler: libc::sighandler_t) -> io::Result<()> {
+    for number in libc::SIGRTMIN()..=libc::SIGRTMAX() {
+        // SAFETY: No code of ours runs in a handler, the signal is ignored or has its default.
+        let before = unsafe { libc::signal(number, handler) };
+        if before == libc::SIG_ERR {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
 }
 
 fn dispose(signal: Signal, handler: SigHandler) -> io::Result<()> {

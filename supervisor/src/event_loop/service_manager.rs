@@ -1,4 +1,5 @@
-//! The service manager from the loop's side: reports the state of the show, and keeps its watchdog from triggering.
+//! The service manager from the loop's side: reports the state of the show, and keeps its watchdog
+//! from triggering.
 
 use super::show_reload::ShowReload;
 use super::{EventLoop, Phase};

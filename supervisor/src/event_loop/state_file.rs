@@ -1,4 +1,5 @@
-//! The state file from the loop's side: gathers the last values of all channels, and puts them back at a start.
+//! The state file from the loop's side: gathers the last values of all channels, and puts them back
+//! at a start.
 
 use super::EventLoop;
 use crate::ids::InstanceId;

@@ -5,7 +5,8 @@ use super::instance::ScriptInstance;
 use super::lifecycle::{self, State, Then};
 
 impl ScriptInstance {
-    /// Reloads the instance, unless it was stopped: saving a file does not start what a user has stopped.
+    /// Reloads the instance, unless it was stopped: saving a file does not start what a user has
+    /// stopped.
     pub(super) fn changed(&mut self, cx: &mut LoopContext<'_>) {
         let is_stopped =
             matches!(self.lifecycle.state(), State::Stopped | State::Stopping { then: Then::Stay, .. });

@@ -56,6 +56,7 @@ fn settle_in() -> io::Result<()> {
     process::lead_session();
     process::reset_signals()?;
     process::ignore_requests()?;
+    process::ignore_stray_signals()?;
     process::adopt_orphans()?;
     if let Err(error) = mm_shared::sys::children::children() {
         print_line(&format!(

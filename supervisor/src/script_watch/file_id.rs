@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// Which file it is, how long, and when it was last written. The mode is left out: a `chmod` does not change a script.
+/// Which file it is, how long, and when it was last written. The mode is left out: a `chmod` does
+/// not change a script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FileId {
     device: u64,

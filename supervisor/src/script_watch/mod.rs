@@ -1,20 +1,21 @@
 //! Reports which instances' scripts have changed on disk: `watch = on`.
 //!
 //! ```text
-//! loop ── watch(instance, files) ──► thread: looks at all files every 250 ms ── report(instance) ──► loop
+//! loop ── watch(instance, files) ──► thread: looks every 250 ms ── report(instance) ──► loop
 //! ```
 //!
-//! A look is one `stat` per file. It follows links, and it sees replaced files, replaced folders, and folders that appear
-//! later. Unlike a subscription to the kernel it also works on network file systems and in containers, has no limit per
-//! user, and cannot miss anything.
+//! A look is one `stat` per file. It follows links, and it sees replaced files, replaced folders,
+//! and folders that appear later. Unlike a subscription to the kernel it also works on network file
+//! systems and in containers, has no limit per user, and cannot miss anything.
 //!
 //! The rules:
 //!
-//! - An instance is reported once per change, when none of its files has changed for [`QUIET_TIME`]. A file that is
-//!   written slowly is therefore reported when it is whole.
-//! - A missing file is not a change. A file that is empty or missing where there was content is probably being written:
-//!   the report waits for the content, for [`INCOMPLETE_TIMEOUT`] at most.
-//! - The caller never waits for a disk: only the thread looks at files. A file of several instances is looked at once.
+//! - An instance is reported once per change, when none of its files has changed for
+//!   [`QUIET_TIME`]. A file that is written slowly is therefore reported when it is whole.
+//! - A missing file is not a change. A file that is empty or missing where there was content is
+//!   probably being written: the report waits for the content, for [`INCOMPLETE_TIMEOUT`] at most.
+//! - The caller never waits for a disk: only the thread looks at files. A file of several instances
+//!   is looked at once.
 //! - There is no thread while no instance is watched.
 
 mod file_id;
@@ -35,8 +36,8 @@ use tracing::dispatcher;
 /// Between two looks at the files.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How long files have to stay the same before a change of them is reported. As long as the interval: a change is
-/// reported by the look after the one that found it.
+/// How long files have to stay the same before a change of them is reported. As long as the
+/// interval: a change is reported by the look after the one that found it.
 const QUIET_TIME: Duration = LOOK_INTERVAL;
 
 /// How long a report waits for the content of a file that has become empty or has disappeared.
@@ -64,15 +65,16 @@ enum Command {
 }
 
 impl ScriptWatch {
-    /// A watch that calls `report` with the name of an instance whose scripts have changed. The thread that calls it logs
-    /// where the thread that first calls [`ScriptWatch::watch`] does.
+    /// A watch that calls `report` with the name of an instance whose scripts have changed. The
+    /// thread that calls it logs where the thread that first calls [`ScriptWatch::watch`] does.
     #[must_use]
     pub fn new(report: impl Fn(String) + Send + Sync + 'static) -> Self {
         Self { report: Arc::new(report), thread: None, instances: BTreeSet::new(), has_failed: false }
     }
 
-    /// Makes `files` the files of an instance, in place of those that it had. Changes of files that it had before are
-    /// still reported. Files that do not exist are waited for. Relative paths start at the working directory.
+    /// Makes `files` the files of an instance, in place of those that it had. Changes of files that
+    /// it had before are still reported. Files that do not exist are waited for. Relative paths
+    /// start at the working directory.
     pub fn watch(&mut self, instance: &str, files: Vec<PathBuf>) {
         if self.thread.is_none() {
             match start(Arc::clone(&self.report)) {

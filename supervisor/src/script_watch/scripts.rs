@@ -1,4 +1,5 @@
-//! Which instances depend on which files, and whose files have changed since they were last reported.
+//! Which instances depend on which files, and whose files have changed since they were last
+//! reported.
 
 use super::file_id::FileId;
 use super::{FILE_LIMIT, INCOMPLETE_TIMEOUT, QUIET_TIME};
@@ -27,7 +28,8 @@ struct WatchedFile {
 }
 
 impl Scripts {
-    /// Makes `paths` the files of an instance. Changes of files that it had before are still reported.
+    /// Makes `paths` the files of an instance. Changes of files that it had before are still
+    /// reported.
     pub fn watch(&mut self, instance: String, mut paths: Vec<PathBuf>, now: Instant) {
         paths.sort();
         paths.dedup();
@@ -104,8 +106,8 @@ impl WatchedFile {
     }
 }
 
-/// Whether a file has changed and none of them is still being written. A missing file is not a change: there would be
-/// nothing to load.
+/// Whether a file has changed and none of them is still being written. A missing file is not a
+/// change: there would be nothing to load.
 fn is_ready(loaded: &LoadedFiles, files: &HashMap<PathBuf, WatchedFile>, now: Instant) -> bool {
     let mut has_changed = false;
     for (path, loaded) in loaded {

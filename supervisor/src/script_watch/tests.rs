@@ -23,7 +23,8 @@ impl Fixture {
         let (sender, reports) = channel();
         let watch = ScriptWatch::new(move |instance| sender.send(instance).expect("a test that receives"));
         let mut fixture = Self { watch, reports, folder };
-        // Longer than what tests write: the times of two writes within a few milliseconds may be equal.
+        // Longer than what tests write: the times of two writes within a few milliseconds may be
+        // equal.
         fixture.write("scripts/x.py", "the first version");
         fixture.write("apart/end", "");
         fixture.watch.watch("the end", vec![fixture.path("apart/end")]);

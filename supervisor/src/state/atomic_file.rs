@@ -48,12 +48,13 @@ pub(super) fn read(path: &Path, limit: usize) -> io::Result<Content> {
     Ok(Content::Bytes(bytes))
 }
 
-/// Replaces a file or creates it, readable for its owner only. After a power cut at any moment either the old or the new
-/// file is there.
+/// Replaces a file or creates it, readable for its owner only. After a power cut at any moment
+/// either the old or the new file is there.
 ///
 /// # Errors
 ///
-/// The path leads to something other than a file, or the system refuses. The old file is still there then.
+/// The path leads to something other than a file, or the system refuses. The old file is still
+/// there then.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let path = real(path);
     // A rename would replace a device as well, given the rights.

@@ -1,4 +1,5 @@
-//! Reads the state file at a start. There is no error: a show starts without saved values rather than not at all.
+//! Reads the state file at a start. There is no error: a show starts without saved values rather
+//! than not at all.
 
 use super::atomic_file::{self, Content};
 use super::{KIND, LIMIT, Saved};
@@ -19,7 +20,8 @@ pub struct Loaded {
     pub warning: Option<String>,
 }
 
-/// Reads the state file. Without a file there are no values. An unusable file is put aside, as `NAME.damaged-1`.
+/// Reads the state file. Without a file there are no values. An unusable file is put aside, as
+/// `NAME.damaged-1`.
 #[must_use]
 pub fn load(path: &Path) -> Loaded {
     // The file is put aside, not a link to it.

@@ -1,14 +1,14 @@
 //! The state file: the last values of all channels, kept on disk for the start after a power cut.
 //!
 //! ```text
-//! event loop ──► StateFile (latest wins, never waits) ──► thread: frame, temporary file, fsync, rename, fsync ──► disk
+//! event loop ──► StateFile (latest wins) ──► thread: temporary file, fsync, rename, fsync ──► disk
 //! disk ──► load (magic, version, length, checksum, values) ──► the next start
 //! ```
 //!
 //! The rules:
 //!
-//! - No fault of the file ends a show. A file that cannot be read is put aside or left alone; a write that fails is
-//!   repeated. Both are warnings.
+//! - No fault of the file ends a show. A file that cannot be read is put aside or left alone; a
+//!   write that fails is repeated. Both are warnings.
 //! - The values that are loaded are those that were saved, or none.
 //! - The loop gathers the values at most once per second, and only after one has changed.
 
@@ -27,8 +27,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// The file is one frame of this kind. A change of [`Saved`] is a new version. A file of another version is put aside, so
-/// that an older program finds it there.
+/// The file is one frame of this kind. A change of [`Saved`] is a new version. A file of another
+/// version is put aside, so that an older program finds it there.
 const KIND: frame::Kind = frame::Kind { magic: *b"MMst", version: 1 };
 
 /// The most bytes of the file's content: more than a million channels.
@@ -41,7 +41,8 @@ pub struct Saved {
     pub channels: Vec<SavedChannel>,
 }
 
-/// One channel of one instance. The names are shared, so that gathering all values once per second copies no text.
+/// One channel of one instance. The names are shared, so that gathering all values once per second
+/// copies no text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SavedChannel {
     /// The instance's name.

@@ -10,8 +10,8 @@ use std::time::Instant;
 
 /// Keeps the state file up to date through a thread of its own.
 ///
-/// The loop calls [`StateFile::touch`] when a value changes, which costs nothing, asks [`StateFile::wants_values`] once per
-/// turn, and gathers the values only when that is true.
+/// The loop calls [`StateFile::touch`] when a value changes, which costs nothing, asks
+/// [`StateFile::wants_values`] once per turn, and gathers the values only when that is true.
 #[derive(Debug)]
 pub struct StateFile {
     latest: Arc<Latest>,
@@ -60,8 +60,9 @@ impl StateFile {
         self.is_touched.then_some(self.not_before)
     }
 
-    /// Hands over all values without waiting. They replace those that have not been written yet. While the thread is just
-    /// taking values nothing is handed over, and values are wanted again in the next turn.
+    /// Hands over all values without waiting. They replace those that have not been written yet.
+    /// While the thread is just taking values nothing is handed over, and values are wanted again
+    /// in the next turn.
     pub fn try_put(&mut self, values: Saved, now: Instant) {
         if self.latest.try_put(values) {
             self.is_touched = false;
@@ -70,7 +71,8 @@ impl StateFile {
         }
     }
 
-    /// Writes the values of the end of the show, however recently others were written. Waits for that for a bounded time.
+    /// Writes the values of the end of the show, however recently others were written. Waits for
+    /// that for a bounded time.
     pub fn finish(self, last: Saved) {
         self.latest.put(last);
     }

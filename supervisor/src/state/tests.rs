@@ -1,4 +1,5 @@
-//! The state file from its users' side: what was saved is there again, whatever happened to the file.
+//! The state file from its users' side: what was saved is there again, whatever happened to the
+//! file.
 
 use super::atomic_file::{self, Content};
 use super::load::KEPT;

@@ -1,4 +1,5 @@
-//! The thread that writes the state file: the latest values, at most once per second, and again after a failure.
+//! The thread that writes the state file: the latest values, at most once per second, and again
+//! after a failure.
 
 use super::atomic_file::{self, Content};
 use super::{KIND, LIMIT, Saved};
@@ -30,8 +31,8 @@ impl Default for Intervals {
     }
 }
 
-/// The latest values that have not been written. The lock is held for the time of a move, and the loop does not wait even
-/// for that.
+/// The latest values that have not been written. The lock is held for the time of a move, and the
+/// loop does not wait even for that.
 #[derive(Debug, Default)]
 pub(super) struct Latest(Mutex<Option<Saved>>);
 
@@ -56,8 +57,8 @@ impl Latest {
     }
 }
 
-/// Starts the thread. Returns the channel that wakes it, and one that is disconnected when the thread has ended. The
-/// thread ends when the former is dropped.
+/// Starts the thread. Returns the channel that wakes it, and one that is disconnected when the
+/// thread has ended. The thread ends when the former is dropped.
 pub(super) fn start(
     path: PathBuf,
     latest: Arc<Latest>,
@@ -183,7 +184,8 @@ impl Failures {
         is_due
     }
 
-    /// A write has succeeded. Returns whether to log it: the first time after a failure that was logged.
+    /// A write has succeeded. Returns whether to log it: the first time after a failure that was
+    /// logged.
     pub fn end(&mut self) -> bool {
         std::mem::take(&mut self.is_logged)
     }

@@ -1,7 +1,8 @@
-//! The socket that a service manager listens on, written to without waiting.
+//! Writes to the service manager's socket without waiting.
 //!
-//! The library that knows the messages also sends them, but through a socket that waits for room; the core loop
-//! cannot use that. The address is looked up for each message, as the service manager may have made the socket anew.
+//! The library that formats the messages also sends them, but through a socket that waits for room,
+//! which the event loop must not do. Each message goes to the address, not to a connection, because
+//! the service manager may create its socket again.
 
 use mm_shared::LogThrottle;
 use std::ffi::OsStr;
@@ -14,7 +15,7 @@ use std::time::Duration;
 /// There is one warning per interval while messages do not arrive.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
-/// A way to the service manager.
+/// A socket that sends to the service manager.
 #[derive(Debug)]
 pub struct Link {
     socket: UnixDatagram,
@@ -24,7 +25,7 @@ pub struct Link {
 }
 
 impl Link {
-    /// A way to the socket of this name: a path, or an abstract name behind `@`.
+    /// Sends to the socket of this name: a path, or an abstract name after `@`.
     ///
     /// # Errors
     ///
@@ -44,7 +45,7 @@ impl Link {
     ///
     /// # Errors
     ///
-    /// `WouldBlock` where there is no room, and the system's error where nobody listens.
+    /// `WouldBlock` where there is no room, and the system's error where no process listens.
     pub fn send(&self, message: &str) -> io::Result<()> {
         self.socket.send_to_addr(message.as_bytes(), &self.address).map(drop)
     }

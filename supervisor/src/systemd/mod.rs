@@ -1,10 +1,10 @@
-//! What systemd is told about the show, and the watchdog that it keeps over the core loop.
+//! Notifies systemd of the state of the show, and feeds its watchdog.
 //!
-//! Without `NOTIFY_SOCKET` in the environment all of this does nothing. The core loop itself writes to the socket, so
-//! that never waits: what the service manager has no room for is tried again later, and only the latest counts. That
-//! the loop does it is the point of the watchdog: a loop that hangs feeds nobody.
+//! Without `NOTIFY_SOCKET` in the environment all of this does nothing. The event loop itself
+//! writes to the socket, so that a loop that hangs does not feed the watchdog. A write never waits:
+//! when the service manager has no room, the latest state is sent again later.
 //!
-//! Workers are no part of this: whoever starts one takes [`ENVIRONMENT`] out of what it inherits.
+//! Workers have no part in this: [`ENVIRONMENT`] is removed from what they inherit.
 
 mod link;
 #[cfg(test)]
@@ -16,29 +16,30 @@ use std::ffi::OsStr;
 use std::io;
 use std::time::{Duration, Instant};
 
-/// What makes a process believe that systemd waits for word from it. Not for workers.
+/// The variables that make a process notify systemd. Workers do not get them.
 pub const ENVIRONMENT: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
 
-/// Changes of the status are told this often at most; a show with a script that keeps crashing has many.
-const STATUS_EVERY: Duration = Duration::from_secs(1);
+/// Between two changes of the status; a show with a script that keeps crashing has many.
+const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// When to try again what found no room.
-const NO_ROOM: Duration = Duration::from_millis(200);
+/// Until the next attempt when the service manager had no room.
+const NO_ROOM_INTERVAL: Duration = Duration::from_millis(200);
 
-/// When to try again after any other error.
-const BROKEN: Duration = Duration::from_secs(5);
+/// Until the next attempt after any other error.
+const ERROR_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The service manager takes messages of 4 KiB at most, the rest of a line would be lost with what follows.
-const STATUS_BYTES: usize = 1024;
+/// The most bytes of the status. The service manager takes messages of 4 KiB at most and cuts
+/// longer ones.
+const STATUS_LIMIT: usize = 1024;
 
-/// The way to the service manager, if there is one.
+/// The connection to the service manager, if there is one.
 #[derive(Debug, Default)]
 pub struct Systemd {
     link: Option<Link>,
-    /// The state that it does not know yet.
+    /// The state to send.
     state: Option<State>,
-    /// The state that it knows.
-    told: Option<State>,
+    /// The state that was sent last.
+    sent_state: Option<State>,
     status: Status,
     watchdog: Option<Watchdog>,
     /// Nothing is sent before.
@@ -57,12 +58,12 @@ enum State {
 #[derive(Debug, Default)]
 struct Status {
     text: String,
-    told: bool,
-    /// Not told again before.
+    is_sent: bool,
+    /// The next one is not sent before.
     next: Option<Instant>,
 }
 
-/// The watchdog that waits to be fed.
+/// The service manager's watchdog.
 #[derive(Debug, Clone, Copy)]
 struct Watchdog {
     every: Duration,
@@ -70,42 +71,45 @@ struct Watchdog {
 }
 
 impl Systemd {
-    /// What the environment says. The environment is left as it is.
+    /// The connection that the environment names. The environment is left as it is.
     #[must_use]
     pub fn from_env(now: Instant) -> Self {
         let Some(socket) = std::env::var_os("NOTIFY_SOCKET") else { return Self::default() };
         match Self::new(&socket, sd_notify::watchdog_enabled(), now) {
             Ok(systemd) => systemd,
             Err(error) => {
+                let socket = socket.display();
                 tracing::warn!(
                     event = "systemd_unreachable",
-                    "cannot notify systemd through `{}`: {error}",
-                    socket.display()
+                    "cannot notify systemd through `{socket}`: {error}"
                 );
                 Self::default()
             }
         }
     }
 
-    /// A way to the socket of a service manager that ends this process when it has not been fed for `watchdog`.
+    /// A connection to the socket of a service manager that ends this process when its watchdog has
+    /// not been fed for `watchdog`.
     ///
     /// # Errors
     ///
-    /// The socket's name cannot be one, or the process has no descriptor left.
+    /// The name is not that of a socket, or the process has no descriptor left.
     pub fn new(socket: &OsStr, watchdog: Option<Duration>, now: Instant) -> io::Result<Self> {
         let link = Some(Link::new(socket)?);
-        // twice as often as it has to be, as systemd's manual advises
+        // Twice as often as necessary, as sd_watchdog_enabled(3) recommends.
         let watchdog =
             watchdog.filter(|limit| !limit.is_zero()).map(|limit| Watchdog { every: limit / 2, next: now });
         Ok(Self { link, watchdog, ..Self::default() })
     }
 
-    /// The show runs, or runs again after [`Systemd::reloading`]. Said again, only the status is told.
+    /// The show runs, or runs again after [`Systemd::reloading`]. Called again, it only sends the
+    /// status.
     pub fn ready(&mut self, status: &str, now: Instant) {
         self.enter(State::Ready, status, now);
     }
 
-    /// The show file is being read again; whatever comes of it, [`Systemd::ready`] has to follow.
+    /// The show file is being read again. [`Systemd::ready`] has to follow, also when the file has
+    /// errors.
     pub fn reloading(&mut self, status: &str, now: Instant) {
         self.enter(State::Reloading, status, now);
     }
@@ -115,7 +119,7 @@ impl Systemd {
         self.enter(State::Stopping, status, now);
     }
 
-    /// What `systemctl status` shows, one line. Costs a comparison as long as it is the same.
+    /// The line that `systemctl status` shows. Costs a comparison as long as it stays the same.
     pub fn status(&mut self, text: &str, now: Instant) {
         if self.link.is_some() && self.status.set(text) {
             self.feed(now);
@@ -127,13 +131,13 @@ impl Systemd {
     pub fn deadline(&self) -> Option<Instant> {
         self.link.as_ref()?;
         let state = self.state.and(self.pause);
-        let status = self.status.is_unsaid().then(|| self.status.next.max(self.pause)).flatten();
+        let status = self.status.is_unsent().then(|| self.status.next.max(self.pause)).flatten();
         let watchdog = self.watchdog.and_then(|watchdog| Some(watchdog.next).max(self.pause));
         [state, status, watchdog].into_iter().flatten().min()
     }
 
-    /// Feeds the watchdog, and says what could not be said before, if it is time. To be called in each turn of the
-    /// loop: no system call as long as there is nothing to say.
+    /// Feeds the watchdog, and sends what could not be sent before, if it is time. To be called in
+    /// each turn of the loop: there is no system call as long as there is nothing to send.
     pub fn feed(&mut self, now: Instant) {
         if self.pause.is_some_and(|pause| pause > now) {
             return;
@@ -155,13 +159,13 @@ impl Systemd {
         if self.link.is_none() {
             return;
         }
-        if self.state.or(self.told) == Some(state) {
+        if self.state.or(self.sent_state) == Some(state) {
             self.status(status, now);
             return;
         }
         self.state = Some(state);
         self.status.set(status);
-        // told with the state, however recently there was another one
+        // It goes with the state, however recently another one was sent.
         self.status.next = None;
         self.feed(now);
     }
@@ -173,7 +177,7 @@ impl Systemd {
             Some(State::Stopping) => lines.push(NotifyState::Stopping),
             Some(State::Reloading) => {
                 lines.push(NotifyState::Reloading);
-                // required for services of the type `notify-reload`; Linux always has that clock
+                // Required for services of `Type=notify-reload`. Linux always has that clock.
                 lines.extend(NotifyState::monotonic_usec_now());
             }
             None => {}
@@ -184,10 +188,10 @@ impl Systemd {
     }
 
     fn sent(&mut self, status: bool, now: Instant) {
-        self.told = self.state.take().or(self.told);
+        self.sent_state = self.state.take().or(self.sent_state);
         if status {
-            self.status.told = true;
-            self.status.next = Some(now + STATUS_EVERY);
+            self.status.is_sent = true;
+            self.status.next = Some(now + STATUS_INTERVAL);
         }
         if let Some(watchdog) = self.watchdog.as_mut().filter(|watchdog| watchdog.next <= now) {
             watchdog.next = now + watchdog.every;
@@ -196,10 +200,10 @@ impl Systemd {
 
     fn failed(&mut self, error: &io::Error, now: Instant) {
         if error.kind() == io::ErrorKind::WouldBlock {
-            self.pause = Some(now + NO_ROOM);
+            self.pause = Some(now + NO_ROOM_INTERVAL);
             return;
         }
-        self.pause = Some(now + BROKEN);
+        self.pause = Some(now + ERROR_INTERVAL);
         if let Some(suppressed) = self.link.as_mut().and_then(|link| link.failures.hit(now)) {
             tracing::warn!(event = "systemd_unreachable", suppressed, "cannot notify systemd: {error}");
         }
@@ -207,23 +211,23 @@ impl Systemd {
 }
 
 impl Status {
-    /// Says whether it is another text than before.
+    /// Returns whether the text has changed.
     fn set(&mut self, text: &str) -> bool {
-        let text = text.get(..text.floor_char_boundary(STATUS_BYTES)).unwrap_or_default();
+        let text = text.get(..text.floor_char_boundary(STATUS_LIMIT)).unwrap_or_default();
         let one_line = |c: char| if c.is_control() { ' ' } else { c };
         if self.text.chars().eq(text.chars().map(one_line)) {
             return false;
         }
         self.text = text.chars().map(one_line).collect();
-        self.told = false;
+        self.is_sent = false;
         true
     }
 
-    fn is_unsaid(&self) -> bool {
-        !self.told && !self.text.is_empty()
+    fn is_unsent(&self) -> bool {
+        !self.is_sent && !self.text.is_empty()
     }
 
     fn is_due(&self, now: Instant) -> bool {
-        self.is_unsaid() && self.next.is_none_or(|next| next <= now)
+        self.is_unsent() && self.next.is_none_or(|next| next <= now)
     }
 }

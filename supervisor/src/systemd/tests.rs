@@ -5,7 +5,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use tempfile::TempDir;
 
-/// Long before it a test has failed.
+/// A test that takes this long has failed.
 const DEADLINE: Duration = Duration::from_secs(10);
 
 struct Manager {
@@ -55,14 +55,14 @@ fn a_status_is_told_when_it_changed_and_once_a_second_at_most() {
     let mut systemd = manager.service(None, now);
     systemd.status("one", now);
     assert_eq!(manager.next(), "STATUS=one\n");
-    systemd.status("one", now + STATUS_EVERY * 2);
-    systemd.feed(now + STATUS_EVERY * 2);
+    systemd.status("one", now + STATUS_INTERVAL * 2);
+    systemd.feed(now + STATUS_INTERVAL * 2);
     assert!(manager.is_quiet());
-    systemd.status("two", now + STATUS_EVERY / 2);
-    systemd.status("three\nlines\nSTOPPING=1", now + STATUS_EVERY / 2);
+    systemd.status("two", now + STATUS_INTERVAL / 2);
+    systemd.status("three\nlines\nSTOPPING=1", now + STATUS_INTERVAL / 2);
     assert!(manager.is_quiet());
-    assert_eq!(systemd.deadline(), Some(now + STATUS_EVERY));
-    systemd.feed(now + STATUS_EVERY);
+    assert_eq!(systemd.deadline(), Some(now + STATUS_INTERVAL));
+    systemd.feed(now + STATUS_INTERVAL);
     assert_eq!(manager.next(), "STATUS=three lines STOPPING=1\n");
     assert_eq!(systemd.deadline(), None);
 }
@@ -75,8 +75,8 @@ fn the_same_state_again_is_no_more_than_a_status() {
     manager.next();
     systemd.ready("2 instances running", now);
     assert!(manager.is_quiet(), "so soon after another one");
-    systemd.ready("2 instances running", now + STATUS_EVERY);
-    systemd.feed(now + STATUS_EVERY);
+    systemd.ready("2 instances running", now + STATUS_INTERVAL);
+    systemd.feed(now + STATUS_INTERVAL);
     assert_eq!(manager.next(), "STATUS=2 instances running\n");
 }
 
@@ -113,18 +113,18 @@ fn a_manager_without_room_does_not_hold_up_the_loop_and_is_told_later() {
     let mut systemd = manager.service(None, now);
     let mut fed = now;
     for no in 0.. {
-        fed = now + STATUS_EVERY * no;
+        fed = now + STATUS_INTERVAL * no;
         systemd.status(&format!("status {no}"), fed);
         if systemd.pause.is_some() {
             break;
         }
     }
     systemd.ready("running", fed);
-    assert_eq!(systemd.deadline(), Some(fed + NO_ROOM));
+    assert_eq!(systemd.deadline(), Some(fed + NO_ROOM_INTERVAL));
     while !manager.is_quiet() {}
     systemd.feed(fed);
     assert!(manager.is_quiet(), "not before the pause is over");
-    systemd.feed(fed + NO_ROOM);
+    systemd.feed(fed + NO_ROOM_INTERVAL);
     assert_eq!(manager.next(), "READY=1\nSTATUS=running\n");
 }
 
@@ -135,10 +135,10 @@ fn a_manager_that_is_gone_is_tried_again_and_found_when_it_is_back() {
     let path = manager.folder.path().join("notify");
     std::fs::remove_file(&path).expect("removable");
     systemd.ready("running", now);
-    assert_eq!(systemd.deadline(), Some(now + BROKEN));
+    assert_eq!(systemd.deadline(), Some(now + ERROR_INTERVAL));
     let again = UnixDatagram::bind(&path).expect("a socket");
     let manager = Manager { socket: again, folder: manager.folder };
-    systemd.feed(now + BROKEN);
+    systemd.feed(now + ERROR_INTERVAL);
     assert_eq!(manager.next(), "READY=1\nSTATUS=running\nWATCHDOG=1\n");
 }
 
@@ -169,6 +169,6 @@ fn without_a_manager_nothing_happens() {
 fn a_long_status_is_cut_between_characters() {
     let (manager, now) = (Manager::new(), Instant::now());
     let mut systemd = manager.service(None, now);
-    systemd.status(&"ä".repeat(STATUS_BYTES), now);
-    assert_eq!(manager.next().len(), "STATUS=\n".len() + STATUS_BYTES);
+    systemd.status(&"ä".repeat(STATUS_LIMIT), now);
+    assert_eq!(manager.next().len(), "STATUS=\n".len() + STATUS_LIMIT);
 }

@@ -28,7 +28,7 @@ const MAPPINGS: &str = "net./grow > py.h.grow\nnet./ask > py.h.ask\npy.answer > 
 const BACKOFF: &str = "backoff = 10ms\nbackoff-max = 50ms";
 
 /// Lowers or raises a limit of a running process; the hard limit stays as it is.
-fn limit(process: Process, what: &str, soft: &str) {
+pub(crate) fn limit(process: Process, what: &str, soft: &str) {
     let pid = process.pid.to_string();
     // In the name of its user, who may do that.
     let of = fs::metadata(format!("/proc/{pid}")).expect("a running process");

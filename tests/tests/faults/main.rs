@@ -19,6 +19,7 @@ mod limits;
 mod mass_kill;
 mod output;
 mod shared_memory;
+mod signals;
 
 use mm_tests::osc::F;
 use mm_tests::{BackgroundTraffic, Running, TestShow};
