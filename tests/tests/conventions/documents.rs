@@ -5,7 +5,7 @@ use mm_tests::binaries::workspace;
 use std::fs;
 
 fn faults() -> Vec<(String, String)> {
-    let table = fs::read_to_string(workspace().join("tests/FAULTS.md")).unwrap();
+    let table = fs::read_to_string(workspace().join("tests/FAULTS.md")).expect("the table of faults");
     let rows = table.lines().filter_map(|line| line.strip_prefix("| `"));
     rows.filter_map(|row| {
         let (fault, rest) = row.split_once("` |")?;

@@ -1,4 +1,5 @@
-//! Signals that are not meant for the supervisor, and the limit of file size, which arrives as one.
+//! Fault `stray-signal`: signals that are not meant for the supervisor, and the limit of file size,
+//! which arrives as one.
 
 use crate::limits::limit;
 use crate::{finish, run};
