@@ -1,14 +1,15 @@
-//! The command line: what it may say, as types.
+//! The command line as types.
 
 use crate::control::args::{CommandArgs, MonitorArgs, SendArgs, StatusArgs};
 use crate::log::{LogFormat, LogSettings, UnknownSetting, parse_level};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use mm_config::Overrides;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::str::FromStr;
 use tracing::level_filters::LevelFilter;
 
-/// Runs show files with a process of its own for every Python instance.
+/// Run a show file, with a process of its own for each Python instance, or control a running show.
 #[derive(Debug, Parser)]
 #[command(name = "mm-supervisor", version, about, args_conflicts_with_subcommands = true)]
 #[command(subcommand_precedence_over_arg = true)]
@@ -24,46 +25,85 @@ pub struct Cli {
 /// What the program does besides running a show.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Validate a show file and import its scripts, without opening a port
+    /// Check a show file and import its scripts, without opening any port
     Check(CheckArgs),
-    /// Show how the instances of the running show are
+    /// Show the status of all instances
     Status(StatusArgs),
-    /// Stop instances of the running show, then start them
+    /// Stop and start one or more instances
     Restart(CommandArgs),
-    /// Replace the scripts of instances without a gap; if a script fails to import, the old one goes on
+    /// Replace the scripts of one or more instances without interruption
+    ///
+    /// An instance whose new script cannot be imported keeps running the previous one.
     Reload(CommandArgs),
-    /// Stop instances of the running show
+    /// Stop one or more instances
     Stop(CommandArgs),
-    /// Start instances of the running show
+    /// Start one or more instances
     Start(CommandArgs),
-    /// Put an event into the running show, as if it had come in on a channel
+    /// Send an event, as if it had come in on a channel
     Send(SendArgs),
-    /// Print the events of the running show as they pass
+    /// Print events as they pass
     Monitor(MonitorArgs),
-    /// Be the parent of a running show's workers, which the supervisor starts by itself
+    /// Run as the parent of a show's workers; started by the supervisor
     #[command(hide = true)]
     Reaper,
 }
 
-/// Which show file, with what changed.
+impl Cli {
+    /// Parses the command line of this process; prints help and errors itself, and exits then.
+    #[must_use]
+    pub fn from_command_line() -> Self {
+        Self::parse_from(verb_first(std::env::args_os().collect()))
+    }
+}
+
+/// Moves the verb in front of the options that stand before it, where the parser expects it.
+fn verb_first(mut words: Vec<OsString>) -> Vec<OsString> {
+    let mut command = Cli::command();
+    command.build();
+    let mut place = 1;
+    while let Some(word) = words.get(place).filter(|word| *word != "--") {
+        if !word.as_encoded_bytes().starts_with(b"-") {
+            // only the first word can be a verb: behind it, the same word may be an instance or a show file
+            if command.get_subcommands().any(|verb| word == verb.get_name()) {
+                words[1..=place].rotate_right(1);
+            }
+            break;
+        }
+        place += if takes_next_word(&command, word) { 2 } else { 1 };
+    }
+    words
+}
+
+/// Whether the value of an option is the word behind it.
+fn takes_next_word(command: &clap::Command, option: &OsStr) -> bool {
+    let commands = std::iter::once(command).chain(command.get_subcommands());
+    let mut options = commands.flat_map(clap::Command::get_arguments);
+    options.any(|argument| {
+        let long = argument.get_long().is_some_and(|name| option == format!("--{name}").as_str());
+        let short = argument.get_short().is_some_and(|name| option == format!("-{name}").as_str());
+        (long || short) && argument.get_action().takes_values()
+    })
+}
+
+/// The show file and the options set on the command line.
 #[derive(Debug, Args)]
 pub struct ShowArgs {
-    /// The show file
+    /// Show file
     #[arg(value_name = "SHOW")]
     pub show: Option<PathBuf>,
-    /// The show file
+    /// Show file; the same as SHOW
     #[arg(short, long, value_name = "SHOW", conflicts_with = "show")]
     pub config: Option<PathBuf>,
-    /// Set a backend's option, before what the show file says
+    /// Set an option of a backend, unless the show file sets it
     #[arg(short, long = "backend", value_name = "BACKEND.OPTION=VALUE", allow_hyphen_values = true)]
     pub backend: Vec<String>,
-    /// Set an instance's option, before what the show file says
+    /// Set an option of an instance, unless the show file sets it
     #[arg(short, long = "instance", value_name = "INSTANCE.OPTION=VALUE", allow_hyphen_values = true)]
     pub instance: Vec<String>,
 }
 
 impl ShowArgs {
-    /// The show file's path, however it was given.
+    /// The path of the show file.
     #[must_use]
     pub fn path(&self) -> Option<&PathBuf> {
         self.config.as_ref().or(self.show.as_ref())
@@ -79,13 +119,13 @@ impl ShowArgs {
 /// How to run a show.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// Which show
+    /// The show file
     #[command(flatten)]
     pub show: ShowArgs,
-    /// How to log
+    /// The log
     #[command(flatten)]
     pub log: LogArgs,
-    /// Where the control socket is to be, instead of what the show says or the default
+    /// Path of the control socket [default: as the show file sets it, or in the runtime directory]
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
 }
@@ -93,21 +133,21 @@ pub struct RunArgs {
 /// How to check a show.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// Which show
+    /// The show file
     #[command(flatten)]
     pub show: ShowArgs,
-    /// How to log
+    /// The log
     #[command(flatten)]
     pub log: LogArgs,
 }
 
-/// How to log.
+/// The settings of the log.
 #[derive(Debug, Args)]
 pub struct LogArgs {
-    /// How a line of the log looks: auto, text, journal or json
+    /// Format of the log: auto, text, journal or json
     #[arg(long, value_name = "FORMAT", default_value = "auto", value_parser = LogFormat::from_str)]
     pub log_format: LogFormat,
-    /// How much goes to the log: error, warn, info, debug or trace; without it `MM_LOG` says, or else info
+    /// Most detailed level of the log: error, warn, info, debug or trace [default: `$MM_LOG`, or info]
     #[arg(long, value_name = "LEVEL", value_parser = parse_level)]
     pub log_level: Option<LevelFilter>,
 }
@@ -117,7 +157,7 @@ impl LogArgs {
     ///
     /// # Errors
     ///
-    /// `MM_LOG` holds a word that is no level.
+    /// `MM_LOG` is not a level.
     pub fn settings(&self) -> Result<LogSettings, UnknownSetting> {
         let level = match (self.log_level, std::env::var("MM_LOG")) {
             (Some(level), _) => level,
@@ -131,11 +171,33 @@ impl LogArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_declaration_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn options_may_stand_before_the_verb() {
+        for (written, parsed) in [
+            ("status --socket /s", "status --socket /s"),
+            ("--socket /s status", "status --socket /s"),
+            ("--socket=/s --json status", "status --socket=/s --json"),
+            ("-i a.b=c -b x.y=z -c s.cfg check", "check -i a.b=c -b x.y=z -c s.cfg"),
+            ("-ia.b=c --log-level debug check s.cfg", "check -ia.b=c --log-level debug s.cfg"),
+            ("--help status", "status --help"),
+            // not verbs
+            ("-c status", "-c status"),
+            ("show.cfg status", "show.cfg status"),
+            ("restart status", "restart status"),
+            ("--socket /s -- status", "--socket /s -- status"),
+            ("", ""),
+        ] {
+            let words = |text: &str| -> Vec<OsString> {
+                std::iter::once("mm").chain(text.split_whitespace()).map(OsString::from).collect()
+            };
+            assert_eq!(verb_first(words(written)), words(parsed), "{written}");
+        }
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 #![forbid(unsafe_code)]
 
-use clap::Parser;
 use mm_supervisor::cli::{Cli, Verb};
 use mm_supervisor::control::client;
 use mm_supervisor::control::request::InstanceCommand;
@@ -10,15 +9,15 @@ use mm_supervisor::{check, reaper, startup};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::from_command_line();
     match cli.verb {
         None => startup::run(&cli.run),
         Some(Verb::Check(args)) => check::run(&args),
         Some(Verb::Status(args)) => client::status(&args),
-        Some(Verb::Restart(args)) => client::act(InstanceCommand::Restart, &args),
-        Some(Verb::Reload(args)) => client::act(InstanceCommand::Reload, &args),
-        Some(Verb::Stop(args)) => client::act(InstanceCommand::Stop, &args),
-        Some(Verb::Start(args)) => client::act(InstanceCommand::Start, &args),
+        Some(Verb::Restart(args)) => client::command(InstanceCommand::Restart, &args),
+        Some(Verb::Reload(args)) => client::command(InstanceCommand::Reload, &args),
+        Some(Verb::Stop(args)) => client::command(InstanceCommand::Stop, &args),
+        Some(Verb::Start(args)) => client::command(InstanceCommand::Start, &args),
         Some(Verb::Send(args)) => client::send(&args),
         Some(Verb::Monitor(args)) => client::monitor(&args),
         Some(Verb::Reaper) => reaper::run(),

@@ -1,13 +1,13 @@
-//! The verbs that act on a running show, as they are written on the command line.
+//! The verbs that control a running show, as they are written on the command line.
 
 use super::protocol::split_channel;
 use clap::Args;
 use std::path::PathBuf;
 
-/// Which running show.
+/// Which running show, and how to print.
 #[derive(Debug, Clone, Default, Args)]
 pub struct SocketArgs {
-    /// The control socket of the show; not needed when one show is running
+    /// Path of the control socket; only needed if several shows are running
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
     /// Print JSON
@@ -15,58 +15,67 @@ pub struct SocketArgs {
     pub json: bool,
 }
 
-/// How to ask for the status.
+/// The arguments of `status`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct StatusArgs {
-    /// Of which show
+    /// The show
     #[command(flatten)]
     pub socket: SocketArgs,
 }
 
-/// What to act on.
+/// The arguments of `restart`, `reload`, `stop` and `start`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct CommandArgs {
-    /// The instances
+    /// Names of the instances
     #[arg(value_name = "INSTANCE", required = true)]
     pub instances: Vec<String>,
-    /// Of which show
+    /// The show
     #[command(flatten)]
     pub socket: SocketArgs,
 }
 
-/// What to send.
+/// The arguments of `send`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct SendArgs {
-    /// The channel that the event comes in on
+    /// Channel that the event comes in on
     #[arg(value_name = "INSTANCE.CHANNEL", value_parser = channel)]
     pub channel: String,
-    /// Its value, from 0.0 to 1.0
+    /// Value of the event, from 0.0 to 1.0
     #[arg(value_name = "VALUE", value_parser = value, allow_negative_numbers = true)]
     pub value: f64,
-    /// Of which show
+    /// The show
     #[command(flatten)]
     pub socket: SocketArgs,
 }
 
-/// What to monitor.
+/// The arguments of `monitor`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct MonitorArgs {
-    /// The channels, as INSTANCE.CHANNEL with `*` and `?`, or an instance; all without it
+    /// Instance, or INSTANCE.CHANNEL, with `*` and `?` as wildcards; all channels without it
     #[arg(value_name = "PATTERN")]
     pub pattern: Option<String>,
-    /// Of which show
+    /// The show
     #[command(flatten)]
     pub socket: SocketArgs,
 }
 
-fn channel(text: &str) -> Result<String, String> {
-    split_channel(text).map(|_| text.to_owned()).map_err(|_| "a channel is written INSTANCE.CHANNEL".into())
+/// Why an argument is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+enum ArgumentError {
+    #[error("a channel is written INSTANCE.CHANNEL")]
+    Channel,
+    #[error("a value is a number from 0.0 to 1.0")]
+    Value,
 }
 
-fn value(text: &str) -> Result<f64, String> {
+fn channel(text: &str) -> Result<String, ArgumentError> {
+    split_channel(text).map(|_| text.to_owned()).map_err(|_| ArgumentError::Channel)
+}
+
+fn value(text: &str) -> Result<f64, ArgumentError> {
     match text.parse::<f64>() {
         Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
-        _ => Err("a value is a number from 0.0 to 1.0".into()),
+        _ => Err(ArgumentError::Value),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Connects to a control socket, and finds out who is at the other end of one.
+//! Connects to a control socket, and finds out which user is at the other end of a connection.
 
 use nix::sys::socket::sockopt::{PeerCredentials, SendTimeout};
 use nix::sys::socket::{
@@ -11,26 +11,26 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-/// A connection and who is at the other end.
+/// A connection with the process at its other end.
 #[derive(Debug)]
 pub struct SocketPeer {
     /// The connection; it blocks.
     pub stream: UnixStream,
-    /// The process, where the system tells.
+    /// The process, where it is visible from here.
     pub pid: Option<i32>,
     /// The user.
     pub uid: u32,
 }
 
-/// Connects. A socket whose queue is full is waited for no longer than `patience`.
+/// Connects. A socket whose queue is full is waited for no longer than `timeout`.
 ///
 /// # Errors
 ///
 /// Those of the system; `WouldBlock` when the queue stayed full.
-pub fn connect_to(path: &Path, patience: Duration) -> io::Result<SocketPeer> {
+pub fn connect_to(path: &Path, timeout: Duration) -> io::Result<SocketPeer> {
     let descriptor = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     // for a Unix socket this limits the connecting too; a time of zero would be no limit
-    let limit = i64::try_from(patience.as_millis()).unwrap_or(i64::MAX).max(1);
+    let limit = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX).max(1);
     setsockopt(&descriptor, SendTimeout, &TimeVal::milliseconds(limit))?;
     connect(descriptor.as_raw_fd(), &UnixAddr::new(path)?)?;
     let (pid, uid) = peer_credentials(&descriptor)?;
@@ -44,6 +44,6 @@ pub fn connect_to(path: &Path, patience: Duration) -> io::Result<SocketPeer> {
 /// Those of the system.
 pub fn peer_credentials(connection: &impl AsFd) -> io::Result<(Option<i32>, u32)> {
     let peer = getsockopt(connection, PeerCredentials)?;
-    // a process that this one cannot see, in a container say, has the number 0
+    // a process that this one cannot see, in a container for example, has the number 0
     Ok((Some(peer.pid()).filter(|pid| *pid != 0), peer.uid()))
 }

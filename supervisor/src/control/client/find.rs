@@ -1,4 +1,4 @@
-//! Finds the running show: the one whose socket is named, or else the only one there is.
+//! Finds the running show: the one whose socket is named, or else the only one.
 
 use super::super::SUFFIX;
 use super::super::connect::{SocketPeer, connect_to};
@@ -10,12 +10,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long a show with many clients may take to let in one more.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a show may take to accept a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A running show.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct RunningShow {
     path: PathBuf,
     peer: SocketPeer,
 }
@@ -23,13 +23,13 @@ pub(super) struct Found {
 /// Connects to the show at `socket`, or to the only one that is running.
 pub(super) fn find(socket: Option<&Path>) -> Result<SocketPeer, ClientError> {
     match socket {
-        Some(path) => reach(path),
+        Some(path) => connect(path),
         None => only(&runtime_dir::shared_by_shows()),
     }
 }
 
-/// Shows for a message that lists them.
-pub(super) fn list(shows: &[Found]) -> String {
+/// The shows, for a message.
+pub(super) fn list(shows: &[RunningShow]) -> String {
     let names = shows.iter().map(|show| match show.peer.pid {
         Some(pid) => format!("`{}` (pid {pid})", clean(&show.path.to_string_lossy())),
         None => format!("`{}`", clean(&show.path.to_string_lossy())),
@@ -37,9 +37,9 @@ pub(super) fn list(shows: &[Found]) -> String {
     names.collect::<Vec<_>>().join(", ")
 }
 
-fn reach(path: &Path) -> Result<SocketPeer, ClientError> {
+fn connect(path: &Path) -> Result<SocketPeer, ClientError> {
     let unreachable = |source| ClientError::Unreachable { path: path.to_owned(), source };
-    let peer = connect_to(path, PATIENCE).map_err(unreachable)?;
+    let peer = connect_to(path, CONNECT_TIMEOUT).map_err(unreachable)?;
     if is_trusted(Uid::effective().as_raw(), peer.uid) {
         Ok(peer)
     } else {
@@ -60,14 +60,14 @@ fn only(directory: &Path) -> Result<SocketPeer, ClientError> {
     }
 }
 
-fn running(directory: &Path) -> Vec<Found> {
+fn running(directory: &Path) -> Vec<RunningShow> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let paths =
         entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == SUFFIX));
-    paths.filter_map(|path| reach(&path).ok().map(|peer| Found { path, peer })).collect()
+    paths.filter_map(|path| connect(&path).ok().map(|peer| RunningShow { path, peer })).collect()
 }
 
-/// What listens there gets to see what is asked, and decides what is printed.
+/// Whether this user may talk to a show of that user, who sees the requests and decides what is printed.
 fn is_trusted(own: u32, peer: u32) -> bool {
     own == 0 || peer == own || peer == 0
 }
@@ -76,57 +76,42 @@ fn is_trusted(own: u32, peer: u32) -> bool {
 mod tests {
     use super::*;
     use std::os::unix::net::UnixListener;
+    use tempfile::TempDir;
 
-    struct Scratch(PathBuf);
-
-    impl Scratch {
-        fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("mm-find-{}-{name}", std::process::id()));
-            fs::create_dir_all(&path).unwrap();
-            Self(path)
-        }
-
-        fn listen(&self, name: &str) -> UnixListener {
-            UnixListener::bind(self.0.join(name)).unwrap()
-        }
-    }
-
-    impl Drop for Scratch {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
+    fn listen(directory: &TempDir, name: &str) -> UnixListener {
+        UnixListener::bind(directory.path().join(name)).unwrap()
     }
 
     #[test]
     fn the_only_running_show_is_found_among_dead_ones_and_other_files() {
-        let scratch = Scratch::new("only");
-        drop(scratch.listen("dead.sock"));
-        fs::write(scratch.0.join("notes.txt"), "").unwrap();
-        fs::create_dir(scratch.0.join("run-1")).unwrap();
-        let _show = scratch.listen("show.sock");
-        assert!(only(&scratch.0).is_ok());
+        let directory = tempfile::tempdir().unwrap();
+        drop(listen(&directory, "dead.sock"));
+        fs::write(directory.path().join("notes.txt"), "").unwrap();
+        fs::create_dir(directory.path().join("run-1")).unwrap();
+        let _show = listen(&directory, "show.sock");
+        assert!(only(directory.path()).is_ok());
     }
 
     #[test]
     fn no_show_is_an_error_also_where_there_is_no_directory() {
-        let scratch = Scratch::new("none");
-        drop(scratch.listen("dead.sock"));
-        assert!(matches!(only(&scratch.0), Err(ClientError::NoShow)));
-        assert!(matches!(only(&scratch.0.join("missing")), Err(ClientError::NoShow)));
+        let directory = tempfile::tempdir().unwrap();
+        drop(listen(&directory, "dead.sock"));
+        assert!(matches!(only(directory.path()), Err(ClientError::NoShow)));
+        assert!(matches!(only(&directory.path().join("missing")), Err(ClientError::NoShow)));
     }
 
     #[test]
     fn several_shows_are_listed() {
-        let scratch = Scratch::new("several");
-        let _shows = [scratch.listen("two.sock"), scratch.listen("one.sock")];
-        let message = only(&scratch.0).unwrap_err().to_string();
+        let directory = tempfile::tempdir().unwrap();
+        let _shows = [listen(&directory, "two.sock"), listen(&directory, "one.sock")];
+        let message = only(directory.path()).unwrap_err().to_string();
         let (one, two) = (message.find("one.sock").unwrap(), message.find("two.sock").unwrap());
         assert!(message.starts_with("2 shows are running: ") && one < two, "{message}");
     }
 
     #[test]
     fn a_socket_that_leads_nowhere_is_named() {
-        let error = reach(Path::new("/nowhere/show.sock")).unwrap_err();
+        let error = connect(Path::new("/nowhere/show.sock")).unwrap_err();
         assert!(error.to_string().starts_with("no show answers at `/nowhere/show.sock`: "), "{error}");
     }
 

@@ -1,11 +1,11 @@
-//! The command line's side of the control socket: asks, waits, prints.
+//! The command line's side of the control socket: sends a request, waits for the reply, prints it.
 //!
-//! Exit status: 0 when it is done, 1 when it failed or no show is running. (2, for what makes no sense on the command
-//! line, comes from its parser.)
+//! Exit status: 0 for success, 1 if the request failed or no show is running. (2, for a command line that
+//! makes no sense, comes from its parser.)
 
 mod find;
 
-mod exchange;
+mod connection;
 mod monitoring;
 
 mod outcomes;
@@ -15,8 +15,9 @@ mod text;
 use super::args::{CommandArgs, MonitorArgs, SendArgs, SocketArgs, StatusArgs};
 use super::protocol::{ControlReply, ControlRequest, ErrorReply, ShowStatus};
 use super::request::InstanceCommand;
+use crate::stderr::print_line;
 use crate::terminal::wants_color;
-use exchange::{Exchange, PATIENCE};
+use connection::{REPLY_TIMEOUT, ShowConnection};
 use serde::Serialize;
 use std::io::{self, ErrorKind, Write};
 use std::path::PathBuf;
@@ -26,44 +27,44 @@ use text::clean;
 /// Why a verb failed.
 #[derive(Debug, thiserror::Error)]
 enum ClientError {
-    /// There is nothing to talk to.
+    /// There is no show to connect to.
     #[error("no show is running")]
     NoShow,
-    /// There is more than one to talk to.
+    /// There is more than one.
     #[error("{} shows are running: {}", .0.len(), find::list(.0))]
-    Several(Vec<find::Found>),
-    /// The socket that was named leads nowhere.
+    Several(Vec<find::RunningShow>),
+    /// The socket that was named does not answer.
     #[error("no show answers at `{}`: {source}", path.display())]
     Unreachable {
         /// The socket.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// Somebody else listens.
-    #[error("`{}` belongs to user {uid}, which could be anybody's trap", path.display())]
+    /// Another user listens.
+    #[error("`{}` is owned by user {uid}; refusing to connect", path.display())]
     Foreign {
         /// The socket.
         path: PathBuf,
-        /// Who listens.
+        /// The user who listens.
         uid: u32,
     },
-    /// It does not say anything.
-    #[error("the show does not answer within {} s", PATIENCE.as_secs())]
+    /// The reply is late.
+    #[error("the show did not answer within {} s", REPLY_TIMEOUT.as_secs())]
     Silent,
-    /// It has gone away.
+    /// The connection was closed.
     #[error("the show has ended")]
     Ended,
-    /// It says something else.
-    #[error("the show's answer makes no sense here: {0}")]
+    /// The reply is not one to this request.
+    #[error("unexpected reply from the show: {0}")]
     Garbled(String),
-    /// It says no.
+    /// The show refused the request.
     #[error("{}", clean(&.0.message))]
     Refused(ErrorReply),
-    /// Reading from it failed.
-    #[error("cannot talk to the show: {0}")]
-    Talk(io::Error),
-    /// The answer could not be printed.
+    /// Reading or writing failed.
+    #[error("cannot communicate with the show: {0}")]
+    Io(io::Error),
+    /// The reply could not be printed.
     #[error("cannot print: {0}")]
     Print(#[from] io::Error),
 }
@@ -72,46 +73,46 @@ impl ClientError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::NoShow => {
-                let place = crate::runtime_dir::shared_by_shows();
+                let directory = crate::runtime_dir::shared_by_shows();
                 Some(format!(
-                    "`mm-supervisor --config show.cfg` runs one; one whose socket is not in `{}` is reached with `--socket PATH`",
-                    place.display()
+                    "`mm-supervisor SHOW` runs one; if its socket is not in `{}`, use `--socket PATH`",
+                    directory.display()
                 ))
             }
-            Self::Several(_) => Some("say which with `--socket PATH`".into()),
-            Self::Garbled(_) => Some("the show may run in another version of this program".into()),
-            Self::Refused(refusal) => refusal.hint.as_deref().map(clean),
+            Self::Several(_) => Some("choose one with `--socket PATH`".into()),
+            Self::Garbled(_) => Some("the show may run another version of this program".into()),
+            Self::Refused(error) => error.hint.as_deref().map(clean),
             _ => None,
         }
     }
 }
 
-/// `status`: prints how the instances are.
+/// `status`: prints the status of all instances.
 #[must_use]
 pub fn status(args: &StatusArgs) -> ExitCode {
     finish(try_status(&args.socket))
 }
 
-/// `restart`, `reload`, `stop`, `start`: has it done, and prints what came of it.
+/// `restart`, `reload`, `stop`, `start`: waits for the outcomes and prints them.
 #[must_use]
-pub fn act(act: InstanceCommand, args: &CommandArgs) -> ExitCode {
-    finish(try_act(act, args))
+pub fn command(command: InstanceCommand, args: &CommandArgs) -> ExitCode {
+    finish(try_command(command, args))
 }
 
-/// `send`: puts an event in.
+/// `send`: sends an event.
 #[must_use]
 pub fn send(args: &SendArgs) -> ExitCode {
     finish(try_send(args))
 }
 
-/// `monitor`: prints events as they pass, until it is interrupted or nobody reads them any more.
+/// `monitor`: prints events as they pass, until it is interrupted or its output is closed.
 #[must_use]
 pub fn monitor(args: &MonitorArgs) -> ExitCode {
     finish(try_monitor(args))
 }
 
 fn try_status(args: &SocketArgs) -> Result<bool, ClientError> {
-    let status: ShowStatus = match exchange(args)?.ask(&ControlRequest::Status {}, Some(PATIENCE))? {
+    let status: ShowStatus = match connect(args)?.request(&ControlRequest::Status {}, Some(REPLY_TIMEOUT))? {
         ControlReply::Status(status) => status,
         other => return Err(unexpected(other)),
     };
@@ -124,16 +125,16 @@ fn try_status(args: &SocketArgs) -> Result<bool, ClientError> {
     Ok(true)
 }
 
-fn try_act(act: InstanceCommand, args: &CommandArgs) -> Result<bool, ClientError> {
+fn try_command(command: InstanceCommand, args: &CommandArgs) -> Result<bool, ClientError> {
     let instances = args.instances.clone();
-    let request = match act {
+    let request = match command {
         InstanceCommand::Restart => ControlRequest::Restart { instances },
         InstanceCommand::Reload => ControlRequest::Reload { instances },
         InstanceCommand::Stop => ControlRequest::Stop { instances },
         InstanceCommand::Start => ControlRequest::Start { instances },
     };
-    // it takes as long as imports and cleanup handlers take, which the show's own options limit
-    let outcomes = match exchange(&args.socket)?.ask(&request, None)? {
+    // it takes as long as imports and cleanup handlers, which the options of the show limit
+    let outcomes = match connect(&args.socket)?.request(&request, None)? {
         ControlReply::Done(outcomes) => outcomes,
         other => return Err(unexpected(other)),
     };
@@ -142,14 +143,14 @@ fn try_act(act: InstanceCommand, args: &CommandArgs) -> Result<bool, ClientError
     } else {
         let (done, failed) = outcomes::render(&outcomes, wants_color(&io::stderr()));
         print(&done)?;
-        say(failed.trim_end());
+        print_error(failed.trim_end());
     }
     Ok(outcomes.iter().all(|outcome| outcome.ok))
 }
 
 fn try_send(args: &SendArgs) -> Result<bool, ClientError> {
     let request = ControlRequest::Send { channel: args.channel.clone(), value: args.value };
-    match exchange(&args.socket)?.ask(&request, Some(PATIENCE))? {
+    match connect(&args.socket)?.request(&request, Some(REPLY_TIMEOUT))? {
         ControlReply::Sent {} if args.socket.json => print_json(&ControlReply::Sent {})?,
         ControlReply::Sent {} => {}
         other => return Err(unexpected(other)),
@@ -158,18 +159,20 @@ fn try_send(args: &SendArgs) -> Result<bool, ClientError> {
 }
 
 fn try_monitor(args: &MonitorArgs) -> Result<bool, ClientError> {
-    let mut exchange = exchange(&args.socket)?;
-    match exchange.ask(&ControlRequest::Monitor { pattern: args.pattern.clone() }, Some(PATIENCE))? {
+    let mut connection = connect(&args.socket)?;
+    match connection
+        .request(&ControlRequest::Monitor { pattern: args.pattern.clone() }, Some(REPLY_TIMEOUT))?
+    {
         ControlReply::Monitoring {} => {}
         other => return Err(unexpected(other)),
     }
     let out = io::stdout();
-    let style = monitoring::Style { json: args.socket.json, color: wants_color(&out) };
-    monitoring::run(exchange, style, out).map(|()| true)
+    let format = monitoring::EventFormat { json: args.socket.json, color: wants_color(&out) };
+    monitoring::run(connection, format, out).map(|()| true)
 }
 
-fn exchange(args: &SocketArgs) -> Result<Exchange, ClientError> {
-    find::find(args.socket.as_deref()).map(Exchange::new)
+fn connect(args: &SocketArgs) -> Result<ShowConnection, ClientError> {
+    find::find(args.socket.as_deref()).map(ShowConnection::new)
 }
 
 fn unexpected(reply: ControlReply) -> ClientError {
@@ -183,22 +186,21 @@ fn finish(outcome: Result<bool, ClientError>) -> ExitCode {
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
-        // whoever read this has seen enough
+        // the reader of the output has seen enough
         Err(ClientError::Print(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            say(&format!("error: {error}"));
+            print_error(&format!("error: {error}"));
             if let Some(hint) = error.hint() {
-                say(&format!("hint: {hint}"));
+                print_error(&format!("hint: {hint}"));
             }
             ExitCode::FAILURE
         }
     }
 }
 
-/// Writes lines to standard error, which may be gone.
-fn say(text: &str) {
+fn print_error(text: &str) {
     if !text.is_empty() {
-        let _ = writeln!(io::stderr(), "{text}");
+        print_line(text);
     }
 }
 

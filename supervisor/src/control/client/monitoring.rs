@@ -2,7 +2,7 @@
 
 use super::super::protocol::{ControlReply, EventDirection, EventReply};
 use super::ClientError;
-use super::exchange::Exchange;
+use super::connection::ShowConnection;
 use super::text::{clean, dimmed};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -13,45 +13,49 @@ use std::os::fd::AsFd;
 
 /// How events are printed.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Style {
+pub(super) struct EventFormat {
     /// As JSON, one object per line.
     pub(super) json: bool,
     /// In colours.
     pub(super) color: bool,
 }
 
-/// Prints what passes until the show ends, or nobody reads any more.
-pub(super) fn run(mut exchange: Exchange, style: Style, out: impl Write + AsFd) -> Result<(), ClientError> {
+/// Prints events until the show ends, or the output is closed.
+pub(super) fn run(
+    mut connection: ShowConnection,
+    format: EventFormat,
+    out: impl Write + AsFd,
+) -> Result<(), ClientError> {
     // events may be hours apart
-    exchange.stream().set_read_timeout(None).map_err(ClientError::Talk)?;
+    connection.stream().set_read_timeout(None).map_err(ClientError::Io)?;
     let zone = TimeZone::system();
     let mut out = BufWriter::new(out);
     loop {
-        if !exchange.has_more() {
+        if !connection.has_more() {
             out.flush()?;
-            if !wait(&exchange, out.get_ref())? {
+            if !wait(&connection, out.get_ref())? {
                 return Ok(());
             }
         }
-        let reply = match exchange.next() {
+        let reply = match connection.next() {
             Ok(reply) => reply,
             Err(error) => {
                 out.flush()?;
                 return Err(error);
             }
         };
-        match line(&reply, style, &zone) {
+        match line(&reply, format, &zone) {
             Some(line) => writeln!(out, "{line}")?,
             None => return Err(super::unexpected(reply)),
         }
     }
 }
 
-/// Waits for the show to say something. False: nobody reads any more what is printed.
-fn wait(exchange: &Exchange, out: &impl AsFd) -> Result<bool, ClientError> {
+/// Waits for the show to send something. False: the output is closed.
+fn wait(connection: &ShowConnection, out: &impl AsFd) -> Result<bool, ClientError> {
     loop {
         let mut descriptors = [
-            PollFd::new(exchange.stream().as_fd(), PollFlags::POLLIN),
+            PollFd::new(connection.stream().as_fd(), PollFlags::POLLIN),
             // for errors only, which are always reported: the reader of a pipe is gone
             PollFd::new(out.as_fd(), PollFlags::empty()),
         ];
@@ -59,24 +63,24 @@ fn wait(exchange: &Exchange, out: &impl AsFd) -> Result<bool, ClientError> {
             Ok(_) if descriptors[1].any().unwrap_or(true) => return Ok(false),
             Ok(_) => return Ok(true),
             Err(Errno::EINTR) => {}
-            Err(error) => return Err(ClientError::Talk(io::Error::from(error))),
+            Err(error) => return Err(ClientError::Io(io::Error::from(error))),
         }
     }
 }
 
-/// A line for an event or a gap; nothing for any other reply.
-fn line(reply: &ControlReply, style: Style, zone: &TimeZone) -> Option<String> {
+/// The line for an event or a gap; `None` for any other reply.
+fn line(reply: &ControlReply, format: EventFormat, zone: &TimeZone) -> Option<String> {
     match reply {
-        // the object itself, without the word that says what it is
-        ControlReply::Event(event) if style.json => serde_json::to_string(event).ok(),
-        ControlReply::Dropped(_) if style.json => serde_json::to_string(reply).ok(),
-        ControlReply::Event(event) => Some(text(event, style, zone)),
+        // the object itself, without its tag
+        ControlReply::Event(event) if format.json => serde_json::to_string(event).ok(),
+        ControlReply::Dropped(_) if format.json => serde_json::to_string(reply).ok(),
+        ControlReply::Event(event) => Some(text(event, format, zone)),
         ControlReply::Dropped(count) => Some(format!("{count} events are not shown: they passed too fast")),
         _ => None,
     }
 }
 
-fn text(event: &EventReply, style: Style, zone: &TimeZone) -> String {
+fn text(event: &EventReply, format: EventFormat, zone: &TimeZone) -> String {
     let time = i64::try_from(event.time_ms).ok().and_then(|time| Timestamp::from_millisecond(time).ok());
     let time = time.unwrap_or_default().to_zoned(zone.clone()).strftime("%H:%M:%S%.3f").to_string();
     let direction = match event.direction {
@@ -84,7 +88,7 @@ fn text(event: &EventReply, style: Style, zone: &TimeZone) -> String {
         EventDirection::Out => "out",
     };
     let name = clean(&format!("{}.{}", event.instance, event.channel));
-    format!("{}  {}  {:<32} {}", dimmed(&time, style.color), direction, name, number(event.value))
+    format!("{}  {}  {:<32} {}", dimmed(&time, format.color), direction, name, number(event.value))
 }
 
 /// At least one digit after the point, and as many as it takes up to six.
@@ -104,7 +108,7 @@ mod tests {
     }
 
     fn printed(reply: &ControlReply, json: bool) -> String {
-        line(reply, Style { json, color: false }, &TimeZone::UTC).unwrap()
+        line(reply, EventFormat { json, color: false }, &TimeZone::UTC).unwrap()
     }
 
     #[test]
@@ -135,6 +139,9 @@ mod tests {
 
     #[test]
     fn other_replies_are_no_lines() {
-        assert_eq!(line(&ControlReply::Sent {}, Style { json: false, color: false }, &TimeZone::UTC), None);
+        assert_eq!(
+            line(&ControlReply::Sent {}, EventFormat { json: false, color: false }, &TimeZone::UTC),
+            None
+        );
     }
 }

@@ -1,10 +1,10 @@
-//! What came of acting on instances, one line for each and tracebacks whole.
+//! The outcomes of a command: one line per instance, and whole tracebacks.
 
 use super::super::protocol::Outcome;
 use super::text::{Paint, block, clean, painted};
 use std::fmt::Write as _;
 
-/// What went well, for standard output, and what did not, for standard error.
+/// The successes for standard output, and the failures for standard error.
 pub(super) fn render(outcomes: &[Outcome], color: bool) -> (String, String) {
     let (mut done, mut failed) = (String::new(), String::new());
     for outcome in outcomes {

@@ -1,4 +1,4 @@
-//! `status` for a person: a line about the show, a table of its instances, and what is wrong with those that do not run.
+//! `status` for a person: a line about the show, a table of its instances, and details of those that do not run.
 
 use super::super::protocol::{InstanceState, InstanceStatus, LastExit, ShowStatus};
 use super::text::{Paint, block, bytes, clean, duration, microseconds, painted};
@@ -8,24 +8,24 @@ use std::fmt::Write as _;
 /// A cell that does not apply.
 const NOTHING: &str = "-";
 
-const HEAD: [(&str, Side); 13] = [
-    ("INSTANCE", Side::Left),
-    ("BACKEND", Side::Left),
-    ("STATE", Side::Left),
-    ("PID", Side::Right),
-    ("UP", Side::Right),
-    ("RESTARTS", Side::Right),
-    ("IN", Side::Right),
-    ("OUT", Side::Right),
-    ("ERRORS", Side::Right),
-    ("QUEUE", Side::Right),
-    ("MEMORY", Side::Right),
-    ("HANDLER p50/p99/max", Side::Left),
-    ("LAST EXIT", Side::Left),
+const HEAD: [(&str, Alignment); 13] = [
+    ("INSTANCE", Alignment::Left),
+    ("BACKEND", Alignment::Left),
+    ("STATE", Alignment::Left),
+    ("PID", Alignment::Right),
+    ("UP", Alignment::Right),
+    ("RESTARTS", Alignment::Right),
+    ("IN", Alignment::Right),
+    ("OUT", Alignment::Right),
+    ("ERRORS", Alignment::Right),
+    ("QUEUE", Alignment::Right),
+    ("MEMORY", Alignment::Right),
+    ("HANDLER p50/p99/max", Alignment::Left),
+    ("LAST EXIT", Alignment::Left),
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Side {
+enum Alignment {
     Left,
     Right,
 }
@@ -97,7 +97,7 @@ fn alarming(text: String, alarm: bool) -> Cell {
     Cell { text, paint: if alarm { Paint::Yellow } else { Paint::Plain } }
 }
 
-/// What waits, and what has been lost of what waited.
+/// How many events wait, and how many that waited were lost.
 fn queue(instance: &InstanceStatus) -> Cell {
     let waiting = instance.queued.map_or(NOTHING.into(), |queued| queued.to_string());
     match instance.conflated {
@@ -151,8 +151,8 @@ fn table(out: &mut String, rows: &[[Cell; HEAD.len()]], color: bool) {
             let text = painted(&cell.text, cell.paint, color);
             // writing to a String cannot fail
             let _ = match side {
-                Side::Left => write!(line, "{text}{space}  "),
-                Side::Right => write!(line, "{space}{text}  "),
+                Alignment::Left => write!(line, "{text}{space}  "),
+                Alignment::Right => write!(line, "{space}{text}  "),
             };
         }
         out.push_str(line.trim_end());
@@ -160,7 +160,7 @@ fn table(out: &mut String, rows: &[[Cell; HEAD.len()]], color: bool) {
     }
 }
 
-/// What a user has to know of an instance that does not run as it should.
+/// Details of an instance that does not run as it should.
 fn details(out: &mut String, instance: &InstanceStatus, color: bool) {
     let name = painted(&clean(&instance.name), Paint::Bold, color);
     if let Some(note) = &instance.note {

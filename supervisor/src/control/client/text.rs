@@ -1,8 +1,8 @@
-//! Pieces of text for a person: harmless, coloured where colours are wanted, and quantities at a glance.
+//! Pieces of text for a person: foreign text made harmless, colours, and short quantities.
 
 use crate::terminal::is_control;
 
-/// Foreign text without what steers a terminal. Tabs and line ends become visible as well.
+/// Foreign text without characters that control a terminal. Tabs and line ends become visible as well.
 pub(super) fn clean(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {

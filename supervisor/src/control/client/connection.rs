@@ -1,4 +1,4 @@
-//! One connection to a running show: a request out, replies in.
+//! A connection to a running show: sends requests, receives replies.
 
 use super::super::connect::SocketPeer;
 use super::super::protocol::{ControlReply, ControlRequest, write_line};
@@ -9,37 +9,37 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 /// How long a show may take for what it answers at once.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A reply that is longer than this is none.
-const LONGEST_REPLY: u64 = 64 * 1024 * 1024;
+/// The longest reply, in bytes.
+const REPLY_LIMIT: u64 = 64 * 1024 * 1024;
 
 /// A connection.
 #[derive(Debug)]
-pub(super) struct Exchange {
+pub(super) struct ShowConnection {
     reader: BufReader<UnixStream>,
 }
 
-impl Exchange {
+impl ShowConnection {
     pub(super) fn new(peer: SocketPeer) -> Self {
         Self { reader: BufReader::new(peer.stream) }
     }
 
-    /// Sends a request and waits for the reply, no longer than `patience` where there is any.
-    pub(super) fn ask(
+    /// Sends a request and waits for the reply, for at most `timeout` if there is one.
+    pub(super) fn request(
         &mut self,
         request: &ControlRequest,
-        patience: Option<Duration>,
+        timeout: Option<Duration>,
     ) -> Result<ControlReply, ClientError> {
         let mut line = Vec::new();
         write_line(&mut line, request);
         let stream = self.reader.get_mut();
-        stream.set_read_timeout(patience).map_err(ClientError::Talk)?;
-        // a show that has refused this client, and said why, does not read what it is sent
+        stream.set_read_timeout(timeout).map_err(ClientError::Io)?;
+        // a show that has refused this client, and sent the reason, does not read its request
         let written = stream.write_all(&line);
         match (self.next(), written) {
             (Err(ClientError::Ended), Err(error)) if error.kind() != ErrorKind::BrokenPipe => {
-                Err(ClientError::Talk(error))
+                Err(ClientError::Io(error))
             }
             (reply, _) => reply,
         }
@@ -49,7 +49,7 @@ impl Exchange {
     pub(super) fn next(&mut self) -> Result<ControlReply, ClientError> {
         let mut line = Vec::new();
         let count = loop {
-            match (&mut self.reader).take(LONGEST_REPLY).read_until(b'\n', &mut line) {
+            match (&mut self.reader).take(REPLY_LIMIT).read_until(b'\n', &mut line) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 other => break other,
             }
@@ -63,7 +63,7 @@ impl Exchange {
         }
     }
 
-    /// Whether a part of the next reply is here already.
+    /// Whether a part of the next reply has been received already.
     pub(super) fn has_more(&self) -> bool {
         !self.reader.buffer().is_empty()
     }
@@ -77,6 +77,6 @@ fn failed(error: io::Error) -> ClientError {
     match error.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => ClientError::Silent,
         ErrorKind::ConnectionReset => ClientError::Ended,
-        _ => ClientError::Talk(error),
+        _ => ClientError::Io(error),
     }
 }
