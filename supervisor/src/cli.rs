@@ -63,7 +63,7 @@ fn verb_first(mut words: Vec<OsString>) -> Vec<OsString> {
     let mut place = 1;
     while let Some(word) = words.get(place).filter(|word| *word != "--") {
         if !word.as_encoded_bytes().starts_with(b"-") {
-            // only the first word can be a verb: behind it, the same word may be an instance or a show file
+            // only the first word can be a verb: behind it, the same word may name an instance
             if command.get_subcommands().any(|verb| word == verb.get_name()) {
                 words[1..=place].rotate_right(1);
             }

@@ -45,7 +45,8 @@ fn xdg_runtime_dir() -> Option<PathBuf> {
     std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|directory| directory.is_absolute())
 }
 
-/// Makes a directory, and the missing ones above it, for its owner alone. One that exists stays as it is.
+/// Makes a directory, and the missing ones above it, for its owner alone. One that exists stays as it
+/// is.
 ///
 /// # Errors
 ///

@@ -118,7 +118,7 @@ impl Connection<'_> {
         self.flush()
     }
 
-    /// Writes all there is. Each write waits no longer than the socket's timeout for the client to read.
+    /// Writes all there is. Each write waits for the client to read, within the socket's timeout.
     fn flush(&mut self) -> io::Result<()> {
         let outcome = (&*self.place.stream).write_all(&self.out);
         self.out.clear();
@@ -148,7 +148,7 @@ impl Connection<'_> {
 
     /// Carries out what the client asked for before it disconnected, as far as it has an effect.
     fn finish_requests(&mut self) {
-        // one that was disconnected to make room for another client has been told so
+        // one that was disconnected to make room for another client has got that as its last reply
         if !self.place.set_waiting(true) || self.place.stream.set_nonblocking(true).is_err() {
             return;
         }

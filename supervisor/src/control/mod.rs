@@ -1,4 +1,5 @@
-//! The users' side of a running show: a Unix socket that speaks one JSON object per line, and its first client.
+//! The control socket: a Unix socket that speaks one JSON object per line, and the command line as its
+//! first client.
 //!
 //! ```text
 //! client ──line──► its thread ──LoopRequest──► event loop

@@ -73,7 +73,7 @@ impl NameIndex {
     ///
     /// # Errors
     ///
-    /// There is no instance of a name, or it is not Python's.
+    /// No instance has the name, or it is not an instance of `python`.
     pub fn find_python(&self, names: &[String]) -> Result<Vec<InstanceId>, ErrorReply> {
         let mut found = Vec::new();
         for name in names {

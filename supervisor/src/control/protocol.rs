@@ -1,12 +1,14 @@
 //! What goes over the socket: one JSON object per line, in both directions, on one screen.
 //!
-//! A client sends requests and gets one reply for each, in their order. `monitor` is the exception: it is answered by
-//! `monitoring` and then by any number of `event` and `dropped`, until the client closes the connection.
+//! A client sends requests and gets one reply for each, in their order. `monitor` is the exception:
+//! its replies are `monitoring` and then any number of `event` and `dropped`, until the client closes
+//! the connection. A client that sends nothing for 60 s, and does not monitor, is disconnected with a
+//! last `refused`; one that leaves replies or events unread for 10 s is disconnected without it.
 //!
 //! ```text
 //! {"verb":"status"}                                       {"status":{"show":…,"pid":…,"uptime_s":…,"instances":[…]}}
 //! {"verb":"restart","instances":["a","b"]}                {"done":[{"instance":"a","ok":true,"message":…,"traceback":null},…]}
-//!   (likewise reload, stop and start)
+//!   (reload, stop and start in the same way)
 //! {"verb":"send","channel":"a.channel","value":0.5}       {"sent":{}}
 //! {"verb":"monitor","pattern":"a.*"}                      {"monitoring":{}} {"event":{"instance":"a",…}} {"dropped":7} …
 //!   (pattern may be left out)
@@ -24,29 +26,29 @@ pub const REQUEST_LIMIT: usize = 64 * 1024;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "verb", rename_all = "lowercase", deny_unknown_fields)]
 pub enum ControlRequest {
-    /// How the instances are.
+    /// The status of all instances.
     Status {},
     /// Stop instances, then start them.
     Restart {
-        /// Which.
+        /// Their names.
         instances: Vec<String>,
     },
     /// Replace the workers of instances as soon as new ones are ready.
     Reload {
-        /// Which.
+        /// Their names.
         instances: Vec<String>,
     },
     /// Stop instances.
     Stop {
-        /// Which.
+        /// Their names.
         instances: Vec<String>,
     },
     /// Start instances.
     Start {
-        /// Which.
+        /// Their names.
         instances: Vec<String>,
     },
-    /// Put an event in as if it had come in on a channel.
+    /// Route an event as if it had come in on a channel.
     Send {
         /// `INSTANCE.CHANNEL`.
         channel: String,
@@ -65,19 +67,19 @@ pub enum ControlRequest {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ControlReply {
-    /// How the instances are.
+    /// The status of all instances.
     Status(ShowStatus),
-    /// What came of acting on each instance.
+    /// The outcome of a command for each instance.
     Done(Vec<Outcome>),
-    /// The event is in.
+    /// The event is routed.
     Sent {},
-    /// Events are shown from here on.
+    /// Events follow.
     Monitoring {},
-    /// An event has passed.
+    /// An event.
     Event(EventReply),
-    /// The client was too slow for this many events, which came about here.
+    /// The client was too slow for this many events, which are missing here.
     Dropped(u64),
-    /// It cannot be done.
+    /// The request cannot be carried out.
     Refused(ErrorReply),
 }
 
@@ -94,20 +96,20 @@ pub struct ShowStatus {
     pub instances: Vec<InstanceStatus>,
 }
 
-/// What came of acting on an instance.
+/// The outcome of a command for an instance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// Its name.
     pub instance: String,
-    /// Whether it came out as asked for.
+    /// Whether it succeeded.
     pub ok: bool,
-    /// What came of it, in words: `running, pid 4711 after 12 ms`.
+    /// The outcome for a person: `running, pid 4711 after 12 ms`.
     pub message: String,
-    /// The exception that kept it from it.
+    /// The exception that made it fail.
     pub traceback: Option<String>,
 }
 
-/// An event on its way.
+/// An event that passes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EventReply {
     /// The instance's name.
@@ -123,7 +125,7 @@ pub struct EventReply {
     pub time_ms: u64,
 }
 
-/// Which way an event went, as seen from its instance.
+/// The direction of an event, as seen from its instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EventDirection {
@@ -133,7 +135,7 @@ pub enum EventDirection {
     In,
 }
 
-/// Why something cannot be done.
+/// Why a request cannot be carried out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorReply {
     /// What is wrong.
@@ -166,7 +168,7 @@ impl ErrorReply {
 ///
 /// # Errors
 ///
-/// It is no request, or one that makes no sense whatever the show is.
+/// It is not a request, or one that makes no sense in any show.
 pub fn parse(line: &[u8]) -> Result<RequestBody, ErrorReply> {
     let request: ControlRequest = serde_json::from_slice(line).map_err(|error| {
         ErrorReply::new(format!("not a request: {error}"))
@@ -206,7 +208,7 @@ fn send(name: &str, value: f64) -> Result<RequestBody, ErrorReply> {
 pub fn split_channel(name: &str) -> Result<(&str, &str), ErrorReply> {
     match name.split_once('.') {
         Some((instance, channel)) if !instance.is_empty() && !channel.is_empty() => Ok((instance, channel)),
-        _ => Err(ErrorReply::new(format!("`{name}` is no channel"))
+        _ => Err(ErrorReply::new(format!("`{name}` is not a channel"))
             .hint(Some("a channel is written `INSTANCE.CHANNEL`".to_owned()))),
     }
 }
@@ -214,7 +216,7 @@ pub fn split_channel(name: &str) -> Result<(&str, &str), ErrorReply> {
 /// Appends a message as a line.
 pub fn write_line(out: &mut Vec<u8>, message: &impl Serialize) {
     let before = out.len();
-    // nothing in these types fails to serialize; a reader would be told if it did
+    // nothing in these types fails to serialize; if it did, the client would get this
     if serde_json::to_writer(&mut *out, message).is_err() {
         out.truncate(before);
         out.extend_from_slice(br#"{"refused":{"message":"the reply cannot be written","hint":null}}"#);

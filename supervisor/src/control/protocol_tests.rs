@@ -43,8 +43,8 @@ fn what_makes_no_sense_is_refused_with_its_reason() {
     assert!(refused(r#"{"verb":"status","x":1}"#).contains("unknown field `x`"));
     assert!(refused(r#"{"instances":["a"]}"#).contains("missing field `verb`"));
     assert_eq!(refused(r#"{"verb":"stop","instances":[]}"#), "no instance is named");
-    assert_eq!(refused(r#"{"verb":"send","channel":"a","value":0}"#), "`a` is no channel");
-    assert_eq!(refused(r#"{"verb":"send","channel":".x","value":0}"#), "`.x` is no channel");
+    assert_eq!(refused(r#"{"verb":"send","channel":"a","value":0}"#), "`a` is not a channel");
+    assert_eq!(refused(r#"{"verb":"send","channel":".x","value":0}"#), "`.x` is not a channel");
     let message = refused(r#"{"verb":"send","channel":"a.b","value":1.5}"#);
     assert_eq!(message, "the value `1.5` is not from 0.0 to 1.0");
     assert!(refused(&"[".repeat(60_000)).starts_with("not a request: "));

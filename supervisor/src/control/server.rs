@@ -116,7 +116,7 @@ struct Acceptor {
     running: SyncSender<()>,
     /// False while accepting fails, which is logged once.
     can_accept: bool,
-    /// Likewise for creating the socket's file again.
+    /// False while creating the socket's file again fails, which is logged once.
     can_restore: bool,
 }
 

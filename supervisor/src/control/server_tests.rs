@@ -102,7 +102,7 @@ fn no_more_than_the_most_clients_are_let_in_until_one_goes() {
     }
     assert_eq!(show.client().refused(), "8 clients are connected already, no more are let in");
     drop(clients.pop());
-    // it is let go of as soon as the server sees it, which no reply tells
+    // the server notices this at some later time, of which a client hears nothing
     let served = (0..1000).any(|_| {
         let mut client = show.client();
         // a refusal may have closed the connection before
@@ -320,7 +320,7 @@ fn a_loop_that_no_longer_takes_anything_does_not_keep_the_server_from_ending() {
 #[test]
 fn another_user_is_refused_even_where_the_socket_lets_them_through() {
     if !nix::unistd::Uid::effective().is_root() {
-        // only root can become somebody else; the decision itself has a test of its own
+        // only root can become another user; the decision itself has a test of its own
         return;
     }
     let show = Show::start();

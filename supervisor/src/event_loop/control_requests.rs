@@ -68,7 +68,8 @@ impl ControlRequests {
         self.monitors.flush(&self.names);
     }
 
-    /// Notes the outcome for an instance in all commands that wait for it, and answers those that are complete.
+    /// Notes the outcome for an instance in all commands that wait for it, and answers those that are
+    /// complete.
     fn record_outcome(&mut self, instance: &str, outcome: impl Fn(InstanceCommand) -> Option<Outcome>) {
         for pending in self.pending.iter_mut().filter(|pending| pending.awaits(instance)) {
             if let Some(outcome) = outcome(pending.command) {
@@ -207,13 +208,13 @@ fn outcome(instance: &str, command: InstanceCommand, transition: &Transition) ->
         (
             InstanceCommand::Restart | InstanceCommand::Reload | InstanceCommand::Start,
             Transition::Stopped { .. },
-        ) => (false, "stopped meanwhile".to_owned(), None),
+        ) => (false, "stopped in the meantime".to_owned(), None),
         (InstanceCommand::Reload, Transition::ReloadFailed { reason, traceback }) => {
-            (false, format!("the old worker goes on: {reason}"), traceback.clone())
+            (false, format!("the previous worker keeps running: {reason}"), traceback.clone())
         }
         (InstanceCommand::Stop, Transition::Stopped { reason }) => (true, reason.clone(), None),
         (InstanceCommand::Stop, Transition::Serves { pid, .. }) => {
-            (false, format!("started meanwhile, pid {pid}"), None)
+            (false, format!("started in the meantime, pid {pid}"), None)
         }
         _ => return None,
     };

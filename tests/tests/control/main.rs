@@ -1,8 +1,8 @@
-//! Fault `hostile-client`, and all verbs: the control socket of a running show, and the verbs of
-//! the command line that use it.
+//! Faults `hostile-client` and `control-socket-removed`, and all verbs: the control socket of a
+//! running show, and the verbs of the command line that use it.
 
 use mm_tests::osc::F;
-use mm_tests::wait::wait_until;
+use mm_tests::wait::{wait_until, wait_within};
 use mm_tests::{BackgroundTraffic, Event, Running, TestShow};
 use serde_json::Value;
 use std::fs::{self, File, Permissions};
@@ -13,6 +13,10 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// How long a control socket that was removed may be away.
+const RESTORED_WITHIN: Duration = Duration::from_secs(10);
 
 /// The program with a runtime directory of its own stage, so that shows of other tests are not found.
 fn command(stage: &TestShow, arguments: &[&str]) -> Command {
@@ -185,6 +189,35 @@ fn the_socket_is_private_and_goes_with_the_show() {
     assert_eq!(mode(&socket.parent().unwrap().to_owned()), 0o700);
     show.stop();
     assert!(!socket.exists());
+}
+
+#[test]
+fn a_socket_that_was_removed_is_there_again_within_seconds() {
+    let show = run("[map]\nnet./in > net./out");
+    let socket = socket(&show);
+    fs::remove_file(&socket).unwrap();
+    wait_within("the socket's file", RESTORED_WITHIN, || socket.exists().then_some(()));
+    assert_eq!(ask(show.stage(), &["status"]).code, Some(0));
+    fs::remove_dir_all(socket.parent().unwrap()).unwrap();
+    wait_within("the socket's directory", RESTORED_WITHIN, || socket.exists().then_some(()));
+    assert_eq!(ask(show.stage(), &["status"]).code, Some(0));
+    show.stop();
+    assert!(!socket.exists());
+}
+
+#[test]
+fn a_runtime_directory_that_does_not_exist_is_replaced_by_another_with_a_warning() {
+    let stage = TestShow::new();
+    stage.osc_show("[map]\nnet./in > net./out");
+    let socket = stage.path("own.sock");
+    let mut command = stage.show_command();
+    command.args(["--socket", &socket]);
+    command.env("XDG_RUNTIME_DIR", stage.path("missing"));
+    let show = stage.start_command(command);
+    show.wait_for(Event::named("runtime_dir_missing"));
+    show.wait_for(&["show is running"]);
+    show.ask(&["--socket", &socket, "status"]).assert(0, &["net"]);
+    show.stop();
 }
 
 #[test]

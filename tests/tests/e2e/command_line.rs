@@ -73,3 +73,54 @@ fn a_wrong_option_and_a_missing_show_are_usage_errors() {
     TestShow::new().finish(&[]).assert(2, &["--config"]);
     TestShow::new().finish(&["--log-level", "loud", "show.cfg"]).assert(2, &["loud"]);
 }
+
+#[test]
+fn options_may_stand_before_and_behind_the_verb() {
+    let stage = TestShow::new();
+    stage.python("h.py", "def go(value): pass\n");
+    stage.osc_show("[python py]\nmodule = h\n[map]\nnet./go > py.h.go");
+    let (file, socket) = (stage.path("show.cfg"), stage.path("own.sock"));
+    let show = stage.start(&["--socket", &socket, "--config", &file]);
+    show.wait_for(&["show is running"]);
+    for (words, code, printed) in [
+        ("status --socket SOCKET", 0, "INSTANCE"),
+        ("--socket SOCKET status", 0, "INSTANCE"),
+        ("--socket=SOCKET status", 0, "INSTANCE"),
+        ("--socket SOCKET status --json", 0, "\"instances\":["),
+        ("--json --socket SOCKET status", 0, "\"instances\":["),
+        ("--json status --socket SOCKET", 0, "\"instances\":["),
+        ("--socket SOCKET restart py", 0, "py: running"),
+        ("restart --socket SOCKET py", 0, "py: running"),
+        ("restart py --socket SOCKET", 0, "py: running"),
+        ("--socket SOCKET reload py", 0, "py: running"),
+        ("--socket SOCKET start py", 0, "py: "),
+        ("--socket SOCKET send net./go 0.5", 0, ""),
+        ("send --socket SOCKET net./go 0.5", 0, ""),
+        ("send net./go 0.5 --json --socket SOCKET", 0, "{\"sent\":{}}"),
+        ("--socket SOCKET monitor nothing.x", 1, "no instance `nothing`"),
+        ("monitor nothing.x --socket SOCKET", 1, "no instance `nothing`"),
+        ("--log-level debug check FILE", 0, ""),
+        ("--log-level debug --config FILE check", 0, ""),
+        ("-i py.stable=1s check --log-level=debug FILE", 0, ""),
+        ("check -i py.stable=1s -c FILE", 0, ""),
+        ("--help status", 0, "Show the status of all instances"),
+        ("status --help", 0, "Show the status of all instances"),
+        ("help status", 0, "Show the status of all instances"),
+        // What a verb does not use is an error, wherever it stands.
+        ("--log-level debug --socket SOCKET status", 2, "'--log-level'"),
+        ("status --log-level debug", 2, "'--log-level'"),
+        ("--socket SOCKET check FILE", 2, "'--socket'"),
+        ("FILE status", 2, "'status'"),
+        ("--socket SOCKET", 2, "no show file given"),
+        // A word behind the verb or an option is not a verb.
+        ("--socket SOCKET restart status", 1, "no instance `status`"),
+        ("--config status", 2, "`status`"),
+    ] {
+        let words = words.replace("SOCKET", &socket).replace("FILE", &file);
+        let words: Vec<&str> = words.split(' ').collect();
+        let said = show.ask(&words);
+        assert_eq!(said.code, Some(code), "{words:?}: {said:?}");
+        assert!(said.out.contains(printed) || said.err.contains(printed), "{words:?}: {said:?}");
+    }
+    show.stop();
+}

@@ -1,4 +1,4 @@
-//! Fault `hostile-client`: clients of the control socket, as many as are allowed and more.
+//! Faults `hostile-client` and `clients-idle`: clients of the control socket, as many as are allowed and more.
 
 use crate::{assert_answers, stage};
 use mm_tests::control::socket;
@@ -41,7 +41,8 @@ fn a_client_that_watches_and_does_not_read_is_told_how_much_it_has_missed() {
     watcher.send(&json!({ "verb": "monitor" }));
     assert!(watcher.receive()["monitoring"].is_object());
     let mut counter = show.control();
-    for round in 0..200_u16 {
+    // Long before the watcher would be disconnected, and yet more than the socket and the queue hold.
+    for round in 0..60_u16 {
         for number in 0..100_u16 {
             show.send("/ask", &[mm_tests::osc::F(f32::from(round * 100 + number) / 32_768.0)]);
         }
@@ -53,6 +54,25 @@ fn a_client_that_watches_and_does_not_read_is_told_how_much_it_has_missed() {
     // None of this has been read so far; nor is there room for all of it.
     while !watcher.receive()["dropped"].is_u64() {}
     assert_answers(&show, 1.0);
+    show.stop();
+}
+
+#[test]
+fn a_command_line_is_answered_while_all_places_are_taken_by_clients_that_do_nothing() {
+    let show = stage("").run();
+    let idle: Vec<UnixStream> = (0..64).map(|_| UnixStream::connect(socket(&show)).unwrap()).collect();
+    show.ask(&["status"]).assert(0, &["py"]);
+    drop(idle);
+    let monitors: Vec<UnixStream> = (0..64)
+        .map(|_| {
+            let mut stream = UnixStream::connect(socket(&show)).unwrap();
+            stream.write_all(b"{\"verb\":\"monitor\"}\n").unwrap();
+            stream
+        })
+        .collect();
+    show.ask(&["status"]).assert(0, &["py"]);
+    assert_answers(&show, 0.5);
+    drop(monitors);
     show.stop();
 }
 
