@@ -10,9 +10,9 @@ use crate::backends::PYTHON;
 use crate::cli::CheckArgs;
 use crate::event_loop::message::{LoopMessage, WorkerEvent};
 use crate::ids::WorkerId;
+use crate::instances::data_plane::values::Values;
 use crate::instances::launcher::WorkerLauncher;
 use crate::instances::options::PythonOptions;
-use crate::instances::values::Values;
 use crate::instances::worker::Worker;
 use crate::instances::worker_spec::WorkerSpec;
 use crate::log;
@@ -112,7 +112,7 @@ fn begin_all(show: &LiveShow, tools: &WorkerLauncher) -> Result<Vec<Trial>, Star
         let options = PythonOptions::of(show, live.instance);
         let recipe = WorkerSpec::new(show, &live.instance.name, &options);
         let names = live.instance.channels.iter().map(|channel| channel.name.clone());
-        let worker = recipe
+        let (worker, _) = recipe
             .begin(tools, WorkerId(id), &mut Values::new(names))
             .map_err(|error| StartError::system("a worker could not be started", error))?;
         let deadline = Instant::now() + options.start_timeout;

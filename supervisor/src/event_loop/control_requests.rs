@@ -9,7 +9,7 @@ use crate::control::pending_command::PendingCommand;
 use crate::control::protocol::{ErrorReply, EventDirection, Outcome, ShowStatus};
 use crate::control::request::{InstanceCommand, LoopRequest, RequestBody, Responder};
 use crate::ids::InstanceId;
-use crate::instances::lifecycle;
+use crate::instances::supervision::lifecycle::LifeEvent;
 use crate::instances::transition::Transition;
 use crate::show::{LiveInstance, LiveShow};
 use crate::status::{InstanceState, InstanceStatus};
@@ -139,17 +139,17 @@ impl EventLoop {
             }
         };
         let event = match command {
-            InstanceCommand::Restart => lifecycle::Event::Restart,
-            InstanceCommand::Reload => lifecycle::Event::Reload,
-            InstanceCommand::Stop => lifecycle::Event::Stop,
-            InstanceCommand::Start => lifecycle::Event::Start,
+            InstanceCommand::Restart => LifeEvent::Restart,
+            InstanceCommand::Reload => LifeEvent::Reload,
+            InstanceCommand::Stop => LifeEvent::Stop,
+            InstanceCommand::Start => LifeEvent::Start,
         };
         // transitions up to here belong to earlier commands
         self.record_transitions();
         self.control.pending.push(PendingCommand::new(command, responder, instances));
         for id in ids {
             let Some(name) = self.instance_name(id) else { continue };
-            self.with_instances(now, |fleet, cx| fleet.act(id, event, cx));
+            self.with_instances(now, |fleet, cx| fleet.command(id, event, cx));
             let state = self.fleet.state(id);
             if let Some(message) = state.and_then(|(state, pid)| done_already(command, state, pid)) {
                 let outcome = Outcome { instance: name.clone(), ok: true, message, traceback: None };
@@ -175,7 +175,7 @@ impl EventLoop {
     fn show_status(&mut self, now: Instant) -> ShowStatus {
         let Self { fleet, hosts, router, drain, origin, .. } = self;
         let instances = origin.show.live_instances().map(|LiveInstance { id: no, instance, .. }| {
-            let standing = fleet.standing(no, drain, now);
+            let standing = fleet.status(no, drain, now);
             let traffic = router.traffic(no);
             InstanceStatus {
                 name: instance.name.clone(),

@@ -325,7 +325,7 @@ impl EventLoop {
                     fleet.changed(&instance, cx);
                 }),
                 LoopMessage::Worker { worker_id, event } => self.with_instances(now, |fleet, cx| {
-                    fleet.event(worker_id, event, cx);
+                    fleet.worker_event(worker_id, event, cx);
                 }),
             }
         }

@@ -81,7 +81,7 @@ impl EventLoop {
     /// Hands the values over to the state file if it is time to.
     pub(super) fn save_values(&mut self, now: Instant) {
         if self.state_file.as_ref().is_some_and(|file| file.wants_values(now)) {
-            let under_way = self.fleet.settle_values();
+            let under_way = self.fleet.update_values();
             let saved = self.saved();
             if let Some(file) = &mut self.state_file {
                 file.try_put(saved, now);

@@ -1,5 +1,6 @@
 //! What an instance may touch while it handles something: lent to it by the loop, for that long.
 
+use super::data_plane::hot::HotInstances;
 use super::launcher::WorkerLauncher;
 use super::spare::Spare;
 use super::worker::Worker;
@@ -17,8 +18,8 @@ pub struct Registry {
     /// Which instance an incarnation belongs to, from its start until its process is reaped and its control channel closed.
     owners: HashMap<WorkerId, InstanceId>,
     last: u64,
-    /// Instances whose workers may have sent something.
-    pub hot: Vec<InstanceId>,
+    /// Instances whose workers do not ring.
+    pub hot: HotInstances,
 }
 
 impl Registry {
@@ -26,13 +27,6 @@ impl Registry {
     #[must_use]
     pub fn owner(&self, worker_id: WorkerId) -> Option<InstanceId> {
         self.owners.get(&worker_id).copied()
-    }
-
-    /// The worker of an instance was told not to ring: the instance has to be looked at until it was asked to again.
-    pub fn mark_hot(&mut self, instance: InstanceId) {
-        if !self.hot.contains(&instance) {
-            self.hot.push(instance);
-        }
     }
 
     fn next_id(&mut self) -> WorkerId {

@@ -105,7 +105,7 @@ impl fmt::Display for ExitReason {
                 write!(f, "killed over `memory-limit`: {} MiB of {} MiB", used >> 20, limit >> 20)
             }
             ExitReason::Violation(what) => write!(f, "killed for a violation: {what}"),
-            ExitReason::NotStarted(error) => write!(f, "not started: {error}"),
+            ExitReason::NotStarted(error) => write!(f, "could not be started: {error}"),
             ExitReason::Stopped => f.write_str("stopped"),
             ExitReason::Lost => f.write_str("ended together with the reaper, the parent of all workers"),
             ExitReason::Unknown => f.write_str("ended"),

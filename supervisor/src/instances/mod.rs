@@ -1,50 +1,47 @@
-//! The Python instances of a show, each with its worker processes.
+//! The script instances of a show, each with its worker processes.
 //!
-//! Reading order: [`lifecycle`] says what is to happen, [`instance`] does it, [`worker_events`] takes in what comes back
-//! from processes, [`reload`] swaps one worker for the next; [`flow`] and [`values`] are the instance's events.
-
-pub mod lifecycle;
-
-pub mod backoff;
+//! Reading order: [`instance`] connects three owners, [`supervision`] decides what happens to workers, [`data_plane`] has the
+//! events, [`history`] what a client may ask for afterwards. [`worker`] and what follows it start processes.
 
 pub mod instance;
 
-pub mod failsafe;
-pub mod health;
-pub mod reload;
-pub mod watchdog;
-pub mod worker_events;
+pub mod supervision;
 
 pub mod data_plane;
 
-pub mod flow;
-pub mod values;
+pub mod history;
 
-pub mod apply;
-pub mod link;
-pub mod retiring;
-mod script_watch;
-pub mod spare;
+pub mod exit;
+pub mod transition;
+
+pub mod script_worker;
 pub mod worker;
 pub mod worker_spec;
 
-pub mod context;
-pub mod exit;
 pub mod launcher;
+pub mod link;
+pub mod spare;
+
+pub mod apply;
+pub mod context;
 pub mod options;
-pub mod status;
-pub mod transition;
 
 use crate::backends::PYTHON;
 use crate::event_loop::message::WorkerEvent;
 use crate::ids::{InstanceId, WorkerId};
+use crate::script_output::Drain;
 use crate::show::LiveShow;
+use crate::state::SavedChannel;
+use crate::status::{InstanceState, InstanceStatus};
 use context::{LoopContext, Registry};
-use flow::SHARE;
+use data_plane::flow::SHARE;
+use data_plane::values::Values;
 use instance::ScriptInstance;
 use mm_shared::Event;
 use mm_shared::wakeup::IdleMode;
 use std::time::Instant;
+use supervision::lifecycle::LifeEvent;
+use transition::Transition;
 
 /// All Python instances.
 pub struct InstanceSet {
@@ -70,7 +67,7 @@ impl InstanceSet {
     fn build_index(&mut self, show: &LiveShow) {
         self.index = vec![None; show.id_limit()];
         for (instance, index) in self.instances.iter().zip(0..) {
-            self.index[instance.no.0] = Some(index);
+            self.index[instance.id().0] = Some(index);
         }
     }
 
@@ -91,22 +88,21 @@ impl InstanceSet {
     /// Starts all instances.
     pub fn start(&mut self, cx: &mut LoopContext<'_>) {
         for instance in &mut self.instances {
-            instance.step(lifecycle::Event::Start, cx);
+            instance.command(LifeEvent::Start, cx);
         }
     }
 
     /// Stops all instances.
     pub fn stop(&mut self, cx: &mut LoopContext<'_>) {
         for instance in &mut self.instances {
-            instance.step(lifecycle::Event::Stop, cx);
+            instance.command(LifeEvent::Stop, cx);
         }
     }
 
     /// Ends all workers at once; for after [`InstanceSet::stop`].
     pub fn kill(&mut self, cx: &mut LoopContext<'_>) {
         for instance in self.instances.iter_mut().chain(&mut self.removed) {
-            instance.step(lifecycle::Event::Fault, cx);
-            instance.kill_leaving();
+            instance.kill(cx);
         }
     }
 
@@ -131,7 +127,7 @@ impl InstanceSet {
     /// How many instances there are, and how many of them serve.
     #[must_use]
     pub fn serving(&self) -> (usize, usize) {
-        let serving = self.instances.iter().filter(|instance| instance.serving).count();
+        let serving = self.instances.iter().filter(|instance| instance.is_serving()).count();
         (self.instances.len(), serving)
     }
 
@@ -146,9 +142,8 @@ impl InstanceSet {
     /// Hands over to the workers what waits for them, and wakes each at most once; says whether anything waited.
     pub fn deliver(&mut self, cx: &mut LoopContext<'_>) -> bool {
         let mut any = false;
-        for instance in self.instances.iter_mut().filter(|instance| instance.has_work()) {
-            instance.deliver(cx);
-            any = true;
+        for instance in &mut self.instances {
+            any |= instance.deliver(cx);
         }
         any
     }
@@ -162,54 +157,44 @@ impl InstanceSet {
                 return false;
             }
         }
-        let Some(instance) = soon.and_then(|index| self.instances.get_mut(index)) else { return false };
-        if !instance.wants_to_spin(cx) {
-            return false;
-        }
-        // it is asked to ring again when this side sleeps
-        cx.registry.mark_hot(instance.no);
-        instance.spin()
+        let instance = soon.and_then(|index| self.instances.get_mut(index));
+        instance.is_some_and(|instance| instance.spin(cx))
     }
 
-    /// The worker of an incarnation has rung.
+    /// A worker has rung.
     pub fn rung(&mut self, worker_id: WorkerId, cx: &mut LoopContext<'_>) {
-        let Some(no) = cx.registry.owner(worker_id) else { return };
-        if let Some(instance) = self.find(no) {
-            instance.rung();
+        let id = cx.registry.owner(worker_id);
+        if let Some(instance) = id.and_then(|id| self.find(id)) {
+            instance.rung(cx);
         }
-        cx.registry.mark_hot(no);
     }
 
-    /// Takes in what the workers have sent, a share from each; says whether there may be more.
+    /// Takes what the workers have sent, a share from each. Returns whether there may be more.
     pub fn collect(&mut self, cx: &mut LoopContext<'_>) -> bool {
         let mut more = false;
-        for position in 0..cx.registry.hot.len() {
-            let no = cx.registry.hot[position];
-            if let Some(instance) = self.find(no) {
+        let mut position = 0;
+        while let Some(id) = cx.registry.hot.get(position) {
+            position += 1;
+            if let Some(instance) = self.find(id) {
                 more |= instance.collect(SHARE, cx);
             }
         }
         more
     }
 
-    /// Asks all workers to ring when they send something, and says how this side may rest.
+    /// Asks all workers to ring when they send something. Returns how the loop may wait.
     pub fn rest(&mut self, cx: &mut LoopContext<'_>) -> IdleMode {
-        let mut rest = IdleMode::Block;
         let mut hot = std::mem::take(&mut cx.registry.hot);
-        hot.retain(|no| {
-            let own = self.find(*no).map_or(IdleMode::Block, |instance| instance.rest(cx));
-            rest = rest.max(own);
-            own != IdleMode::Block
-        });
-        // what came about meanwhile has its place too
-        cx.registry.hot.extend(hot);
-        rest
+        let mode = hot.rest(|id| self.find(id).map_or(IdleMode::Block, |instance| instance.rest(cx)));
+        hot.add_all(std::mem::take(&mut cx.registry.hot));
+        cx.registry.hot = hot;
+        mode
     }
 
     /// A script has changed on disk: the instance of that name gets a new worker.
     pub fn changed(&mut self, name: &str, cx: &mut LoopContext<'_>) {
-        if let Some(instance) = self.instances.iter_mut().find(|instance| instance.name == name) {
-            instance.changed(cx);
+        if let Some(instance) = self.instances.iter_mut().find(|instance| instance.name() == name) {
+            instance.script_changed(cx);
         }
     }
 
@@ -228,24 +213,72 @@ impl InstanceSet {
         }
     }
 
-    /// There is event of a worker.
-    pub fn event(&mut self, worker_id: WorkerId, event: WorkerEvent, cx: &mut LoopContext<'_>) {
+    /// Something happened to a worker.
+    pub fn worker_event(&mut self, worker_id: WorkerId, event: WorkerEvent, cx: &mut LoopContext<'_>) {
         if cx.spare.is(worker_id) {
             cx.spare.message(event, cx.poller, cx.drain, cx.now);
             return;
         }
-        let Some(instance) = self.owner(worker_id, cx.registry) else {
-            if let WorkerEvent::ChannelClosed(_) = event {
-                cx.registry.forget(worker_id);
-            }
-            return;
-        };
-        match event {
-            WorkerEvent::Spawned(outcome) => instance.spawned(worker_id, outcome, cx),
-            WorkerEvent::Exited(how) => instance.exited(worker_id, how, cx),
-            WorkerEvent::Message(message) => instance.said(worker_id, message, cx),
-            WorkerEvent::ChannelClosed(fault) => instance.closed(worker_id, fault, cx),
+        match self.owner(worker_id, cx.registry) {
+            Some(instance) => instance.worker_event(worker_id, event, cx),
+            None if matches!(event, WorkerEvent::ChannelClosed(_)) => cx.registry.forget(worker_id),
+            None => {}
         }
         self.removed.retain(|instance| !instance.is_gone());
+    }
+
+    /// The status of an instance; `None` if it is not a script instance.
+    #[must_use]
+    pub fn status(&mut self, id: InstanceId, drain: &Drain, now: Instant) -> Option<InstanceStatus> {
+        Some(self.find(id)?.status(drain, now))
+    }
+
+    /// What instances have come to since this was asked last.
+    pub fn transitions(&mut self) -> Vec<(InstanceId, Transition)> {
+        let mut all = Vec::new();
+        for instance in &mut self.instances {
+            let id = instance.id();
+            all.extend(instance.take_transitions().into_iter().map(|transition| (id, transition)));
+        }
+        all
+    }
+
+    /// A command of a user to an instance.
+    pub fn command(&mut self, id: InstanceId, event: LifeEvent, cx: &mut LoopContext<'_>) {
+        if let Some(instance) = self.find(id) {
+            instance.command(event, cx);
+        }
+    }
+
+    /// The state of an instance, and the process id of its worker.
+    #[must_use]
+    pub fn state(&self, id: InstanceId) -> Option<(InstanceState, Option<i32>)> {
+        Some(self.get(id)?.state())
+    }
+
+    /// Brings the values of all instances up to date. Returns whether events are under way that will change them.
+    pub fn update_values(&mut self) -> bool {
+        let mut under_way = false;
+        for instance in &mut self.instances {
+            under_way |= instance.update_values();
+        }
+        under_way
+    }
+
+    /// The last values of an instance's channels; `None` if it is not a script instance.
+    #[must_use]
+    pub fn values(&self, id: InstanceId) -> Option<&Values> {
+        Some(self.get(id)?.values())
+    }
+
+    /// Puts back the values of an instance's channels from the last run. Returns whether it is a script instance.
+    pub fn restore(&mut self, id: InstanceId, saved: &[&SavedChannel]) -> bool {
+        let Some(instance) = self.find(id) else { return false };
+        instance.restore(saved);
+        true
+    }
+
+    fn get(&self, id: InstanceId) -> Option<&ScriptInstance> {
+        self.instances.get(self.index.get(id.0).copied().flatten()?)
     }
 }

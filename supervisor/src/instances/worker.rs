@@ -1,12 +1,12 @@
 //! One life of a worker: its process, its segments and its control channel.
 
+use super::data_plane::rings::WorkerRings;
 use super::exit::ExitReason;
 use super::launcher::WorkerLauncher;
 use super::link::Link;
 use crate::ids::WorkerId;
 use crate::poller::Poller;
 use crate::reaper::{SpawnRequest, WaitStatus};
-use mm_shared::SupervisorEnd;
 use mm_shared::control::ToWorker;
 use mm_shared::sys::stacks::ask_for_stacks;
 use nix::unistd::Pid;
@@ -33,11 +33,9 @@ pub struct Worker {
     /// Unique in the life of the supervisor.
     pub id: WorkerId,
     /// Its data plane.
-    pub end: SupervisorEnd,
+    pub end: WorkerRings,
     /// Why it ends, where the process's status does not tell.
     pub ending: Option<ExitReason>,
-    /// Whether the instance's events flow through it, so that they have to be settled when that ends.
-    pub attached: bool,
     /// Whether its control channel has ended, after which nothing more comes from it.
     pub closed: bool,
     /// The process has ended, but what it has said may not have been read yet: until when that is waited for.
@@ -68,16 +66,7 @@ impl Worker {
             return Err(io::Error::other("the thread that starts processes has ended"));
         }
         let process = Process::Ordered { kill_on_arrival: false };
-        Ok(Self {
-            id,
-            end,
-            ending: None,
-            attached: false,
-            closed: false,
-            last_words_until: None,
-            process,
-            link,
-        })
+        Ok(Self { id, end: end.into(), ending: None, closed: false, last_words_until: None, process, link })
     }
 
     /// The process is there.

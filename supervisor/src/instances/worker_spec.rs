@@ -1,7 +1,7 @@
 //! What makes a worker that of its instance; the same from one incarnation to the next.
 
+use super::data_plane::values::{BootedNames, Values};
 use super::launcher::WorkerLauncher;
-use super::values::Values;
 use super::worker::Worker;
 use crate::ids::WorkerId;
 use crate::instances::options::{ModuleRef, PythonOptions};
@@ -67,11 +67,16 @@ impl WorkerSpec {
     /// # Errors
     ///
     /// The system has no descriptor, memory or thread left, or the boot is too long.
-    pub fn begin(&self, tools: &WorkerLauncher, id: WorkerId, values: &mut Values) -> Result<Worker, String> {
+    pub fn begin(
+        &self,
+        tools: &WorkerLauncher,
+        id: WorkerId,
+        values: &mut Values,
+    ) -> Result<(Worker, BootedNames), String> {
         let (directory, venv) = (self.directory.clone(), self.venv.clone());
         let mut worker = Worker::begin(tools, id, directory, venv).map_err(|error| error.to_string())?;
-        self.boot(&mut worker, values)?;
-        Ok(worker)
+        let booted = self.boot(&mut worker, values)?;
+        Ok((worker, booted))
     }
 
     /// Gives a worker its boot, which makes it one of this instance. One that cannot have it is killed.
@@ -79,21 +84,22 @@ impl WorkerSpec {
     /// # Errors
     ///
     /// The boot is too long.
-    pub fn boot(&self, worker: &mut Worker, values: &mut Values) -> Result<(), String> {
+    pub fn boot(&self, worker: &mut Worker, values: &mut Values) -> Result<BootedNames, String> {
+        let (channels, booted) = values.boot();
         let boot = Boot {
             instance: self.instance.clone(),
             directory: self.directory.clone(),
             modules: self.modules.clone(),
             default_handler: self.default_handler.clone(),
-            channels: values.for_boot(),
+            channels,
             mapped: values.mapped(),
             watch: self.watch,
         };
-        worker.end.up.set_channel_limit(values.limit());
+        worker.end.set_channel_limit(values.limit());
         match frame::encode(frame::BOOT, &boot) {
             Ok(frame) => {
                 worker.send(ToWorker::Boot(frame));
-                Ok(())
+                Ok(booted)
             }
             Err(error) => {
                 worker.kill();

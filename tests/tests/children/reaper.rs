@@ -99,7 +99,7 @@ fn by_hand_it_does_nothing() {
     ended.assert(1, &["reaper: ", "hint: it is started by mm-supervisor"]);
 }
 
-const NOT_STARTED: &[&str] = &["[a]", "worker exited: not started: Too many open files"];
+const NOT_STARTED: &[&str] = &["[a]", "worker could not be started", "Too many open files"];
 
 /// Sets how many descriptors a process may have; the kernel's own tool, since the test is another process.
 fn limit_descriptors(process: Process, limit: usize) {

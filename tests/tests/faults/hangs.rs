@@ -135,7 +135,7 @@ fn an_endless_loop_in_the_cleanup_handler_is_ended_by_the_stop_timeout() {
     let worker = show.worker("py");
     show.ask(&["stop", "py"]).assert(0, &["py: "]);
     assert!(!worker.is_alive());
-    show.wait_for(&["[py]", "not stopped within `stop-timeout`"]);
+    show.wait_for(&["[py]", "did not stop within `stop-timeout`"]);
     show.wait_for(&["[py]", "h.py\"", "in leave"]);
     show.ask(&["start", "py"]).assert(0, &["running"]);
     assert_serves(&show);

@@ -51,7 +51,7 @@ fn a_module_that_the_script_imports_counts_as_well() {
 fn a_mistake_leaves_the_old_worker_and_mending_it_brings_the_new_one() {
     let (show, others) = run("watch = on");
     show.stage().replace("h.py", "def broken(:\n");
-    show.wait_for(&["[py]", "not reloaded; the old worker goes on"]);
+    show.wait_for(&["[py]", "reload failed, previous worker keeps running"]);
     show.wait_for(&["SyntaxError"]);
     assert_answers(&show, "/one", 0.5);
     show.stage().replace("h.py", &script("two"));

@@ -3,10 +3,12 @@
 //! Towards the worker an event goes straight into the ring, unless earlier ones still wait: then it joins the queue,
 //! as it does while no worker serves. Each step ends with one `deliver`, which publishes all at once and rings at most once.
 
+use super::hot::Looking;
+use super::rings::WorkerRings;
 use super::values::Values;
 use crate::conflating_queue::ConflatingQueue;
 use mm_shared::wakeup::{IdleMode, PollWindow, WakeupMode, cpu};
-use mm_shared::{Event, SupervisorEnd, Violation};
+use mm_shared::{Event, Violation};
 use std::cmp::Reverse;
 use std::time::Instant;
 
@@ -60,7 +62,7 @@ impl Flow {
 
     /// Takes an event for the instance; `end` is that of the worker that serves, if one does.
     #[inline]
-    pub fn accept(&mut self, event: Event, end: Option<&mut SupervisorEnd>) {
+    pub fn accept(&mut self, event: Event, end: Option<&mut WorkerRings>) {
         if let Some(end) = end
             && self.queue.is_empty()
             && end.down.push(event).is_ok()
@@ -78,7 +80,7 @@ impl Flow {
     /// # Errors
     ///
     /// The worker's cursor is not where it can be.
-    pub fn deliver(&mut self, end: &mut SupervisorEnd, is_pinned: bool) -> Result<(), Violation> {
+    pub fn deliver(&mut self, end: &mut WorkerRings, is_pinned: bool) -> Result<(), Violation> {
         loop {
             self.fill(end)?;
             if end.down.publish() {
@@ -101,7 +103,7 @@ impl Flow {
         }
     }
 
-    fn fill(&mut self, end: &mut SupervisorEnd) -> Result<(), Violation> {
+    fn fill(&mut self, end: &mut WorkerRings) -> Result<(), Violation> {
         while !self.queue.is_empty() {
             if end.down.free() == 0 {
                 let values = &mut self.values;
@@ -117,14 +119,14 @@ impl Flow {
         Ok(())
     }
 
-    fn stop_waiting(&mut self, end: &mut SupervisorEnd) {
+    fn stop_waiting(&mut self, end: &mut WorkerRings) {
         if std::mem::take(&mut self.waits_for_space) {
             end.down.end_wait();
         }
     }
 
     /// The worker has rung: perhaps because there is space again.
-    pub fn rung(&mut self, end: &mut SupervisorEnd) {
+    pub fn rung(&mut self, end: &mut WorkerRings) {
         end.bell_from_worker.clear();
         self.stop_waiting(end);
     }
@@ -139,7 +141,7 @@ impl Flow {
     /// # Errors
     ///
     /// The worker's cursor is not where it can be.
-    pub fn waiting(&mut self, end: &mut SupervisorEnd) -> Result<usize, Violation> {
+    pub fn waiting(&mut self, end: &mut WorkerRings) -> Result<usize, Violation> {
         let values = &mut self.values;
         end.down.reclaim_with(|event| values.taken(event))?;
         if end.down.in_hand().is_none() {
@@ -154,30 +156,29 @@ impl Flow {
         self.staged || (!self.queue.is_empty() && !self.waits_for_space)
     }
 
-    /// Takes what the worker has sent, up to `most` events, and hands on what mappings may use. Returns how many
-    /// events it was.
+    /// Takes what the worker has sent, up to `most` events, and passes on what mappings may use. Returns how many
+    /// events it took.
     ///
     /// # Errors
     ///
-    /// A record or a cursor that cannot be.
+    /// A record or a cursor breaks a rule.
+    #[inline]
     pub fn collect(
         &mut self,
-        end: &mut SupervisorEnd,
+        end: &mut WorkerRings,
+        looking: Looking,
         most: usize,
         mut route: impl FnMut(Event),
     ) -> Result<usize, Violation> {
         let mapped = self.values.mapped();
         let values = &mut self.values;
-        let taken = end.up.drain(most, |event| {
+        let taken = end.take(looking, most, |event| {
             values.sent(event);
             if event.channel < mapped {
                 route(event);
             }
         });
         self.poll_window.note_received(*taken.as_ref().unwrap_or(&0));
-        if end.up.wants_space() {
-            end.space.ring();
-        }
         taken
     }
 
@@ -186,22 +187,22 @@ impl Flow {
     /// # Errors
     ///
     /// The worker's cursor is not where it can be.
-    pub fn rest(&mut self, end: &mut SupervisorEnd, now: Instant) -> Result<IdleMode, Violation> {
+    pub fn rest(&mut self, end: &mut WorkerRings, now: Instant) -> Result<IdleMode, Violation> {
         if let Some(window) = self.poll_window.window(now)
             && window.is_busy(self.waiting(end)?, end.down.in_hand().is_some())
         {
-            return Ok(if end.up.prepare_nap() {
+            return Ok(if end.prepare_nap() {
                 IdleMode::PollUntil(Reverse(window.until))
             } else {
                 IdleMode::Busy
             });
         }
-        Ok(if end.up.prepare_sleep() { IdleMode::Block } else { IdleMode::Busy })
+        Ok(if end.prepare_sleep() { IdleMode::Block } else { IdleMode::Busy })
     }
 
     /// The worker takes no more events: what it has not taken goes back in front of the queue. Returns the event
     /// that it was still working on.
-    pub fn take_back(&mut self, end: &mut SupervisorEnd) -> Option<Event> {
+    pub fn take_back(&mut self, end: &mut WorkerRings) -> Option<Event> {
         let values = &mut self.values;
         // of a cursor that cannot be, nothing is believed: then nothing counts as taken since the last look
         let _ = end.down.reclaim_with(|event| values.taken(event));

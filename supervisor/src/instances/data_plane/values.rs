@@ -16,17 +16,21 @@ pub struct Values {
     held: Option<Event>,
     /// Values of names that the present worker was told, but has not numbered yet.
     unnumbered: HashMap<String, Channel>,
+    /// Counts changes, so that a worker that was told all values at its boot is told them again only if one has changed.
+    version: u64,
 }
 
-/// Names that a script added, in the order of their numbers.
-#[derive(Debug, Default)]
-pub struct Names {
+/// What a worker that does not serve yet knows: the values at its boot, and the names that it has added since.
+#[derive(Debug)]
+pub struct BootedNames {
+    version: u64,
     first: u32,
+    /// All names that the script added, in the order in which this worker numbers them.
     names: Vec<String>,
 }
 
-impl Names {
-    /// Adds a name. Says whether its number can be right: numbers have no gaps, and there is a bound.
+impl BootedNames {
+    /// Adds a name. Returns whether its number can be right: numbers have no gaps, and there is a bound.
     pub fn add(&mut self, number: u32, name: String) -> bool {
         let next = number.checked_sub(self.first).map(|index| index as usize);
         if next != Some(self.names.len()) || self.names.len() >= EXTRA_CHANNELS as usize {
@@ -52,7 +56,7 @@ impl Values {
         let channels: Vec<Channel> =
             names.into_iter().map(|name| Channel { name: Some(name), input: 0.0, output: 0.0 }).collect();
         let mapped = u32::try_from(channels.len()).unwrap_or(u32::MAX);
-        Self { channels, mapped, held: None, unnumbered: HashMap::new() }
+        Self { channels, mapped, held: None, unnumbered: HashMap::new(), version: 0 }
     }
 
     /// The show has other channels now; values stay with their names. Names that the script added go on behind.
@@ -66,7 +70,7 @@ impl Values {
             }
             old.insert(name, channel);
         }
-        *self = Self::new(names);
+        *self = Self { version: self.version + 1, ..Self::new(names) };
         for channel in &mut self.channels {
             if let Some(before) = channel.name.as_ref().and_then(|name| old.remove(name)) {
                 *channel = before;
@@ -114,6 +118,7 @@ impl Values {
 
     /// Puts back the values of the last run: name, input, output. Names that the show does not have are added.
     pub fn restore<'a>(&mut self, saved: impl IntoIterator<Item = (&'a str, f64, f64)>) {
+        self.version += 1;
         let names = self.channels.iter().map(|channel| channel.name.clone());
         let mut numbers: HashMap<String, usize> =
             names.zip(0..).filter_map(|(name, number)| Some((name?, number))).collect();
@@ -148,6 +153,7 @@ impl Values {
     fn set_input(&mut self, event: Event) {
         if let Some(channel) = self.channels.get_mut(event.channel as usize) {
             channel.input = event.value;
+            self.version += 1;
         }
     }
 
@@ -161,6 +167,7 @@ impl Values {
             self.channels.resize(index + 1, Channel { name: None, input: 0.0, output: 0.0 });
         }
         self.channels[index].output = event.value;
+        self.version += 1;
     }
 
     /// The script sends on a name that the show does not have. Says whether its number can be right.
@@ -176,41 +183,47 @@ impl Values {
             self.channels[index] = before;
         }
         self.channels[index].name = Some(name);
+        self.version += 1;
         true
     }
 
-    /// The names that the script added so far.
+    /// What the next worker is told at its boot. Channels whose names never arrived are forgotten, and those behind them:
+    /// that worker numbers them in its own way.
     #[must_use]
-    pub fn extra_names(&self) -> Names {
+    pub fn boot(&mut self) -> (Vec<ChannelBoot>, BootedNames) {
+        let channels = self.all_for_worker();
         let extra = self.channels.get(self.mapped as usize..).unwrap_or_default();
-        let names = extra.iter().map_while(|channel| channel.name.clone()).collect();
-        Names { first: self.mapped, names }
+        let names = extra.iter().filter_map(|channel| channel.name.clone()).collect();
+        (channels, BootedNames { version: self.version, first: self.mapped, names })
     }
 
-    /// Another worker takes over, which numbers the added names its own way; values stay with their names.
-    pub fn renumber(&mut self, names: Names) {
+    /// A worker serves from now on: added names have its numbers, values stay with their names. Returns what it has to be
+    /// told: nothing, or all values if one has changed since its boot.
+    #[must_use]
+    pub fn serve(&mut self, booted: BootedNames) -> Vec<ChannelBoot> {
+        let changed = if self.version == booted.version { Vec::new() } else { self.all_for_worker() };
+        self.renumber(booted.names);
+        changed
+    }
+
+    fn renumber(&mut self, names: Vec<String>) {
         let extra = self.channels.split_off((self.mapped as usize).min(self.channels.len()));
         self.unnumbered =
             extra.into_iter().filter_map(|channel| Some((channel.name.clone()?, channel))).collect();
-        for (number, name) in (self.mapped..).zip(names.names) {
+        for (number, name) in (self.mapped..).zip(names) {
             self.named(number, name);
         }
     }
 
-    /// What the next worker has to know. Channels whose names never arrived are forgotten, and those behind them:
-    /// a worker numbers them anew.
-    #[must_use]
-    pub fn for_boot(&mut self) -> Vec<ChannelBoot> {
-        let named = self.channels.iter().position(|channel| channel.name.is_none());
-        self.channels.truncate(named.unwrap_or(self.channels.len()));
-        self.channels
-            .iter()
-            .map(|channel| ChannelBoot {
-                name: channel.name.clone().unwrap_or_default(),
-                input: channel.input,
-                output: channel.output,
-            })
-            .collect()
+    fn all_for_worker(&mut self) -> Vec<ChannelBoot> {
+        let unnamed = self.channels.iter().position(|channel| channel.name.is_none());
+        self.channels.truncate(unnamed.unwrap_or(self.channels.len()));
+        let boot = |channel: &Channel| ChannelBoot {
+            name: channel.name.clone().unwrap_or_default(),
+            input: channel.input,
+            output: channel.output,
+        };
+        self.channels.iter().map(boot).collect()
     }
 }
 
@@ -223,7 +236,7 @@ mod tests {
     }
 
     fn boot(values: &mut Values) -> Vec<(String, f64, f64)> {
-        values.for_boot().into_iter().map(|channel| (channel.name, channel.input, channel.output)).collect()
+        values.boot().0.into_iter().map(|channel| (channel.name, channel.input, channel.output)).collect()
     }
 
     #[test]
@@ -261,10 +274,10 @@ mod tests {
             assert!(values.named(number, name.into()));
             values.sent(event(number, f64::from(number) / 4.0));
         }
-        let mut names = Names { first: 1, names: Vec::new() };
+        let mut names = BootedNames { version: 0, first: 1, names: Vec::new() };
         assert!(names.add(1, "y".into()));
         assert!(!names.add(3, "gap".into()));
-        values.renumber(names);
+        assert_eq!(values.serve(names).len(), 3);
         assert_eq!(boot(&mut values)[1..], [("y".into(), 0.0, 0.5)]);
         assert!(values.named(2, "x".into()));
         assert_eq!(boot(&mut values)[2], ("x".into(), 0.0, 0.25));
@@ -306,5 +319,16 @@ mod tests {
         let mut values = Values::new(names.iter().cloned());
         values.restore(names.iter().rev().map(|name| (name.as_str(), 0.25, 0.5)));
         assert!(values.all().all(|(_, input, output)| (input, output) == (0.25, 0.5)));
+    }
+
+    #[test]
+    fn a_worker_is_told_all_values_when_one_has_changed_since_its_boot() {
+        let mut values = Values::new(["a".into(), "b".into()]);
+        let (_, booted) = values.boot();
+        assert_eq!(values.serve(booted), []);
+        let (_, booted) = values.boot();
+        values.sent(event(1, 0.5));
+        let changed = values.serve(booted);
+        assert_eq!(changed.iter().map(|channel| channel.output).collect::<Vec<_>>(), [0.0, 0.5]);
     }
 }

@@ -1,0 +1,482 @@
+//! One script instance: it connects its three owners, each of which keeps its fields to itself.
+//!
+//! - [`Supervision`] knows the state and the workers, and decides what happens to them.
+//! - [`DataPlane`] has the events and the values.
+//! - [`History`] has what a client may ask for afterwards.
+//!
+//! Every entry ends with [`ScriptInstance::follow_up`], which does what supervision has left to do. What comes from workers is
+//! in [`worker_events`].
+
+mod reports;
+mod status;
+mod worker_events;
+
+use super::context::LoopContext;
+use super::data_plane::failsafe::Failsafe;
+use super::data_plane::values::Values;
+use super::data_plane::{DataPlane, Expectation};
+use super::exit::ExitReason;
+use super::history::History;
+use super::options::PythonOptions;
+use super::script_worker::ScriptWorker;
+use super::supervision::health::{Finding, Limits};
+use super::supervision::lifecycle::{AfterExit, LifeEvent, LifeState, Policy};
+use super::supervision::watchdog::Look;
+use super::supervision::workers::WorkerHandle;
+use super::supervision::{Moment, Supervision, Task};
+use super::transition::Transition;
+use super::worker_spec::WorkerSpec;
+use crate::ids::{InstanceId, WorkerId};
+use crate::poller::{Interest, Wake};
+use crate::script_output::Drain;
+use crate::show::{LiveInstance, LiveShow};
+use crate::state::SavedChannel;
+use crate::status::{InstanceState, InstanceStatus};
+use mm_shared::control::ToWorker;
+use mm_shared::wakeup::IdleMode;
+use mm_shared::{Event, Violation};
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// One script instance.
+pub struct ScriptInstance {
+    id: InstanceId,
+    name: String,
+    supervision: Supervision<ScriptWorker>,
+    data: DataPlane,
+    history: History,
+    spec: WorkerSpec,
+    /// The channels of the show that the next worker is to know, if they are others.
+    next_names: Option<Vec<String>>,
+    /// The state after the last event.
+    last_state: LifeState,
+}
+
+impl ScriptInstance {
+    /// An instance as the show file has it; nothing is started yet.
+    #[must_use]
+    pub fn new(show: &LiveShow, live: LiveInstance<'_>) -> Self {
+        let options = PythonOptions::of(show, live.instance);
+        let names = live.instance.channels.iter().map(|channel| channel.name.clone());
+        let failsafe = Failsafe::new(show, live.place, &options);
+        Self {
+            id: live.id,
+            name: live.instance.name.clone(),
+            supervision: Supervision::new(policy(&options), limits(&options)),
+            data: DataPlane::new(live.id, Values::new(names), options.queue, failsafe),
+            history: History::default(),
+            spec: WorkerSpec::new(show, &live.instance.name, &options),
+            next_names: None,
+            last_state: LifeState::Stopped,
+        }
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> InstanceId {
+        self.id
+    }
+
+    /// Its name in the show.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether one of its workers has this id.
+    #[must_use]
+    pub fn has(&self, id: WorkerId) -> bool {
+        self.supervision.workers().get(id).is_some()
+    }
+
+    /// Whether it has no worker left.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.supervision.workers().is_empty()
+    }
+
+    /// Whether the spare worker can become one of this instance.
+    #[must_use]
+    pub fn fits_spare(&self) -> bool {
+        self.spec.fits_spare()
+    }
+
+    /// Whether a worker serves.
+    #[must_use]
+    pub fn is_serving(&self) -> bool {
+        self.supervision.is_serving()
+    }
+
+    /// Whether its first start has come to an end, good or bad.
+    #[must_use]
+    pub fn has_started(&self) -> bool {
+        self.history.restarts() > 0 || !matches!(self.supervision.state(), LifeState::Starting { .. })
+    }
+
+    /// What clients may wait for and what was reached since this was asked last.
+    pub fn take_transitions(&mut self) -> Vec<Transition> {
+        self.history.take_transitions()
+    }
+
+    /// Names and last values of its channels.
+    #[must_use]
+    pub fn values(&self) -> &Values {
+        self.data.values()
+    }
+
+    /// Puts back the values of its channels from the last run.
+    pub fn restore(&mut self, saved: &[&SavedChannel]) {
+        let saved = saved.iter().map(|saved| (&*saved.channel, saved.input, saved.output));
+        self.data.values_mut().restore(saved);
+    }
+
+    /// Its status, for clients.
+    pub fn status(&mut self, drain: &Drain, now: Instant) -> InstanceStatus {
+        let waiting = self.waiting();
+        status::status(self, waiting, drain, now)
+    }
+
+    /// The state, and the process of the main worker.
+    #[must_use]
+    pub fn state(&self) -> (InstanceState, Option<i32>) {
+        (status::state(&self.supervision), status::pid(&self.supervision))
+    }
+
+    /// Brings the values up to date. Returns whether events are under way that will change them.
+    pub fn update_values(&mut self) -> bool {
+        let waiting = self.waiting();
+        let worker = self.supervision.workers_mut().sender();
+        waiting > 0 || worker.is_some_and(|worker| worker.rings().down.in_hand().is_some())
+    }
+
+    /// How many events the worker has not taken yet. A broken cursor counts as none: it is found when events are delivered.
+    fn waiting(&mut self) -> usize {
+        let worker = self.supervision.workers_mut().sender();
+        worker.map_or(0, |worker| self.data.waiting(worker.rings()).unwrap_or(0))
+    }
+
+    // The life of the instance.
+
+    /// A command of the user, or of the show.
+    pub fn command(&mut self, event: LifeEvent, cx: &mut LoopContext<'_>) {
+        self.supervision.command(event, moment(cx));
+        self.follow_up(cx);
+    }
+
+    /// Kills all workers at once.
+    pub fn kill(&mut self, cx: &mut LoopContext<'_>) {
+        self.supervision.kill(moment(cx));
+        self.follow_up(cx);
+    }
+
+    /// The script has changed on disk.
+    pub fn script_changed(&mut self, cx: &mut LoopContext<'_>) {
+        // A user who has stopped the instance does not start it by saving a file.
+        let is_stopped = matches!(
+            self.supervision.state(),
+            LifeState::Stopped | LifeState::Stopping { after: AfterExit::StayStopped }
+        );
+        if is_stopped || self.spec.watched_files().is_none() {
+            return;
+        }
+        tracing::info!(event = "script_changed", instance = %self.name, "the script has changed, reloading");
+        self.command(LifeEvent::Reload, cx);
+    }
+
+    /// Applies what a new show file says about it.
+    pub fn apply(&mut self, show: &LiveShow, live: LiveInstance<'_>, cx: &mut LoopContext<'_>) {
+        let options = PythonOptions::of(show, live.instance);
+        self.supervision.apply(policy(&options), limits(&options), cx.now);
+        self.data.apply(options.queue, Failsafe::new(show, live.place, &options));
+        let spec = WorkerSpec::new(show, &live.instance.name, &options);
+        let names: Vec<String> = live.instance.channels.iter().map(|channel| channel.name.clone()).collect();
+        let same_names = match &self.next_names {
+            Some(next) => *next == names,
+            None => names.iter().map(String::as_str).eq(self.data.values().mapped_names()),
+        };
+        if spec == self.spec && same_names {
+            self.follow_up(cx);
+            return;
+        }
+        if spec.watched_files().is_none() {
+            cx.watch.unwatch(&self.name);
+        }
+        self.spec = spec;
+        self.next_names = Some(names);
+        if self.supervision.state() == LifeState::Stopped {
+            self.take_next_names();
+            self.follow_up(cx);
+        } else {
+            tracing::info!(event = "instance_changed", instance = %self.name, "changed in the show, restarting");
+            // No worker takes new events from here on, so none gets those of channels that it does not know.
+            self.command(LifeEvent::Restart, cx);
+        }
+    }
+
+    /// When [`ScriptInstance::tick`] has to be called next.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        let workers = self.supervision.workers().iter();
+        let last_words = workers.filter_map(|member| member.worker.process.last_words_until);
+        let deadlines = [self.supervision.deadline(), self.data.failsafe_deadline()];
+        last_words.chain(deadlines.into_iter().flatten()).min()
+    }
+
+    /// Some time has passed.
+    pub fn tick(&mut self, cx: &mut LoopContext<'_>) {
+        self.end_last_words(cx);
+        self.check_health(cx);
+        self.apply_failsafe(cx);
+        self.supervision.tick(moment(cx));
+        self.follow_up(cx);
+    }
+
+    /// Does what supervision has left to do, then lets the worker serve that can.
+    fn follow_up(&mut self, cx: &mut LoopContext<'_>) {
+        loop {
+            while let Some(task) = self.supervision.next_task() {
+                self.perform(task, cx);
+            }
+            let Some(worker) = self.supervision.serve_next(cx.now) else { break };
+            let id = worker.id();
+            self.serve(id, cx);
+        }
+        let state = self.supervision.state();
+        if (self.last_state, state)
+            == (LifeState::Stopping { after: AfterExit::StayStopped }, LifeState::Stopped)
+        {
+            let reason =
+                self.history.last_exit().map_or_else(|| "stopped".into(), |exit| exit.reason.clone());
+            self.history.reach(Transition::Stopped { reason });
+        }
+        self.last_state = state;
+        let expectation = match state {
+            _ if self.supervision.workers().is_attached() => Expectation::Attached,
+            LifeState::Stopped | LifeState::Failed => Expectation::NoWorker,
+            _ => Expectation::NextWorker,
+        };
+        self.data.expect(expectation, cx.now);
+    }
+
+    fn perform(&mut self, task: Task, cx: &mut LoopContext<'_>) {
+        match task {
+            Task::Spawn => {
+                self.history.note_start();
+                self.take_next_names();
+                self.spawn(task, cx);
+            }
+            Task::SpawnReplacement => {
+                // The modules may ask for values.
+                let _ = self.waiting();
+                self.spawn(task, cx);
+            }
+            Task::NoteStart => self.history.note_start(),
+            Task::ReportStartTimeout(id) => {
+                reports::start_timeout(&self.name);
+                if let Some(member) = self.supervision.workers_mut().get_mut(id) {
+                    member.worker.process.ending = Some(ExitReason::StartTimeout);
+                }
+            }
+            Task::ReportReplacementTimeout(_) => {
+                reports::replacement_timeout(&self.name);
+                let reason = ExitReason::StartTimeout.to_string();
+                self.history.reach(Transition::ReloadFailed { reason, traceback: None });
+            }
+            Task::ReportStopTimeout(_) => reports::stop_timeout(&self.name),
+            Task::ReportGivingUp => reports::giving_up(&self.name),
+        }
+    }
+
+    /// No worker is left that knows the channels as they were.
+    fn take_next_names(&mut self) {
+        if let Some(names) = self.next_names.take() {
+            self.data.values_mut().rename(names);
+        }
+    }
+
+    fn spawn(&mut self, task: Task, cx: &mut LoopContext<'_>) {
+        match self.begin_worker(cx) {
+            Ok(worker) => self.supervision.spawned(worker, task),
+            Err(error) => {
+                if task == Task::SpawnReplacement {
+                    let reason = ExitReason::NotStarted(error).to_string();
+                    reports::reload_failed(&self.name, &reason);
+                    self.history.reach(Transition::ReloadFailed { reason, traceback: None });
+                } else {
+                    reports::not_started(&self.name, &error);
+                    self.history.note_failed_start(&error);
+                }
+                self.supervision.spawn_failed(task, moment(cx));
+            }
+        }
+    }
+
+    /// Makes a worker of this instance: of the spare if it can be, else a new one.
+    fn begin_worker(&mut self, cx: &mut LoopContext<'_>) -> Result<ScriptWorker, String> {
+        self.watch_files(Vec::new(), cx);
+        let values = self.data.values_mut();
+        if self.spec.fits_spare()
+            && let Some(mut process) = cx.take_spare(self.id, &self.name)
+        {
+            let booted = self.spec.boot(&mut process, values)?;
+            return Ok(ScriptWorker::new(process, booted, cx.now));
+        }
+        let id = cx.next_worker_id(self.id);
+        match self.spec.begin(cx.tools, id, values) {
+            Ok((process, booted)) => Ok(ScriptWorker::new(process, booted, cx.now)),
+            Err(error) => {
+                cx.registry.forget(id);
+                Err(error)
+            }
+        }
+    }
+
+    /// Has the files of the script watched, if the show asks for it; `more` are files that an import has reported.
+    fn watch_files(&self, more: Vec<PathBuf>, cx: &mut LoopContext<'_>) {
+        let Some(mut files) = self.spec.watched_files() else { return };
+        files.extend(more);
+        cx.watch.watch(&self.name, files);
+    }
+
+    /// Lets a worker serve that supervision has attached.
+    fn serve(&mut self, id: WorkerId, cx: &mut LoopContext<'_>) {
+        let Some(member) = self.supervision.workers_mut().get_mut(id) else { return };
+        let worker = &mut member.worker;
+        let Some(booted) = worker.serve(cx.now) else { return };
+        let changed = self.data.attach(worker.rings(), booted, cx);
+        let (took, pid) = (worker.age(cx.now).as_millis(), worker.pid().map_or(0, |pid| pid.as_raw()));
+        if let Err(error) =
+            cx.poller.watch(&worker.rings().bell_from_worker, Interest::ReadEdge, Wake::Bell(id))
+        {
+            self.violated(id, &format!("its doorbell cannot be watched: {error}"), cx);
+            return;
+        }
+        worker.process.send(ToWorker::Serve(changed));
+        reports::ready(&self.name, pid, took);
+        self.history.reach(Transition::Serves { pid, took });
+    }
+
+    // Its events.
+
+    /// Takes an event that was routed here.
+    #[inline]
+    pub fn accept(&mut self, event: Event) {
+        let receiver = self.supervision.workers_mut().receiver();
+        self.data.accept(event, receiver.map(ScriptWorker::rings));
+    }
+
+    /// Hands over to the worker what waits for it. Returns whether anything waited.
+    pub fn deliver(&mut self, cx: &mut LoopContext<'_>) -> bool {
+        if !self.data.has_work() {
+            return false;
+        }
+        let Some(worker) = self.supervision.workers_mut().receiver() else { return false };
+        if let Err(violation) = self.data.deliver(worker.rings(), cx.is_pinned) {
+            let id = worker.id();
+            self.violated(id, &violation.to_string(), cx);
+        }
+        true
+    }
+
+    /// Whether the worker was just handed so few events that its answer may be there in a moment.
+    pub fn answers_soon(&mut self) -> bool {
+        self.data.answers_soon() && self.supervision.workers_mut().receiver().is_some()
+    }
+
+    /// Looks a moment longer for what the worker sends, if that is likely to pay. Returns whether it has sent something.
+    pub fn spin(&mut self, cx: &mut LoopContext<'_>) -> bool {
+        let Some(worker) = self.supervision.workers_mut().receiver() else { return false };
+        self.data.spin(worker.rings(), cx)
+    }
+
+    /// Takes up to `most` events that the worker has sent. Returns whether there may be more.
+    pub fn collect(&mut self, most: usize, cx: &mut LoopContext<'_>) -> bool {
+        let Some(worker) = self.supervision.workers_mut().sender() else { return false };
+        let id = worker.id();
+        self.data.collect(worker.rings(), most, cx).unwrap_or_else(|violation| {
+            self.violated(id, &violation.to_string(), cx);
+            false
+        })
+    }
+
+    /// The worker has rung.
+    pub fn rung(&mut self, cx: &mut LoopContext<'_>) {
+        if let Some(worker) = self.supervision.workers_mut().sender() {
+            self.data.rung(worker.rings(), cx);
+        }
+    }
+
+    /// Asks the worker to ring from now on; returns how the loop may wait so that nothing is overlooked.
+    pub fn rest(&mut self, cx: &mut LoopContext<'_>) -> IdleMode {
+        let Some(worker) = self.supervision.workers_mut().sender() else { return IdleMode::Block };
+        let id = worker.id();
+        self.data.rest(worker.rings(), cx.now).unwrap_or_else(|violation| {
+            self.violated(id, &violation.to_string(), cx);
+            IdleMode::Busy
+        })
+    }
+
+    fn apply_failsafe(&mut self, cx: &mut LoopContext<'_>) {
+        if self.data.gives_back_now(cx.now) {
+            let worker = self.supervision.workers_mut().sender();
+            if worker.is_some_and(|worker| worker.has_begun_to_serve()) {
+                // What the script has sent at its import is in the ring by now.
+                self.collect(usize::MAX, cx);
+            } else {
+                self.data.postpone_failsafe(cx.now);
+            }
+        }
+        self.data.apply_failsafe(cx.now, cx.router);
+    }
+
+    // The health of its worker.
+
+    fn check_health(&mut self, cx: &mut LoopContext<'_>) {
+        let Some((worker, health)) = self.supervision.watched() else { return };
+        let (id, pid, data) = (worker.id(), worker.pid(), &mut self.data);
+        let look = || {
+            let waiting = data.waiting(worker.rings())?;
+            Ok::<_, Violation>(Look { doing: worker.process.end.progress.activity(), waiting })
+        };
+        match health.check(pid, cx.now, look) {
+            Ok(None) => {}
+            Ok(Some(Finding::ChannelClosed)) => {
+                self.violated(id, "it has closed its control channel and goes on", cx);
+            }
+            Ok(Some(Finding::OverMemory { used, limit })) => {
+                let reason = ExitReason::OverMemory { used, limit };
+                reports::over_memory(&self.name, &reason);
+                worker.process.ending = Some(reason);
+                self.supervision.fault(id, true, moment(cx));
+            }
+            Ok(Some(Finding::Hang { look, time })) => {
+                let in_hand = worker.rings().down.in_hand();
+                let place = reports::hang_place(look, in_hand, self.data.values());
+                reports::hang(&self.name, time, &place);
+                worker.process.ending = Some(ExitReason::Hang(place));
+                self.supervision.hangs(id, moment(cx));
+            }
+            Err(violation) => self.violated(id, &violation.to_string(), cx),
+        }
+    }
+}
+
+fn moment(cx: &LoopContext<'_>) -> Moment {
+    Moment { now: cx.now, jitter: cx.jitter() }
+}
+
+fn limits(options: &PythonOptions) -> Limits {
+    Limits { watchdog: options.watchdog, memory: options.memory_limit }
+}
+
+fn policy(options: &PythonOptions) -> Policy {
+    Policy {
+        restart: options.restart,
+        backoff: options.backoff,
+        backoff_max: options.backoff_max,
+        stable: options.stable,
+        max_restarts: options.max_restarts,
+        start_timeout: options.start_timeout,
+        stop_timeout: options.stop_timeout,
+    }
+}

@@ -1,0 +1,222 @@
+//! What an instance writes into the log.
+
+use crate::instances::data_plane::values::Values;
+use crate::instances::exit::ExitReason;
+use crate::instances::supervision::lifecycle::LifeState;
+use crate::instances::supervision::watchdog::Look;
+use crate::instances::supervision::workers::Role;
+use mm_shared::control::{Failure, FromWorker};
+use mm_shared::progress::ActivitySnapshot;
+use mm_shared::{Activity, Event};
+use std::time::{Duration, Instant};
+
+pub fn ready(name: &str, pid: i32, took: u128) {
+    tracing::info!(event = "worker_ready", instance = %name, pid, "ready after {took} ms");
+}
+
+pub fn start_timeout(name: &str) {
+    tracing::error!(
+        event = "start_timed_out",
+        instance = %name,
+        "the modules were not imported within `start-timeout`; dumping stacks, then killing the worker"
+    );
+}
+
+pub fn replacement_timeout(name: &str) {
+    tracing::error!(
+        event = "reload_timed_out",
+        instance = %name,
+        "reload failed, previous worker keeps running: the modules were not imported within `start-timeout`; \
+         dumping their stacks"
+    );
+}
+
+pub fn stop_timeout(name: &str) {
+    tracing::warn!(
+        event = "stop_timed_out",
+        instance = %name,
+        "did not stop within `stop-timeout`; dumping stacks, then SIGTERM"
+    );
+}
+
+pub fn giving_up(name: &str) {
+    tracing::error!(
+        event = "restarts_exhausted",
+        instance = %name,
+        "restarted more often than `max-restarts` allows, giving up"
+    );
+}
+
+pub fn not_started(name: &str, error: &str) {
+    tracing::error!(event = "worker_not_started", instance = %name, "worker could not be started: {error}");
+}
+
+pub fn reload_failed(name: &str, reason: &str) {
+    tracing::error!(
+        event = "reload_failed",
+        instance = %name,
+        "reload failed, previous worker keeps running: {reason}"
+    );
+}
+
+pub fn fallback(name: &str, reason: &str) {
+    tracing::warn!(
+        event = "reload_replaced_by_restart",
+        instance = %name,
+        "the script cannot run twice at once ({reason}); restarting it instead"
+    );
+}
+
+pub fn violation(name: &str, what: &str) {
+    tracing::error!(
+        event = "protocol_violated",
+        instance = %name,
+        "protocol violation, killing worker: {what}"
+    );
+}
+
+pub fn over_memory(name: &str, reason: &ExitReason) {
+    tracing::error!(event = "memory_limit_exceeded", instance = %name, "worker {reason}");
+}
+
+pub fn yielded_unasked(name: &str) {
+    tracing::warn!(
+        event = "worker_stopping_unasked",
+        instance = %name,
+        "worker stops without being asked to (SIGTERM?); waiting for its cleanup handler"
+    );
+}
+
+/// A worker hangs at `place`.
+pub fn hang(name: &str, time: Duration, place: &str) {
+    let seconds = time.as_secs_f64();
+    tracing::error!(
+        event = "worker_hung",
+        instance = %name,
+        "no progress for {seconds:.1} s {place}; dumping stacks, then killing the worker"
+    );
+}
+
+/// Where a worker hangs.
+pub fn hang_place(look: Look, in_hand: Option<Event>, values: &Values) -> String {
+    match (look.doing.activity, in_hand) {
+        (Some(Activity::Handler), Some(event)) => {
+            format!("in the handler of `{}` = {}", values.name(event.channel), event.value)
+        }
+        (Some(Activity::Handler), None) => "in a handler".into(),
+        (Some(Activity::Interval), _) => "in a callable of `interval`".into(),
+        (Some(Activity::Socket), _) => {
+            format!("in a callable of `manage`, descriptor {}", look.doing.subject)
+        }
+        _ => format!("without taking its {} events", look.waiting),
+    }
+}
+
+/// What a worker was doing when it ended, as far as that points to the cause.
+pub fn exit_place(doing: ActivitySnapshot, in_hand: Option<Event>, values: &Values) -> String {
+    if let Some(Event { channel, value }) = in_hand {
+        let name = values.name(channel);
+        return format!(" while handling `{name}` = {value} (the probable cause, not delivered again)");
+    }
+    match doing.activity {
+        Some(Activity::Import) => " during import".into(),
+        Some(Activity::Interval) => " in a callable of `interval`".into(),
+        Some(Activity::Socket) => format!(" in a callable of `manage`, descriptor {}", doing.subject),
+        Some(Activity::Cleanup) => " in the cleanup handler".into(),
+        _ => String::new(),
+    }
+}
+
+/// An import failed.
+pub fn import_failed(name: &str, failure: &Failure) {
+    let Failure { module, summary, traceback } = failure;
+    if traceback.trim_end().contains('\n') {
+        tracing::error!(
+            event = "import_failed",
+            instance = %name,
+            traceback = %traceback,
+            "module `{module}` could not be imported: {summary}"
+        );
+    } else {
+        tracing::error!(
+            event = "import_failed",
+            instance = %name,
+            "module `{module}` could not be imported: {summary}"
+        );
+    }
+}
+
+/// What a worker has to say to the user.
+pub fn worker_message(name: &str, message: FromWorker) {
+    match message {
+        FromWorker::Warning(text) => {
+            tracing::warn!(event = "script_warned", instance = %name, "{text}");
+        }
+        FromWorker::Error { place, traceback, suppressed: 0 } => {
+            tracing::error!(
+                event = "script_raised",
+                instance = %name,
+                traceback = %traceback,
+                "exception in {place}"
+            );
+        }
+        FromWorker::Error { place, traceback, suppressed } => tracing::error!(
+            event = "script_raised",
+            instance = %name,
+            traceback = %traceback,
+            "exception in {place} (and {suppressed} before it that are not shown)"
+        ),
+        _ => {}
+    }
+}
+
+/// The end of a worker.
+pub struct Exit<'a> {
+    /// The role that it had.
+    pub role: Role,
+    /// Why it ended.
+    pub reason: &'a ExitReason,
+    /// The same in words, with what it was doing.
+    pub text: &'a str,
+    /// Whether an event was in its hand, which is lost.
+    pub lost_event: bool,
+    /// Whether its replacement takes its place.
+    pub promotes: bool,
+}
+
+/// A worker has ended, and the instance is in this `state` now.
+pub fn exit(name: &str, exit: &Exit<'_>, state: LifeState, now: Instant) {
+    let Exit { role, reason, text, lost_event, promotes } = *exit;
+    let next = match state {
+        _ if !role.is_main() => String::new(),
+        _ if promotes => "; its replacement takes over".to_owned(),
+        LifeState::Starting { .. } => "; restarting at once".to_owned(),
+        LifeState::Backoff { until } => {
+            format!("; restarting in {} ms", until.saturating_duration_since(now).as_millis())
+        }
+        LifeState::Failed => "; not restarting".to_owned(),
+        _ => String::new(),
+    };
+    match (role, reason) {
+        (_, ExitReason::Stopped) => {
+            tracing::info!(event = "worker_stopped", instance = %name, "worker stopped{next}");
+        }
+        (Role::HandingOver | Role::Retiring, _) if !lost_event => {
+            tracing::debug!(event = "worker_exited", instance = %name, "worker exited: {text}");
+        }
+        // Its traceback is in the log already.
+        (Role::Replacement, ExitReason::ImportFailed(_)) => tracing::error!(
+            event = "reload_failed",
+            instance = %name,
+            "reload failed, previous worker keeps running"
+        ),
+        (Role::Replacement, _) => reload_failed(name, text),
+        (_, ExitReason::ImportFailed(_)) => {
+            tracing::error!(event = "import_ended_worker", instance = %name, "not started{next}");
+        }
+        (_, ExitReason::NotStarted(_)) => {
+            tracing::error!(event = "worker_not_started", instance = %name, "worker {text}{next}");
+        }
+        _ => tracing::error!(event = "worker_exited", instance = %name, "worker exited: {text}{next}"),
+    }
+}

@@ -1,0 +1,78 @@
+//! The status of an instance, for clients.
+
+use super::ScriptInstance;
+use crate::instances::history::History;
+use crate::instances::script_worker::ScriptWorker;
+use crate::instances::supervision::Supervision;
+use crate::instances::supervision::lifecycle::LifeState;
+use crate::script_output::Drain;
+use crate::status::{HandlerTimes, InstanceState, InstanceStatus, LastExit};
+use mm_shared::sys::process::resident;
+use std::time::{Duration, Instant};
+
+/// The state, in the words of `status`.
+pub fn state(supervision: &Supervision<ScriptWorker>) -> InstanceState {
+    match supervision.state() {
+        LifeState::Stopped => InstanceState::Stopped,
+        LifeState::Starting { .. } => InstanceState::Starting,
+        LifeState::Running { .. } if supervision.is_serving() => InstanceState::Running,
+        // Its predecessor still handles its last event.
+        LifeState::Running { .. } | LifeState::Reloading { .. } => InstanceState::Reloading,
+        LifeState::Stopping { .. } => InstanceState::Stopping,
+        LifeState::Backoff { .. } => InstanceState::Backoff,
+        LifeState::Failed => InstanceState::Failed,
+    }
+}
+
+/// The process of the worker that serves, or will.
+pub fn pid(supervision: &Supervision<ScriptWorker>) -> Option<i32> {
+    supervision.workers().main()?.worker.pid().map(|pid| pid.as_raw())
+}
+
+/// The status; `waiting` events are in the worker's ring.
+pub fn status(instance: &ScriptInstance, waiting: usize, drain: &Drain, now: Instant) -> InstanceStatus {
+    let ScriptInstance { name, supervision, data, history, .. } = instance;
+    let worker = supervision.workers().main().map(|member| &member.worker);
+    let progress = worker.map(|worker| &worker.process.end.progress);
+    let since = worker.and_then(ScriptWorker::served_since).filter(|_| supervision.is_serving());
+    let next_start = match supervision.state() {
+        LifeState::Backoff { until } => Some(until.saturating_duration_since(now)),
+        _ => None,
+    };
+    let (queued, conflated) = data.queue();
+    InstanceStatus {
+        name: name.clone(),
+        backend: "python".into(),
+        state: state(supervision),
+        pid: pid(supervision).and_then(|pid| u32::try_from(pid).ok()),
+        uptime_s: since.map(|since| now.saturating_duration_since(since).as_secs()),
+        next_start_ms: next_start.and_then(|wait| u64::try_from(wait.as_millis()).ok()),
+        restarts: Some(history.restarts()),
+        last_exit: last_exit(history, drain),
+        errors: history.errors().saturating_add(progress.map_or(0, |progress| progress.errors())),
+        queued: Some((queued + waiting) as u64),
+        conflated: Some(conflated),
+        rss_bytes: worker.and_then(|worker| resident(worker.pid()?.as_raw())),
+        handler_us: progress.and_then(|progress| {
+            let times = progress.handler_times();
+            let micros = |time: Option<Duration>| time.map(|time| time.as_nanos() as f64 / 1000.0);
+            Some(HandlerTimes {
+                p50: micros(times.percentile(0.5))?,
+                p99: micros(times.percentile(0.99))?,
+                max: micros(times.max())?,
+            })
+        }),
+        ..InstanceStatus::default()
+    }
+}
+
+fn last_exit(history: &History, drain: &Drain) -> Option<LastExit> {
+    let exit = history.last_exit()?;
+    let tail = exit.worker_id.map(|worker_id| drain.tail(worker_id));
+    Some(LastExit {
+        reason: exit.reason.clone(),
+        at: exit.at.to_string(),
+        stderr_tail: tail.filter(|tail| !tail.is_empty()),
+        traceback: exit.traceback.clone(),
+    })
+}

@@ -1,0 +1,228 @@
+//! What comes from the workers of an instance: they are spawned, send messages, and exit.
+
+use super::{ScriptInstance, moment, reports};
+use crate::event_loop::message::WorkerEvent;
+use crate::ids::WorkerId;
+use crate::instances::context::LoopContext;
+use crate::instances::exit::{ExitReason, ExitRecord};
+use crate::instances::supervision::lifecycle::{AfterExit, LifeEvent, LifeState};
+use crate::instances::supervision::workers::{Role, WorkerHandle};
+use crate::instances::transition::Transition;
+use crate::reaper::{Spawned, WaitStatus};
+use crate::script_output::OutputStream;
+use mm_shared::control::{FromWorker, PROTOCOL};
+use std::io;
+use std::time::Duration;
+
+/// How long the messages of a worker that has exited are waited for.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+impl ScriptInstance {
+    /// Something happened to a worker.
+    pub fn worker_event(&mut self, id: WorkerId, event: WorkerEvent, cx: &mut LoopContext<'_>) {
+        match event {
+            WorkerEvent::Spawned(outcome) => self.spawned(id, outcome, cx),
+            WorkerEvent::Message(message) => self.message(id, message, cx),
+            WorkerEvent::ChannelClosed(fault) => self.channel_closed(id, fault, cx),
+            WorkerEvent::Exited(how) => self.exited(id, how, cx),
+        }
+        self.follow_up(cx);
+    }
+
+    /// The process was started, or could not be.
+    fn spawned(&mut self, id: WorkerId, outcome: io::Result<Spawned>, cx: &mut LoopContext<'_>) {
+        let Some(member) = self.supervision.workers_mut().get_mut(id) else { return };
+        let process = &mut member.worker.process;
+        match outcome {
+            Ok(Spawned { pid, pidfd, stdout, stderr }) => {
+                cx.drain.add(self.name.clone(), id, stdout, OutputStream::Stdout);
+                cx.drain.add(self.name.clone(), id, stderr, OutputStream::Stderr);
+                process.arrived(pid, pidfd);
+            }
+            Err(error) => {
+                process.never_arrived();
+                process.closed = true;
+                let program = cx.tools.program.display();
+                process.ending = Some(ExitReason::NotStarted(format!("{program}: {error}")));
+                self.ended(id, cx);
+            }
+        }
+    }
+
+    fn message(&mut self, id: WorkerId, message: FromWorker, cx: &mut LoopContext<'_>) {
+        let Some(member) = self.supervision.workers_mut().get_mut(id) else {
+            self.late_message(message);
+            return;
+        };
+        match message {
+            FromWorker::Hello { protocol: PROTOCOL, .. } => {}
+            FromWorker::Hello { protocol, .. } => {
+                self.violated(id, &format!("it speaks protocol {protocol}, this supervisor {PROTOCOL}"), cx);
+            }
+            FromWorker::Sources(files) => self.watch_files(files, cx),
+            FromWorker::Ready => self.supervision.ready(id, moment(cx)),
+            FromWorker::Failed(failure) => {
+                reports::import_failed(&self.name, &failure);
+                member.worker.note_failure(failure);
+            }
+            FromWorker::Channel { number, name } => {
+                if let Err(what) = self.name_channel(id, number, name) {
+                    self.violated(id, &what, cx);
+                }
+            }
+            FromWorker::Yielded => self.yielded(id, cx),
+            FromWorker::Stopped => {
+                member.worker.process.ending.get_or_insert(ExitReason::Stopped);
+            }
+            FromWorker::Warning(_) | FromWorker::Error { .. } => reports::worker_message(&self.name, message),
+        }
+    }
+
+    /// A message that was read only after its worker had ended.
+    fn late_message(&self, message: FromWorker) {
+        match message {
+            FromWorker::Failed(failure) => reports::import_failed(&self.name, &failure),
+            message => reports::worker_message(&self.name, message),
+        }
+    }
+
+    /// The script sends on a name that the show does not have. Until a worker serves, the numbers that it gives are its own.
+    fn name_channel(&mut self, id: WorkerId, number: u32, name: String) -> Result<(), String> {
+        let Some(member) = self.supervision.workers_mut().get_mut(id) else { return Ok(()) };
+        if let Some(outcome) = member.worker.add_name(number, &name) {
+            return outcome;
+        }
+        // A worker that has handed over has nothing to say about the channels of the next.
+        if !member.role().is_attached() || self.data.values_mut().named(number, name) {
+            return Ok(());
+        }
+        Err(format!("it names channel {number}"))
+    }
+
+    /// A worker takes no more events, and what it has sent is in its ring.
+    fn yielded(&mut self, id: WorkerId, cx: &mut LoopContext<'_>) {
+        let Some(member) = self.supervision.workers().get(id) else { return };
+        let is_trusted = member.is_trusted();
+        if member.role() == Role::Serving && member.stage().is_none() {
+            reports::yielded_unasked(&self.name);
+        }
+        let (moment, data) = (moment(cx), &mut self.data);
+        self.supervision.yielded(id, moment, |worker| {
+            cx.poller.forget(&worker.rings().bell_from_worker);
+            data.detach(worker.rings(), is_trusted, cx);
+        });
+    }
+
+    /// The control channel of a worker has closed.
+    fn channel_closed(&mut self, id: WorkerId, fault: Option<String>, cx: &mut LoopContext<'_>) {
+        let Some(member) = self.supervision.workers_mut().get_mut(id) else {
+            cx.registry.forget(id);
+            return;
+        };
+        member.worker.process.closed = true;
+        member.note_channel_closed(cx.now);
+        if let Some(fault) = fault {
+            self.violated(id, &fault, cx);
+        }
+        let member = self.supervision.workers().get(id);
+        if member.is_some_and(|member| member.worker.process.last_words_until.is_some()) {
+            self.ended(id, cx);
+        }
+    }
+
+    /// A worker broke a rule of the shared memory or of the control channel.
+    pub(super) fn violated(&mut self, id: WorkerId, what: &str, cx: &mut LoopContext<'_>) {
+        let Some(member) = self.supervision.workers_mut().get_mut(id) else { return };
+        if member.is_trusted() {
+            reports::violation(&self.name, what);
+            member.worker.process.ending = Some(ExitReason::Violation(what.to_owned()));
+        }
+        self.supervision.fault(id, false, moment(cx));
+    }
+
+    /// The process of a worker has ended. Of one that did not serve yet, the reason may still be on its way: an import that
+    /// failed is reported on the control channel, which another thread reads.
+    fn exited(&mut self, id: WorkerId, how: WaitStatus, cx: &mut LoopContext<'_>) {
+        let Some(member) = self.supervision.workers_mut().get_mut(id) else { return };
+        let is_known = member.role().is_attached();
+        let process = &mut member.worker.process;
+        process.exited(how);
+        if is_known || process.closed || process.ending.is_some() {
+            self.ended(id, cx);
+        } else {
+            process.last_words_until = Some(cx.now + LAST_WORDS);
+        }
+    }
+
+    /// The messages of workers that have exited were waited for long enough.
+    pub(super) fn end_last_words(&mut self, cx: &mut LoopContext<'_>) {
+        let workers = self.supervision.workers().iter().map(|member| &member.worker);
+        let over = workers.filter(|worker| worker.process.last_words_until.is_some_and(|at| at <= cx.now));
+        for id in over.map(WorkerHandle::id).collect::<Vec<_>>() {
+            self.ended(id, cx);
+        }
+    }
+
+    /// The process of a worker has ended, and all that it has sent was read.
+    fn ended(&mut self, id: WorkerId, cx: &mut LoopContext<'_>) {
+        let Some(member) = self.supervision.workers_mut().get_mut(id) else { return };
+        let (role, is_trusted, worker) = (member.role(), member.is_trusted(), &mut member.worker);
+        let mut in_hand = None;
+        if role.is_attached() {
+            in_hand = self.data.detach(worker.rings(), is_trusted, cx);
+        }
+        let doing = worker.process.end.progress.activity();
+        let reason = worker.process.ended(cx.poller);
+        let traceback = worker.take_failure().map(|failure| failure.traceback);
+        self.history.note_errors(worker.process.end.progress.errors());
+        cx.drain.remove(id);
+        if worker.process.closed {
+            cx.registry.forget(id);
+        }
+        let place = if reason.is_self_explanatory() {
+            String::new()
+        } else {
+            reports::exit_place(doing, in_hand, self.data.values())
+        };
+        let exit = ExitRecord { worker_id: Some(id), traceback, ..ExitRecord::now(&reason, &place) };
+        let promotes = role.is_main() && matches!(self.supervision.state(), LifeState::Reloading { .. });
+        self.note_exit(role, &reason, &exit);
+        self.supervision.exited(id, reason.is_clean(), moment(cx));
+        if role == Role::Replacement && cannot_run_twice(&reason) {
+            reports::fallback(&self.name, &exit.reason);
+            self.supervision.command(LifeEvent::Restart, moment(cx));
+            return;
+        }
+        let lost_event = in_hand.is_some();
+        let report = reports::Exit { role, reason: &reason, text: &exit.reason, lost_event, promotes };
+        reports::exit(&self.name, &report, self.supervision.state(), cx.now);
+    }
+
+    /// Notes the end of a worker, and what it means to clients, before the state machine knows of it.
+    fn note_exit(&mut self, role: Role, reason: &ExitReason, exit: &ExitRecord) {
+        let (text, traceback) = (exit.reason.clone(), exit.traceback.clone());
+        match (role, self.supervision.state()) {
+            (Role::Replacement, _) if cannot_run_twice(reason) => {
+                self.history.reach(Transition::Fallback { reason: text });
+            }
+            (Role::Replacement, _) => {
+                self.history.reach(Transition::ReloadFailed { reason: text, traceback });
+            }
+            (Role::HandingOver | Role::Retiring, _) => return,
+            // Whether its replacement serves is what clients wait for.
+            (_, LifeState::Reloading { .. }) => {}
+            (_, LifeState::Stopping { after: AfterExit::StayStopped | AfterExit::Restart }) => {}
+            _ => self.history.reach(Transition::Failed { reason: text, traceback }),
+        }
+        if role.is_main() {
+            self.history.note_exit(exit.clone());
+        }
+    }
+}
+
+/// Whether an import failed because the worker that serves holds something that there is only one of, such as a port.
+fn cannot_run_twice(reason: &ExitReason) -> bool {
+    // EADDRINUSE, in the words of Python and of the C library.
+    let texts = ["[Errno 98]", "Address already in use"];
+    matches!(reason, ExitReason::ImportFailed(summary) if texts.iter().any(|text| summary.contains(text)))
+}

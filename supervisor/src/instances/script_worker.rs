@@ -1,0 +1,119 @@
+//! A worker of a script instance: the process, and what the instance has to remember about it until it has ended.
+
+use super::data_plane::rings::WorkerRings;
+use super::data_plane::values::BootedNames;
+use super::exit::ExitReason;
+use super::supervision::workers::WorkerHandle;
+use super::worker::Worker;
+use crate::ids::WorkerId;
+use mm_shared::control::{Failure, ToWorker};
+use nix::unistd::Pid;
+use std::time::{Duration, Instant};
+
+/// A worker of a script instance.
+pub struct ScriptWorker {
+    /// The process and its channels.
+    pub process: Worker,
+    /// What it knows of the channels, until it serves.
+    booted: Option<BootedNames>,
+    begun: Instant,
+    served: Option<Served>,
+    failure: Option<Failure>,
+}
+
+/// A worker was told to serve.
+#[derive(Debug, Clone, Copy)]
+struct Served {
+    since: Instant,
+    /// How often the worker had changed its activity by then. Any other number shows that its script serves.
+    generation: u64,
+}
+
+impl ScriptWorker {
+    /// A worker that was begun and given its boot.
+    #[must_use]
+    pub fn new(process: Worker, booted: BootedNames, now: Instant) -> Self {
+        Self { process, booted: Some(booted), begun: now, served: None, failure: None }
+    }
+
+    /// Its rings.
+    pub fn rings(&mut self) -> &mut WorkerRings {
+        &mut self.process.end
+    }
+
+    /// Its process id, once it is known.
+    #[must_use]
+    pub fn pid(&self) -> Option<Pid> {
+        self.process.pid()
+    }
+
+    /// The script sends on a name that the show does not have, before this worker serves. `None`: it serves. Otherwise
+    /// returns whether the number can be right.
+    pub fn add_name(&mut self, number: u32, name: &str) -> Option<Result<(), String>> {
+        let booted = self.booted.as_mut()?;
+        Some(if booted.add(number, name.to_owned()) {
+            Ok(())
+        } else {
+            Err(format!("it names channel {number}"))
+        })
+    }
+
+    /// It serves from `now` on; returns what it knows of the channels.
+    pub fn serve(&mut self, now: Instant) -> Option<BootedNames> {
+        let generation = self.process.end.progress.activity().generation;
+        self.served = Some(Served { since: now, generation });
+        self.booted.take()
+    }
+
+    /// Since when it serves.
+    #[must_use]
+    pub fn served_since(&self) -> Option<Instant> {
+        self.served.map(|served| served.since)
+    }
+
+    /// Whether its script has begun to serve since it was told to.
+    #[must_use]
+    pub fn has_begun_to_serve(&self) -> bool {
+        let generation = self.process.end.progress.activity().generation;
+        self.served.is_some_and(|served| served.generation != generation)
+    }
+
+    /// How long it took from its start until `now`.
+    #[must_use]
+    pub fn age(&self, now: Instant) -> Duration {
+        now.duration_since(self.begun)
+    }
+
+    /// Its modules could not be imported.
+    pub fn note_failure(&mut self, failure: Failure) {
+        self.process.ending = Some(ExitReason::ImportFailed(failure.summary.clone()));
+        self.failure = Some(failure);
+    }
+
+    /// Why its modules could not be imported.
+    pub fn take_failure(&mut self) -> Option<Failure> {
+        self.failure.take()
+    }
+}
+
+impl WorkerHandle for ScriptWorker {
+    fn id(&self) -> WorkerId {
+        self.process.id
+    }
+
+    fn request_stop(&mut self) {
+        self.process.send(ToWorker::Stop);
+    }
+
+    fn dump_stacks(&mut self) {
+        self.process.ask_for_stacks();
+    }
+
+    fn terminate(&mut self) {
+        self.process.terminate();
+    }
+
+    fn kill(&mut self) {
+        self.process.kill();
+    }
+}
