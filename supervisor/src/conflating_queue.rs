@@ -1,13 +1,13 @@
 //! A bounded queue that keeps order up to a limit, and beyond it the latest value of each channel.
 //!
-//! Up to the limit, items wait in order. Beyond it they are *conflated*: only the latest item of each
-//! key (a channel) is kept, in the order in which the keys came in. Memory is bounded by the limit
-//! plus one item per key. Once conflation has begun, every item goes through it until the queue is
-//! empty, so that an item never overtakes an earlier one of its key.
+//! Up to the limit, items wait in order. Beyond it they are *conflated*: only the latest item of
+//! each key (a channel) is kept, in the order in which the keys came in. Memory is bounded by the
+//! limit plus one item per key. Once conflation has begun, every item goes through it until the
+//! queue is empty, so that an item never overtakes an earlier one of its key.
 //!
 //! Three places use it: events that wait to be routed, events that wait for a worker, and values
-//! that wait for a MIDI port. A push or a pop takes constant time. It allocates only while the queue
-//! grows beyond the largest size that it has had since memory was last given back.
+//! that wait for a MIDI port. A push or a pop takes constant time. It allocates only while the
+//! queue grows beyond the largest size that it has had since memory was last given back.
 
 use mm_shared::Event;
 use std::collections::hash_map::Entry;

@@ -25,7 +25,7 @@ use crate::instances::launcher::WorkerLauncher;
 use crate::instances::spare::Spare;
 use crate::mailbox::Mailbox;
 use crate::poller::{Interest, Poller, Wake};
-use crate::router::cycles::Rounds;
+use crate::router::cycles::LoopMonitor;
 use crate::router::{Routed, Router, STEP_BUDGET};
 use crate::script_output::Drain;
 use crate::script_watch::ScriptWatch;
@@ -74,7 +74,7 @@ pub struct EventLoop {
     show_reload: ShowReload,
     names: SharedNames,
     control: ControlRequests,
-    rounds: Rounds,
+    loop_monitor: LoopMonitor,
     sink: EventSink,
     /// Something has gone out, and no worker was handed anything since.
     answered: bool,
@@ -132,7 +132,7 @@ impl EventLoop {
         let Parts { hosts, fleet, router, tools, mailbox, signals, drain, spare, origin, state_file, saved } =
             parts;
         let (names, control) = (SharedNames::new(&origin.show), ControlRequests::new(&origin.show));
-        let rounds = Rounds::new(&origin.show);
+        let loop_monitor = LoopMonitor::new(&origin.show);
         let post = tools.post.clone();
         let watch = ScriptWatch::new(move |instance| {
             // Without a loop there is nothing to reload.
@@ -161,7 +161,7 @@ impl EventLoop {
             show_reload: ShowReload::Idle,
             names,
             control,
-            rounds,
+            loop_monitor,
             sink: EventSink::default(),
             answered: false,
             phase: Phase::Starting,
@@ -196,7 +196,7 @@ impl EventLoop {
             self.record_transitions();
             self.control.flush_monitors();
             self.save_values(now);
-            self.rounds.look(&self.router, now);
+            self.loop_monitor.check(&self.router, now);
             self.notify_service_manager(now);
             rest = if busy { IdleMode::Busy } else { self.with_instances(now, InstanceSet::rest) };
         }

@@ -4,7 +4,7 @@ use super::state_file::SharedNames;
 use super::{EventLoop, Phase};
 use crate::event_loop::message::LoopMessage;
 use crate::instances::InstanceSet;
-use crate::router::cycles::{self, Rounds};
+use crate::router::cycles::{self, LoopMonitor};
 use crate::show_reload::{self, LoadedShow};
 use std::sync::Arc;
 use std::time::Instant;
@@ -75,7 +75,7 @@ impl EventLoop {
         let removed: Vec<String> = removed.map(|instance| instance.name.clone()).collect();
         self.control.apply(&show, &removed);
         self.names = SharedNames::new(&show);
-        self.rounds = Rounds::new(&show);
+        self.loop_monitor = LoopMonitor::new(&show);
         self.systemd_status_is_old = true;
         self.origin.show = Arc::new(show);
     }

@@ -1,7 +1,8 @@
-//! Finds mapping loops. The show runs with them, in bounded work, but hardly anybody means them.
+//! Finds loops of mappings. The show runs with them, in bounded work, but they are rarely intended.
 //!
-//! A loop through backends that echo alone needs no script to go round and is found for certain. One through Python
-//! instances depends on what their scripts do, so it is only looked after: see [`Rounds`].
+//! A loop through backends that echo (`loopback`) needs no script to go round and is found for
+//! certain. Whether events go round a loop through Python instances depends on their scripts, so
+//! those loops are monitored while the show runs: see [`LoopMonitor`].
 
 use super::Router;
 use crate::backends::{PYTHON, echoes};
@@ -12,7 +13,7 @@ use mm_shared::LogThrottle;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// The channels of every loop, by name, in the order in which events go round.
+/// The channels of every loop through backends that echo, by name, in the order of the mappings.
 #[must_use]
 pub fn find(show: &Show) -> Vec<Vec<String>> {
     let mut next: HashMap<(usize, usize), Vec<(usize, usize)>> = HashMap::new();
@@ -57,7 +58,8 @@ enum Visit {
     Done,
 }
 
-/// A depth-first walk with a stack of its own, since a chain of mappings may be as long as the show file.
+/// A depth-first walk with an explicit stack, since a chain of mappings may be as long as the show
+/// file.
 struct Walk<'a> {
     next: &'a HashMap<(usize, usize), Vec<(usize, usize)>>,
     state: HashMap<(usize, usize), Visit>,
@@ -95,53 +97,55 @@ impl Walk<'_> {
     }
 }
 
-/// More events a second than this from the instances of a loop make it worth a warning.
-const SUSPICIOUS: u64 = 20_000;
-const WINDOW: Duration = Duration::from_secs(1);
+/// Events per second from the instances of a loop above which a warning is logged.
+const RATE_LIMIT: u64 = 20_000;
+/// How often the rate is measured.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// There is one warning of a loop per interval.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Instances whose mappings lead from one to the next and back, looked after while the show runs.
+/// Measures the event rate of each possible loop while the show runs.
 #[derive(Debug, Default)]
-pub struct Rounds {
-    rounds: Vec<Round>,
-    next: Option<Instant>,
+pub struct LoopMonitor {
+    loops: Vec<PossibleLoop>,
+    next_check: Option<Instant>,
 }
 
 #[derive(Debug)]
-struct Round {
+struct PossibleLoop {
     instances: Vec<InstanceId>,
     channels: String,
-    before: u64,
+    /// Events that its instances had sent at the last check.
+    sent: u64,
     throttle: LogThrottle,
 }
 
-impl Rounds {
+impl LoopMonitor {
     /// The loops that are possible in `show`.
     #[must_use]
     pub fn new(show: &LiveShow) -> Self {
-        let round = |members: &Vec<usize>| Round {
+        let possible = |members: &Vec<usize>| PossibleLoop {
             channels: channels_between(show, members),
             instances: members.iter().map(|place| show.id(*place)).collect(),
-            before: 0,
+            sent: 0,
             throttle: LogThrottle::new(1, WARNING_INTERVAL),
         };
-        Self { rounds: sets(show).iter().map(round).collect(), next: None }
+        Self { loops: strongly_connected(show).iter().map(possible).collect(), next_check: None }
     }
 
-    /// Warns of loops through which suspiciously many events have gone. To be called in each turn of the loop.
-    pub fn look(&mut self, router: &Router, now: Instant) {
-        if self.rounds.is_empty() || self.next.is_some_and(|next| now < next) {
+    /// Logs loops with an unusually high event rate. Called in each turn of the event loop.
+    pub fn check(&mut self, router: &Router, now: Instant) {
+        if self.loops.is_empty() || self.next_check.is_some_and(|next| now < next) {
             return;
         }
-        let late = self.next.is_none_or(|next| now > next + WINDOW);
-        self.next = Some(now + WINDOW);
-        for round in &mut self.rounds {
-            let sent: u64 = round.instances.iter().map(|no| router.traffic(*no).events_out).sum();
-            let rate = sent.saturating_sub(round.before);
-            round.before = sent;
-            if !late && rate > SUSPICIOUS && round.throttle.hit(now).is_some() {
-                let channels = &round.channels;
+        let is_late = self.next_check.is_none_or(|next| now > next + CHECK_INTERVAL);
+        self.next_check = Some(now + CHECK_INTERVAL);
+        for possible in &mut self.loops {
+            let sent: u64 = possible.instances.iter().map(|id| router.traffic(*id).events_out).sum();
+            let rate = sent.saturating_sub(possible.sent);
+            possible.sent = sent;
+            if !is_late && rate > RATE_LIMIT && possible.throttle.hit(now).is_some() {
+                let channels = &possible.channels;
                 tracing::warn!(
                     event = "mapping_loop_busy",
                     rate,
@@ -152,9 +156,10 @@ impl Rounds {
     }
 }
 
-/// The sets of instances that reach each other and can send on what they receive: scripts, and backends that echo.
+/// The sets of instances that reach each other and can send on what they receive: scripts, and
+/// backends that echo.
 #[must_use]
-pub fn sets(show: &Show) -> Vec<Vec<usize>> {
+pub fn strongly_connected(show: &Show) -> Vec<Vec<usize>> {
     let count = show.instances.len();
     let passes = |no: usize| {
         let backend = show.instances[no].backend;
@@ -169,16 +174,16 @@ pub fn sets(show: &Show) -> Vec<Vec<usize>> {
     }
     let reach: Vec<Vec<bool>> = (0..count).map(|no| reachable(&next, no)).collect();
     let mut seen = vec![false; count];
-    let mut sets = Vec::new();
+    let mut components = Vec::new();
     for no in 0..count {
         if !seen[no] && reach[no][no] {
             let members: Vec<usize> =
                 (0..count).filter(|other| reach[no][*other] && reach[*other][no]).collect();
             members.iter().for_each(|member| seen[*member] = true);
-            sets.push(members);
+            components.push(members);
         }
     }
-    sets
+    components
 }
 
 fn reachable(next: &[Vec<usize>], start: usize) -> Vec<bool> {
@@ -192,24 +197,24 @@ fn reachable(next: &[Vec<usize>], start: usize) -> Vec<bool> {
     reached
 }
 
-/// The mappings among some instances, in words; a few of them, if there are many.
+/// The mappings among some instances, as text; a few of them if there are many.
 fn channels_between(show: &Show, members: &[usize]) -> String {
-    const SHOWN: usize = 6;
+    const SHOWN_LIMIT: usize = 6;
     let inside: Vec<_> = show
         .mappings
         .iter()
         .filter(|mapping| members.contains(&mapping.from.instance) && members.contains(&mapping.to.instance))
         .collect();
     let text = |end: Endpoint| format!("`{}`", name(show, key(end)));
-    let mut words: Vec<String> = inside
+    let mut texts: Vec<String> = inside
         .iter()
-        .take(SHOWN)
+        .take(SHOWN_LIMIT)
         .map(|mapping| format!("{} > {}", text(mapping.from), text(mapping.to)))
         .collect();
-    if inside.len() > SHOWN {
-        words.push(format!("and {} more", inside.len() - SHOWN));
+    if inside.len() > SHOWN_LIMIT {
+        texts.push(format!("and {} more", inside.len() - SHOWN_LIMIT));
     }
-    words.join(", ")
+    texts.join(", ")
 }
 
 #[cfg(test)]
@@ -238,9 +243,9 @@ mod tests {
     fn scripts_that_are_mapped_to_each_other_are_looked_after() {
         let text = "[python a]\nmodule = m\n[python b]\nmodule = m\n[loopback c]\n[map]\n\
                     a.x > b.m.f\nb.y > a.m.g\nb.y > c.z\n";
-        let rounds = Rounds::new(&live_show(text));
-        assert_eq!(rounds.rounds.len(), 1);
-        assert_eq!(rounds.rounds[0].instances, [InstanceId(0), InstanceId(1)]);
-        assert_eq!(rounds.rounds[0].channels, "`a.x` > `b.m.f`, `b.y` > `a.m.g`");
+        let monitor = LoopMonitor::new(&live_show(text));
+        assert_eq!(monitor.loops.len(), 1);
+        assert_eq!(monitor.loops[0].instances, [InstanceId(0), InstanceId(1)]);
+        assert_eq!(monitor.loops[0].channels, "`a.x` > `b.m.f`, `b.y` > `a.m.g`");
     }
 }

@@ -2,9 +2,9 @@
 //! workers.
 //!
 //! Events wait in one queue, in the order in which they arrive; only instances that can form a loop
-//! have a queue of their own (see [`fair_queue`]). A step takes out a bounded number of them, so that
-//! a loop of mappings cannot keep the show from its other work. A loop whose queue outgrows its limit
-//! is conflated to the latest value of each channel (see [`crate::conflating_queue`]).
+//! have a queue of their own (see [`fair_queue`]). A step takes out a bounded number of them, so
+//! that a loop of mappings cannot keep the show from its other work. A loop whose queue outgrows
+//! its limit is conflated to the latest value of each channel (see [`crate::conflating_queue`]).
 
 pub mod cycles;
 pub mod fair_queue;
@@ -16,8 +16,8 @@ use fair_queue::FairQueue;
 use mm_shared::Event;
 use table::{RouteTable, Target};
 
-/// Events that may wait in one queue before they are conflated. The input of a step is far below this;
-/// only a loop of mappings that multiplies its events reaches it.
+/// Events that may wait in one queue before they are conflated. The input of a step is far below
+/// this; only a loop of mappings that multiplies its events reaches it.
 const QUEUE_LIMIT: usize = 65_536;
 
 /// The most events that are routed before the loop polls its descriptors again.
@@ -64,7 +64,8 @@ impl Router {
         Self { table, waiting, traffic, last }
     }
 
-    /// Queues an event. Events of unknown channels are dropped; the sources check their events before.
+    /// Queues an event. Events of unknown channels are dropped; the sources check their events
+    /// before.
     pub fn accept(&mut self, incoming: Incoming) {
         if let Some(number) = self.table.number(incoming.instance, incoming.channel) {
             let queue = self.table.queue(incoming.instance);

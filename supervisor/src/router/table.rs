@@ -1,8 +1,8 @@
 //! The mappings of a show as one array, from channel numbers to targets.
 //!
-//! The channels of all instances are numbered consecutively: instance by instance, each in the order
-//! of the show file. The targets of a channel are one slice of one array, so routing an event takes two
-//! look-ups, whatever the size of the show.
+//! The channels of all instances are numbered consecutively: instance by instance, each in the
+//! order of the show file. The targets of a channel are one slice of one array, so routing an event
+//! takes two look-ups, whatever the size of the show.
 
 use super::cycles;
 use crate::ids::InstanceId;
@@ -62,7 +62,7 @@ impl RouteTable {
             starts[index] += starts[index - 1];
         }
         let mut queues = vec![0; show.id_limit()];
-        for (members, queue) in cycles::sets(show).iter().zip(1..) {
+        for (members, queue) in cycles::strongly_connected(show).iter().zip(1..) {
             members.iter().for_each(|member| queues[show.id(*member).0] = queue);
         }
         let targets = edges.into_iter().map(|(_, target)| target).collect();

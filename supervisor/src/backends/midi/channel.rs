@@ -52,7 +52,8 @@ impl ChannelKind {
         }
     }
 
-    /// The highest number that may follow the name; `None` for kinds that exist once per MIDI channel.
+    /// The highest number that may follow the name; `None` for kinds that exist once per MIDI
+    /// channel.
     fn top_number(self) -> Option<u16> {
         match self {
             Self::Cc | Self::Note | Self::Pressure => Some(TOP_7),
@@ -74,7 +75,8 @@ impl ChannelKind {
         f64::from(raw.min(self.top_value())) / f64::from(self.top_value())
     }
 
-    /// Converts to the nearest raw value. The inverse of [`ChannelKind::value`] for every raw value.
+    /// Converts to the nearest raw value. The inverse of [`ChannelKind::value`] for every raw
+    /// value.
     pub fn raw(self, value: f64) -> u16 {
         // A conversion from float saturates and turns NaN into 0.
         (value.clamp(0.0, 1.0) * f64::from(self.top_value())).round() as u16

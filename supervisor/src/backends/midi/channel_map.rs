@@ -88,7 +88,8 @@ impl NameErrors<'_> {
 
     /// The span to underline; `None` if it was reported before.
     fn span(&mut self, part: Range<usize>, channel: &Channel) -> Option<Span> {
-        // A name that came from a range differs from what is written; then all of that is underlined.
+        // A name that came from a range differs from what is written; then all of that is
+        // underlined.
         let is_written = channel.span.range().len() == channel.name.len() && !part.is_empty();
         let span = if is_written { channel.span.slice(part) } else { channel.span };
         self.reported.insert(channel.span).then_some(span)

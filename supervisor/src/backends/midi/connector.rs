@@ -1,8 +1,8 @@
 //! The thread that opens the ports of an instance, connects the devices that the show asks for, and
 //! connects them again when they are back. It may block; the loop never waits for it.
 //!
-//! When the backend is closed, this thread waits until the sending thread has ended, closes the ports
-//! and gives back their names (see [`super::port_leases`]).
+//! When the backend is closed, this thread waits until the sending thread has ended, closes the
+//! ports and gives back their names (see [`super::port_leases`]).
 
 use super::device_selector::DeviceSelector;
 use super::link_state::{LinkState, LinkUpdate, log_change, next_link, summary};

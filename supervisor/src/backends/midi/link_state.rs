@@ -14,8 +14,8 @@ pub enum LinkState {
     Missing,
     /// The device was present, under this name.
     Lost(String),
-    /// The device is present, but the system refuses the connection. That may be over soon: a device
-    /// that goes away refuses too.
+    /// The device is present, but the system refuses the connection. That may be over soon: a
+    /// device that goes away refuses too.
     Refused {
         name: String,
         /// Refusals in a row. The second is logged.

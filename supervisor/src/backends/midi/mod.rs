@@ -8,9 +8,9 @@
 //!                events ─► loop: tx ─► tx_queue ─► tx_thread ─► port
 //! ```
 //!
-//! Pure parts: [`channel`] (names), [`channel_map`], [`parser`] (bytes to messages), [`parameters`],
-//! [`codec`] (messages to values and back), [`rate_limiter`] and [`device_selector`]. Only [`port`]
-//! knows the MIDI system.
+//! Pure parts: [`channel`] (names), [`channel_map`], [`parser`] (bytes to messages),
+//! [`parameters`], [`codec`] (messages to values and back), [`rate_limiter`] and
+//! [`device_selector`]. Only [`port`] knows the MIDI system.
 
 mod channel;
 mod channel_map;

@@ -38,7 +38,7 @@ static OPTIONS: &[OptionSpec] = &[
         "rate",
         ValueKind::Count { least: 1, most: 16_000 },
         "1000",
-        "messages sent in a second, beyond a burst of 1000; a MIDI cable carries 1041",
+        "messages sent per second, beyond a burst of 1000; a MIDI cable carries 1041",
     )
     .instance_only(),
 ];

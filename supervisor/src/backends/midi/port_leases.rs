@@ -1,7 +1,7 @@
 //! Which port names are in use in this process.
 //!
-//! A backend that is closed does not wait: its threads send what is left, close the ports and end by
-//! themselves. An instance that a changed show opens under the same name must not open its ports
+//! A backend that is closed does not wait: its threads send what is left, close the ports and end
+//! by themselves. An instance that a changed show opens under the same name must not open its ports
 //! before that, or the MIDI system would see two of them, or one with a number added to its name.
 //! So the thread that opens ports first takes a *lease* on their name, and gives it back when the
 //! ports are closed. The end of the process waits for all leases, with a limit.
@@ -27,7 +27,7 @@ impl PortLeases {
     }
 
     /// Takes a lease on `name`; waits for the previous holder, for at most `timeout`. `None` when
-    /// `is_cancelled` says so, which is asked whenever [`PortLeases::wake`] was called.
+    /// `is_cancelled` returns true; it is called again after each [`PortLeases::wake`].
     pub fn acquire(
         &'static self,
         name: &str,

@@ -1,10 +1,10 @@
-//! Limits how fast messages leave, so that no queue behind the supervisor overflows. Pure: the time is
-//! an argument.
+//! Limits how fast messages leave, so that no queue behind the supervisor overflows. Pure: the time
+//! is an argument.
 //!
 //! Three queues behind us are small and drop silently what does not fit. A kernel driver keeps 4096
-//! bytes per device (1365 messages) and sends them at the speed of the cable, a thousand messages per
-//! second. Between two periods of JACK there is space for 2047 messages. A program that listens to
-//! ALSA has 200 places, and takes a moment to wake up. So:
+//! bytes per device (1365 messages) and sends them at the speed of the cable, a thousand messages
+//! per second. Between two periods of JACK there is space for 2047 messages. A program that listens
+//! to ALSA has 200 places, and takes a moment to wake up. So:
 //!
 //! - at most [`BURST_LIMIT`] messages are ahead of what the cable has carried at `rate`,
 //! - and at most [`WINDOW_LIMIT`] leave within a millisecond, which is also what USB carries.

@@ -1,10 +1,11 @@
-//! The queue from the threads of the MIDI system to the loop: bounded, lock-free, with a doorbell that
-//! is rung once per wake-up of the loop.
+//! The queue from the threads of the MIDI system to the loop: bounded, lock-free, with a doorbell
+//! that is rung once per wake-up of the loop.
 //!
 //! The receiving thread may be a real-time thread: it takes no lock, allocates nothing and never
 //! waits. Messages that do not fit are counted and dropped; that takes a loop that stands still for
 //! thousands of messages. When the loop drops the queue, its descriptor closes at once, even if a
-//! receiving thread is still there: the thread holds a weak reference. (It may then free the queue, once.)
+//! receiving thread is still there: the thread holds a weak reference. (It may then free the queue,
+//! once.)
 
 use super::parser::{MidiMessage, MidiParser};
 use crossbeam_queue::ArrayQueue;

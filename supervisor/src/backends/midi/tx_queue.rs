@@ -13,7 +13,8 @@ pub const TX_QUEUE_CAPACITY: usize = 8192;
 /// How soon a full queue is looked at again.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(5);
 
-/// A value to be sent: a slot of the [`ChannelMap`](super::channel_map::ChannelMap) and a raw value.
+/// A value to be sent: a slot of the [`ChannelMap`](super::channel_map::ChannelMap) and a raw
+/// value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TxValue {
     pub slot: u32,
@@ -52,7 +53,8 @@ impl MidiTxQueue {
 
     /// Adds a value. It is handed to the thread by the next [`MidiTxQueue::flush`] at the latest.
     pub fn push(&mut self, value: TxValue) {
-        // While values wait in the overflow, a new one must not overtake an older one of its channel.
+        // While values wait in the overflow, a new one must not overtake an older one of its
+        // channel.
         if !self.overflow.is_empty() || self.queue.push(value).is_err() {
             self.overflow.push(value);
         }

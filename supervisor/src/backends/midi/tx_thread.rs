@@ -23,7 +23,7 @@ const BUSY_INTERVAL: Duration = Duration::from_millis(1);
 /// How long values are still sent after the backend was closed.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(150);
 
-/// What the thread is told.
+/// Commands to the thread.
 pub enum TxCommand {
     /// Send through this port; the devices that are present are connected.
     UsePort(Box<dyn TxPort>),

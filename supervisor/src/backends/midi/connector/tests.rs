@@ -93,7 +93,7 @@ fn a_missing_device_is_connected_when_it_appears() {
 }
 
 #[test]
-fn ports_that_do_not_work_any_more_are_opened_anew() {
+fn ports_that_have_failed_are_opened_again() {
     let rig = Rig::new([Some("Pad"), None], &[pad("20:0")]);
     assert!(matches!(rig.command(), TxCommand::UsePort(_)));
     rig.midi.change(|state| state.is_down = true);

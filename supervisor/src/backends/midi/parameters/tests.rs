@@ -58,7 +58,7 @@ fn midi_channels_do_not_share_a_selection() {
     }
     assert_eq!(parameters.control(1, 38, 0), Some(nrpn(134, 256)));
     assert_eq!(parameters.control(0, 38, 0), Some(nrpn(5, 128)));
-    assert_eq!(parameters.control(16, 38, 0), None, "there is no such channel");
+    assert_eq!(parameters.control(16, 38, 0), None, "not a MIDI channel");
 }
 
 proptest! {

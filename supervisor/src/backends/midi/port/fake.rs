@@ -1,5 +1,5 @@
-//! A MIDI system for tests: devices come and go, the system fails, closing ports takes as long as the
-//! test wants.
+//! A MIDI system for tests: devices come and go, the system fails, closing ports takes as long as
+//! the test wants.
 
 use super::{Device, MidiSystem, OpenPorts, PortDirection, SendOutcome, TxPort};
 use crate::backends::midi::connector::OpenFn;

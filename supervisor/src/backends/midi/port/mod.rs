@@ -1,10 +1,10 @@
 //! The MIDI system, as far as an instance needs it: two ports of its own, the devices, and the
 //! connections.
 //!
-//! midir makes the ports and carries the messages, except for those that ALSA receives. It connects a
-//! port once, when it makes it, and does not report when that connection is gone. So connections are
-//! made beside it, as `aconnect` and `jack_connect` do: the ports stay, devices come and go. One of
-//! two systems is built in: ALSA, or JACK with the feature `jack`.
+//! midir makes the ports and carries the messages, except for those that ALSA receives. It connects
+//! a port once, when it makes it, and does not report when that connection is gone. So connections
+//! are made beside it, as `aconnect` and `jack_connect` do: the ports stay, devices come and go.
+//! One of two systems is built in: ALSA, or JACK with the feature `jack`.
 
 #[cfg(not(feature = "jack"))]
 mod alsa;

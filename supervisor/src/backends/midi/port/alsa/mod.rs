@@ -1,7 +1,8 @@
 //! The ALSA sequencer.
 //!
-//! It announces clients and ports that come and go, so there is no need to search for them. The check
-//! once per second is for what is not announced, such as another program that cuts our connection.
+//! It announces clients and ports that come and go, so there is no need to search for them. The
+//! check once per second is for what is not announced, such as another program that cuts our
+//! connection.
 
 mod rx_port;
 
@@ -32,7 +33,7 @@ pub fn open(names: &PortNames, stream: RxStream) -> Result<OpenPorts, String> {
     let _ = Output::local_error_handler();
     let watch = open_watch(names).map_err(|error| match std::path::Path::new("/dev/snd/seq").exists() {
         true => format!("the ALSA sequencer cannot be opened: {error}"),
-        false => "there is no ALSA sequencer, `/dev/snd/seq` is missing".to_owned(),
+        false => "`/dev/snd/seq` is missing (no ALSA sequencer)".to_owned(),
     })?;
     let sender = names.client("out");
     let before = ports_of(&watch, &sender);

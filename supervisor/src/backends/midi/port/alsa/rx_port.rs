@@ -1,8 +1,8 @@
 //! The receiving port of ALSA, with a thread of its own.
 //!
-//! It replaces that of midir: the kernel keeps 200 events for a client of midir and drops all of them
-//! with one more, which midir does not report. This port asks for as many as the kernel gives, and
-//! counts overflows.
+//! It replaces that of midir: the kernel keeps 200 events for a client of midir and drops all of
+//! them with one more, which midir does not report. This port asks for as many as the kernel gives,
+//! and counts overflows.
 
 use crate::backends::midi::rx_queue::RxStream;
 use alsa::poll::{Descriptors, Flags, poll, pollfd};
