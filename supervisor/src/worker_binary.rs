@@ -64,7 +64,7 @@ pub fn find() -> Result<PathBuf, WorkerBinaryError> {
     if !found.starts_with(&wanted) {
         return Err(WorkerBinaryError::OtherVersion { path, found });
     }
-    tracing::debug!("using `{}`, {found}", path.display());
+    tracing::debug!(event = "worker_binary_found", "using `{}`, {found}", path.display());
     Ok(path)
 }
 

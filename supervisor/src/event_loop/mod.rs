@@ -337,7 +337,7 @@ impl EventLoop {
         for request in self.signals.pending() {
             match (request, self.phase) {
                 (Request::End, Phase::Ending) => {
-                    tracing::warn!("asked again to stop, ending all workers at once");
+                    tracing::warn!(event = "show_killed", "asked again to stop, ending all workers at once");
                     self.with_instances(now, InstanceSet::kill);
                 }
                 (Request::End, _) => {

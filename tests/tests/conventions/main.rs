@@ -94,6 +94,39 @@ fn nothing_but_what_shows_the_time_looks_at_the_wall_clock() {
     assert_eq!(offenders(breaks), [""; 0]);
 }
 
+/// Folders whose log lines have no names yet.
+const WITHOUT_EVENTS: [&str; 4] = [
+    "supervisor/src/backends/osc/",
+    "supervisor/src/backends/set.rs",
+    "supervisor/src/instances/",
+    "supervisor/src/reaper/",
+];
+
+#[test]
+fn every_log_line_begins_with_the_name_of_its_event() {
+    let is_name = |name: &str| {
+        let mut words = name.split('_');
+        let is_word = |word: &str| word.starts_with(|c: char| c.is_ascii_lowercase());
+        name.contains('_') && words.all(is_word) && !name.contains(|c: char| c.is_ascii_uppercase())
+    };
+    let is_named = |arguments: &str| {
+        let arguments = arguments.trim_start();
+        let arguments = arguments.strip_prefix("target: SCRIPT,").unwrap_or(arguments).trim_start();
+        let Some(event) = arguments.strip_prefix("event = ") else { return false };
+        // An expression chooses between names.
+        event.strip_prefix('"').is_none_or(|name| name.split('"').next().is_some_and(is_name))
+    };
+    let breaks = |name: &str, text: &str| {
+        let text = code(text);
+        let applies = name.starts_with("supervisor/src/") && !name.ends_with("log/tests.rs");
+        let lines = ["error", "warn", "info", "debug", "trace"].map(|level| format!("{level}!("));
+        let mut lines = lines.iter().flat_map(|line| text.split(line.as_str()).skip(1));
+        applies && lines.any(|arguments| !is_named(arguments))
+    };
+    let has_names = |name: &String| !WITHOUT_EVENTS.iter().any(|folder| name.starts_with(folder));
+    assert_eq!(offenders(breaks).into_iter().filter(has_names).collect::<Vec<_>>(), [""; 0]);
+}
+
 #[test]
 fn nothing_is_left_to_be_done_later() {
     let words = ["TODO", "FIXME", "todo!(", "unimplemented!("];
