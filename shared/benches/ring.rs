@@ -8,14 +8,14 @@ use mm_shared::record::Record;
 use mm_shared::segments::adopt;
 use mm_shared::sys::clock;
 use mm_shared::wakeup::cpu;
-use mm_shared::{Activity, Doorbell, Event, RingSizes, SupervisorEnd, WorkerEnd, create};
+use mm_shared::{Activity, ChannelId, Doorbell, Event, RingSizes, SupervisorEnd, WorkerEnd, create};
 use std::thread;
 
 fn main() {
     divan::main();
 }
 
-const EVENT: Event = Event { channel: 7, value: 0.5 };
+const EVENT: Event = Event { channel: ChannelId(7), value: 0.5 };
 
 fn pair() -> (SupervisorEnd, WorkerEnd) {
     let (supervisor, fds) = create(RingSizes::default()).expect("segments");
@@ -95,7 +95,7 @@ fn a_million_events_between_two_threads(bencher: Bencher) {
 
 fn send_all(mut end: SupervisorEnd, count: u32) {
     for n in 0..count {
-        while end.down.push(Event { channel: n, value: 0.5 }).is_err() {
+        while end.down.push(Event { channel: ChannelId(n), value: 0.5 }).is_err() {
             let _ = end.down.publish();
             let _ = end.down.reclaim();
         }

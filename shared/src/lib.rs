@@ -39,7 +39,7 @@ pub mod sys;
 pub mod wakeup;
 
 pub use doorbell::Doorbell;
-pub use event::Event;
+pub use event::{ChannelId, Event};
 pub use histogram::Histogram;
 pub use log_throttle::LogThrottle;
 pub use progress::{Activity, ProgressReader, ProgressWriter};

@@ -8,7 +8,7 @@
 //! Words and not bytes, because a word is what can be copied out of a segment in one piece. Kind 0 is not a record, so
 //! that fresh memory does not read as an event.
 
-use crate::{Event, Violation};
+use crate::{ChannelId, Event, Violation};
 
 /// Words in a record.
 pub const WORDS: usize = 2;
@@ -23,7 +23,7 @@ impl Record {
     /// The record of an event.
     #[inline]
     pub fn encode(event: Event) -> Record {
-        Record([u64::from(KIND_EVENT) << 32 | u64::from(event.channel), event.value.to_bits()])
+        Record([u64::from(KIND_EVENT) << 32 | u64::from(event.channel.0), event.value.to_bits()])
     }
 
     /// The event of a record whose channel must be below `channels`.
@@ -38,7 +38,7 @@ impl Record {
         let (channel, kind) = (head as u32, (head >> 32) as u32);
         let value = f64::from_bits(bits);
         if kind == KIND_EVENT && channel < channels && value.is_finite() {
-            return Ok(Event { channel, value });
+            return Ok(Event { channel: ChannelId(channel), value });
         }
         Err(self.violation(channels))
     }
@@ -59,12 +59,12 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::Record;
-    use crate::{Event, Violation};
+    use crate::{ChannelId, Event, Violation};
 
     #[test]
     fn an_event_survives_the_trip() {
         for value in [0.0, -0.0, 0.5, 1.0, f64::MIN_POSITIVE, f64::MAX] {
-            let event = Event { channel: 7, value };
+            let event = Event { channel: ChannelId(7), value };
             assert_eq!(Record::encode(event).decode(8), Ok(event));
         }
     }
@@ -76,14 +76,14 @@ mod tests {
 
     #[test]
     fn the_first_channel_beyond_the_limit_is_refused() {
-        let record = Record::encode(Event { channel: 8, value: 0.0 });
+        let record = Record::encode(Event { channel: ChannelId(8), value: 0.0 });
         assert_eq!(record.decode(8), Err(Violation::UnknownChannel { channel: 8, limit: 8 }));
     }
 
     #[test]
     fn values_that_are_not_finite_are_refused() {
         for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-            let record = Record::encode(Event { channel: 3, value });
+            let record = Record::encode(Event { channel: ChannelId(3), value });
             assert_eq!(record.decode(8), Err(Violation::NotFinite { channel: 3 }));
         }
     }

@@ -6,7 +6,7 @@ use mm_shared::ring::heap::{Heap, HeapWords, ring};
 use mm_shared::ring::layout::{BLOCK_WORDS, slot_words};
 use mm_shared::ring::mapping::{Mapping, ReadWrite, Region};
 use mm_shared::ring::memory::{Load, Memory, Store};
-use mm_shared::{Consumer, Event, Producer, RingSizes, SupervisorEnd};
+use mm_shared::{ChannelId, Consumer, Event, Producer, RingSizes, SupervisorEnd};
 use proptest::collection::vec;
 use proptest::prelude::{
     Just, ProptestConfig, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest,
@@ -63,7 +63,7 @@ fn whim() -> impl Strategy<Value = u64> {
 }
 
 fn is_event(event: Event) -> bool {
-    event.channel < CHANNELS && event.value.is_finite()
+    event.channel.0 < CHANNELS && event.value.is_finite()
 }
 
 proptest! {
@@ -103,18 +103,18 @@ proptest! {
         for step in steps {
             match step {
                 0 | 1 => {
-                    let event = Event { channel: pushed, value: 0.0 };
+                    let event = Event { channel: ChannelId(pushed), value: 0.0 };
                     pushed += u32::from(producer.push(event).is_ok());
                 }
                 2 => drop(producer.publish()),
-                3 => drop(producer.reclaim_with(|event| taken.push(event.channel))),
+                3 => drop(producer.reclaim_with(|event| taken.push(event.channel.0))),
                 4 => drop(producer.prepare_wait()),
                 5 => drop(producer.run_out()),
                 _ => drop(producer.peer_cpu()),
             }
             let last = taken.last().copied();
-            prop_assert!(producer.in_hand().is_none_or(|event| Some(event.channel) == last));
-            let undelivered = producer.undelivered().into_iter().map(|event| event.channel);
+            prop_assert!(producer.in_hand().is_none_or(|event| Some(event.channel.0) == last));
+            let undelivered = producer.undelivered().into_iter().map(|event| event.channel.0);
             let all: Vec<u32> = taken.iter().copied().chain(undelivered).collect();
             prop_assert_eq!(all, (0..pushed).collect::<Vec<_>>());
             prop_assert_eq!(producer.free() + producer.in_flight(), producer.room());
@@ -128,7 +128,7 @@ proptest! {
         for step in steps {
             model.step(step, &mut producer, &mut consumer);
         }
-        let rest = producer.undelivered().into_iter().map(|event| event.channel);
+        let rest = producer.undelivered().into_iter().map(|event| event.channel.0);
         prop_assert!(rest.eq(model.untaken()));
     }
 
@@ -163,7 +163,7 @@ impl Model {
         match step {
             0..=2 => {
                 let fits = self.pushed - self.reclaimed < SLOTS - 1;
-                let event = Event { channel: self.pushed, value: 1.0 };
+                let event = Event { channel: ChannelId(self.pushed), value: 1.0 };
                 assert_eq!(producer.push(event).is_ok(), fits);
                 self.pushed += u32::from(fits);
             }
@@ -173,7 +173,7 @@ impl Model {
             }
             5 => {
                 let next = (self.taken < self.published).then_some(self.taken);
-                assert_eq!(consumer.pop().expect("no violation").map(|event| event.channel), next);
+                assert_eq!(consumer.pop().expect("no violation").map(|event| event.channel.0), next);
                 self.taken += u32::from(next.is_some());
             }
             6 => {
@@ -196,10 +196,10 @@ impl Model {
 
 /// All that a supervisor does with an incarnation's segments.
 fn use_everything(end: &mut SupervisorEnd) {
-    let _ = end.down.push(Event { channel: 1, value: 0.5 });
+    let _ = end.down.push(Event { channel: ChannelId(1), value: 0.5 });
     let _ = end.down.publish();
-    let _ = end.down.reclaim_with(|event| assert_eq!(event.channel, 1));
-    assert!(end.down.in_hand().is_none_or(|event| event.channel == 1));
+    let _ = end.down.reclaim_with(|event| assert_eq!(event.channel.0, 1));
+    assert!(end.down.in_hand().is_none_or(|event| event.channel.0 == 1));
     assert!(end.down.undelivered().len() <= end.down.room());
     let _ = (end.down.prepare_wait(), end.down.peer_cpu());
     let _ = end.up.drain(1000, |event| assert!(is_event(event)));

@@ -10,7 +10,7 @@ use loom::sync::atomic::{AtomicU64, Ordering, fence};
 use loom::thread;
 use mm_shared::ring::layout::{BLOCK_WORDS, slot_words};
 use mm_shared::ring::memory::{Load, Memory, Store};
-use mm_shared::{Consumer, Event, Producer};
+use mm_shared::{ChannelId, Consumer, Event, Producer};
 use std::sync::Arc;
 
 struct Loom;
@@ -61,7 +61,7 @@ fn ring(slots: u32) -> (Producer<Loom>, Consumer<Loom>) {
 }
 
 fn event(n: u32) -> Event {
-    Event { channel: n, value: f64::from(n) }
+    Event { channel: ChannelId(n), value: f64::from(n) }
 }
 
 /// Tries every schedule; with a bound, every one with at most so many switches from a thread that could have gone on.

@@ -4,11 +4,11 @@
 //! `tests/hostile.rs`.
 
 use mm_shared::ring::heap::{Heap, ring};
-use mm_shared::{Consumer, Event, Full, Producer, Violation};
+use mm_shared::{ChannelId, Consumer, Event, Full, Producer, Violation};
 
 /// The event that carries the number `n`.
 fn event(n: u32) -> Event {
-    Event { channel: n, value: f64::from(n) }
+    Event { channel: ChannelId(n), value: f64::from(n) }
 }
 
 fn send(producer: &mut Producer<Heap>, numbers: impl IntoIterator<Item = u32>) {
@@ -19,7 +19,7 @@ fn send(producer: &mut Producer<Heap>, numbers: impl IntoIterator<Item = u32>) {
 }
 
 fn take(consumer: &mut Consumer<Heap>) -> Option<u32> {
-    consumer.pop().expect("no violation").map(|event| event.channel)
+    consumer.pop().expect("no violation").map(|event| event.channel.0)
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn reclaiming_shows_each_taken_event_once() {
     for round in 0..3 {
         send(&mut producer, round * 5..round * 5 + 5);
         consumer.drain(3 + round as usize, |_| {}).expect("no violation");
-        producer.reclaim_with(|event| seen.push(event.channel)).expect("no violation");
+        producer.reclaim_with(|event| seen.push(event.channel.0)).expect("no violation");
     }
     assert_eq!(seen, (0..12).collect::<Vec<_>>());
 }
@@ -140,9 +140,9 @@ fn draining_takes_at_most_what_it_was_asked_for() {
     let (mut producer, mut consumer) = ring(8);
     send(&mut producer, 0..6);
     let mut seen = Vec::new();
-    assert_eq!(consumer.drain(4, |event| seen.push(event.channel)), Ok(4));
-    assert_eq!(consumer.drain(4, |event| seen.push(event.channel)), Ok(2));
-    assert_eq!(consumer.drain(4, |event| seen.push(event.channel)), Ok(0));
+    assert_eq!(consumer.drain(4, |event| seen.push(event.channel.0)), Ok(4));
+    assert_eq!(consumer.drain(4, |event| seen.push(event.channel.0)), Ok(2));
+    assert_eq!(consumer.drain(4, |event| seen.push(event.channel.0)), Ok(0));
     assert_eq!(seen, [0, 1, 2, 3, 4, 5]);
 }
 
@@ -153,7 +153,7 @@ fn a_channel_beyond_the_limit_is_a_violation_and_is_not_taken() {
     send(&mut producer, [0, 2, 1]);
     let violation = Violation::UnknownChannel { channel: 2, limit: 2 };
     let mut seen = Vec::new();
-    assert_eq!(consumer.drain(8, |event| seen.push(event.channel)), Err(violation));
+    assert_eq!(consumer.drain(8, |event| seen.push(event.channel.0)), Err(violation));
     assert_eq!(consumer.pop(), Err(violation));
     assert_eq!(seen, [0]);
     assert_eq!(producer.reclaim(), Ok(1));

@@ -4,7 +4,7 @@
 
 use mm_shared::ring::mapping::{Mapping, ReadOnly, ReadWrite};
 use mm_shared::sys::inherit;
-use mm_shared::{Activity, Doorbell, Event, RawFds, RingSizes, SupervisorEnd, WorkerFds};
+use mm_shared::{Activity, ChannelId, Doorbell, Event, RawFds, RingSizes, SupervisorEnd, WorkerFds};
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -50,7 +50,7 @@ fn wait(bell: &Doorbell) {
 }
 
 fn event(n: u32) -> Event {
-    Event { channel: n, value: f64::from(n) / 2.0 }
+    Event { channel: ChannelId(n), value: f64::from(n) / 2.0 }
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn die_with_an_event_in_hand() {
     let mut end = mm_shared::attach(fds, ring_sizes).expect("segments");
     for sent in [100, 101] {
         let given = end.down.pop().expect("no violation").expect("an event");
-        end.progress.enter(Activity::Handler, given.channel);
+        end.progress.enter(Activity::Handler, given.channel.0);
         end.up.push(event(sent)).expect("space");
         if sent == 101 {
             std::process::abort();

@@ -5,6 +5,7 @@
 
 use divan::counter::ItemsCount;
 use divan::{AllocProfiler, Bencher, black_box};
+use mm_shared::ChannelId;
 use mm_supervisor::backends::Incoming;
 use mm_supervisor::ids::InstanceId;
 use mm_supervisor::router::Router;
@@ -38,7 +39,7 @@ fn router(channels: u32, targets: u32) -> Router {
 fn turn(router: &mut Router, channels: u32, next: &mut u32) {
     for _ in 0..TURN {
         *next = (*next + 1) % channels;
-        router.accept(black_box(Incoming { instance: InstanceId(0), channel: *next, value: 0.5 }));
+        router.accept(black_box(Incoming { instance: InstanceId(0), channel: ChannelId(*next), value: 0.5 }));
     }
     while let Some(routed) = router.next_event() {
         black_box(routed.targets.len());

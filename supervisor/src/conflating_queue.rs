@@ -9,7 +9,7 @@
 //! that wait for a MIDI port. A push or a pop takes constant time. It allocates only while the
 //! queue grows beyond the largest size that it has had since memory was last given back.
 
-use mm_shared::Event;
+use mm_shared::{ChannelId, Event};
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -27,10 +27,10 @@ pub trait Keyed {
 }
 
 impl Keyed for Event {
-    type Key = u32;
+    type Key = ChannelId;
 
     #[inline]
-    fn key(&self) -> u32 {
+    fn key(&self) -> ChannelId {
         self.channel
     }
 }
@@ -155,11 +155,11 @@ mod tests {
     use super::*;
 
     fn event(channel: u32, value: f64) -> Event {
-        Event { channel, value }
+        Event { channel: ChannelId(channel), value }
     }
 
     fn drained(queue: &mut ConflatingQueue<Event>) -> Vec<(u32, f64)> {
-        std::iter::from_fn(|| queue.pop()).map(|event| (event.channel, event.value)).collect()
+        std::iter::from_fn(|| queue.pop()).map(|event| (event.channel.0, event.value)).collect()
     }
 
     #[test]

@@ -30,7 +30,7 @@ use link::Outgoing;
 use mm_shared::control::{Boot, ChannelBoot, Module};
 use mm_shared::control_link::{Rendezvous, connect};
 use mm_shared::segments::adopt;
-use mm_shared::{Activity, RingSizes, SupervisorEnd, create};
+use mm_shared::{Activity, ChannelId, RingSizes, SupervisorEnd, create};
 use pyo3::prelude::*;
 use python::channels::Channels;
 use python::cleanup::Cleanup;
@@ -132,8 +132,8 @@ fn call(bencher: Bencher, channel: u32, items: u32) {
         let Set { supervisor, handlers } = set.as_mut().expect("set up in `main`");
         Python::attach(|py| {
             bencher.counter(ItemsCount::new(items)).bench_local(|| {
-                let handler = handlers.get(channel).expect("a handler").bind(py);
-                activity::enter_handler(channel);
+                let handler = handlers.get(ChannelId(channel)).expect("a handler").bind(py);
+                activity::enter_handler(ChannelId(channel));
                 let outcome = handler.call1((black_box(0.5),));
                 activity::handled(100);
                 activity::leave_handler();

@@ -131,15 +131,15 @@ fn find_handlers(py: Python<'_>, instance: &Instance, boot: &Boot) -> Handlers {
 fn take_over(py: Python<'_>, instance: &Instance, values: &[ChannelBoot]) -> PyResult<()> {
     for value in values {
         let name = PyString::new(py, &value.name);
-        let number = match instance.channels.number(&name)? {
-            Some(number) => Some(number),
+        let channel = match instance.channels.find(&name)? {
+            Some(channel) => Some(channel),
             None => instance.output.add(&instance.channels, &name)?,
         };
-        let Some(number) = number else { continue };
-        instance.channels.values().set_input(number, value.input);
+        let Some(channel) = channel else { continue };
+        instance.channels.values().set_input(channel, value.input);
         // A value that the script set at load is newer than what its predecessor sent.
-        if !instance.output.is_set(py, number) {
-            instance.channels.values().set_output(number, value.output);
+        if !instance.output.is_set(py, channel) {
+            instance.channels.values().set_output(channel, value.output);
         }
     }
     instance.timers.restart();

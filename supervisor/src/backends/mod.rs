@@ -17,6 +17,7 @@ use crate::ids::InstanceId;
 use crate::show::{LiveInstance, LiveShow};
 use mm_config::options::BackendSpec;
 use mm_config::{Diagnostics, Section};
+use mm_shared::ChannelId;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
@@ -25,8 +26,8 @@ use std::time::{Duration, Instant};
 pub struct Incoming {
     /// The instance it came in on.
     pub instance: InstanceId,
-    /// The channel's index in [`Instance::channels`].
-    pub channel: u32,
+    /// The channel, by its index in [`Instance::channels`].
+    pub channel: ChannelId,
     /// The value, finite and from 0.0 to 1.0.
     pub value: f64,
 }
@@ -39,7 +40,7 @@ pub struct EventSink {
 
 impl EventSink {
     /// Takes in one event.
-    pub fn push(&mut self, instance: InstanceId, channel: u32, value: f64) {
+    pub fn push(&mut self, instance: InstanceId, channel: ChannelId, value: f64) {
         self.events.push(Incoming { instance, channel, value });
     }
 
@@ -101,7 +102,7 @@ pub trait Backend {
     fn receive(&mut self, token: u32, sink: &mut EventSink);
 
     /// Takes an event that was routed to `channel` of `instance`. Nothing is sent before [`Backend::flush`].
-    fn handle(&mut self, instance: InstanceId, channel: u32, value: f64, sink: &mut EventSink);
+    fn handle(&mut self, instance: InstanceId, channel: ChannelId, value: f64, sink: &mut EventSink);
 
     /// The routing step is over: sends what changed in it.
     fn flush(&mut self);
@@ -110,7 +111,7 @@ pub trait Backend {
     fn deadline(&self) -> Option<Instant>;
 
     /// A channel had this value before the show was started again; nothing is sent for it.
-    fn restore(&mut self, _instance: InstanceId, _channel: u32, _value: f64) {}
+    fn restore(&mut self, _instance: InstanceId, _channel: ChannelId, _value: f64) {}
 
     /// What a user should know of an instance beyond its errors, such as a device that is missing.
     fn note(&self, _instance: InstanceId) -> Option<String> {

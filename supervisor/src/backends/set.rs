@@ -9,6 +9,7 @@ use crate::poller::{Interest, Poller, Wake};
 use crate::show::LiveShow;
 use crate::show::change::ShowChange;
 use crate::status::{InstanceState, InstanceStatus};
+use mm_shared::ChannelId;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -103,7 +104,13 @@ impl BackendSet {
 
     /// Hands an event to the backend where `instance` is at home. False: it is at home in none.
     #[inline]
-    pub fn handle(&mut self, instance: InstanceId, channel: u32, value: f64, sink: &mut EventSink) -> bool {
+    pub fn handle(
+        &mut self,
+        instance: InstanceId,
+        channel: ChannelId,
+        value: f64,
+        sink: &mut EventSink,
+    ) -> bool {
         let Some(place) = self.homes.get(instance.0).copied().flatten() else { return false };
         if let Some(Some(host)) = self.places.get_mut(place) {
             host.touched = true;
@@ -146,7 +153,7 @@ impl BackendSet {
     }
 
     /// A channel had this value before the show was started again.
-    pub fn restore(&mut self, instance: InstanceId, channel: u32, value: f64) {
+    pub fn restore(&mut self, instance: InstanceId, channel: ChannelId, value: f64) {
         if let Some(place) = self.homes.get(instance.0).copied().flatten() {
             self.guarded(place, |backend| backend.restore(instance, channel, value));
         }

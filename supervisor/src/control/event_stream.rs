@@ -7,6 +7,7 @@
 use super::name_index::NameIndex;
 use super::protocol::{EventDirection, EventReply};
 use crate::ids::InstanceId;
+use mm_shared::ChannelId;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
@@ -21,7 +22,7 @@ pub struct MonitorEvent {
     /// The instance.
     pub instance: InstanceId,
     /// The number of the channel in the instance.
-    pub channel: u32,
+    pub channel: ChannelId,
     /// Which way it went.
     pub direction: EventDirection,
     /// From 0.0 to 1.0.
@@ -176,7 +177,7 @@ mod tests {
 
     fn event(value: f64) -> MonitorEvent {
         let (instance, direction) = (InstanceId(0), EventDirection::Out);
-        MonitorEvent { instance, channel: 0, direction, value, time_ms: 1 }
+        MonitorEvent { instance, channel: ChannelId(0), direction, value, time_ms: 1 }
     }
 
     /// Lets events of one value pass in one turn.

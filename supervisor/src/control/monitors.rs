@@ -6,6 +6,7 @@ use super::pattern::ChannelPattern;
 use super::protocol::EventDirection;
 use super::request::{Responder, Response};
 use crate::ids::InstanceId;
+use mm_shared::ChannelId;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -65,7 +66,7 @@ impl Monitors {
         &mut self,
         names: &NameIndex,
         instance: InstanceId,
-        channel: u32,
+        channel: ChannelId,
         direction: EventDirection,
         value: f64,
     ) {
@@ -104,8 +105,8 @@ impl Monitors {
 }
 
 impl Monitor {
-    fn is_visible(&mut self, names: &NameIndex, instance: InstanceId, channel: u32) -> bool {
-        let known = self.visibility.get(instance.0).and_then(|channels| channels.get(channel as usize));
+    fn is_visible(&mut self, names: &NameIndex, instance: InstanceId, channel: ChannelId) -> bool {
+        let known = self.visibility.get(instance.0).and_then(|channels| channels.get(channel.index()));
         match known {
             Some(Visibility::Visible) => true,
             Some(Visibility::Hidden) => false,
@@ -113,10 +114,10 @@ impl Monitor {
         }
     }
 
-    fn look_up(&mut self, names: &NameIndex, instance: InstanceId, channel: u32) -> bool {
+    fn look_up(&mut self, names: &NameIndex, instance: InstanceId, channel: ChannelId) -> bool {
         let Some(name) = names.channel(instance, channel) else { return false };
         let is_visible = self.pattern.as_ref().is_none_or(|pattern| pattern.matches(name));
-        let channel = channel as usize;
+        let channel = channel.index();
         if self.visibility.len() <= instance.0 {
             self.visibility.resize(instance.0 + 1, Vec::new());
         }
@@ -168,7 +169,7 @@ mod tests {
         fn turn(&mut self, events: &[(usize, u32)]) {
             for (instance, channel) in events {
                 let instance = InstanceId(*instance);
-                self.monitors.record(&self.names, instance, *channel, EventDirection::Out, 0.5);
+                self.monitors.record(&self.names, instance, ChannelId(*channel), EventDirection::Out, 0.5);
             }
             self.monitors.flush(&self.names);
         }

@@ -6,6 +6,7 @@ use crate::backends::PYTHON;
 use crate::ids::InstanceId;
 use crate::show::{LiveInstance, LiveShow};
 use mm_config::did_you_mean;
+use mm_shared::ChannelId;
 
 /// How many instances are listed in a hint.
 const LISTED_NAMES_LIMIT: usize = 12;
@@ -50,9 +51,9 @@ impl NameIndex {
 
     /// The name of a channel.
     #[must_use]
-    pub fn channel(&self, instance: InstanceId, channel: u32) -> Option<&ChannelName> {
+    pub fn channel(&self, instance: InstanceId, channel: ChannelId) -> Option<&ChannelName> {
         let place = self.places.get(instance.0).copied().flatten()?;
-        self.instances.get(place)?.channels.get(channel as usize)
+        self.instances.get(place)?.channels.get(channel.index())
     }
 
     /// The channel with that name.
@@ -60,11 +61,11 @@ impl NameIndex {
     /// # Errors
     ///
     /// There is none.
-    pub fn find_channel(&self, instance: &str, channel: &str) -> Result<(InstanceId, u32), ErrorReply> {
+    pub fn find_channel(&self, instance: &str, channel: &str) -> Result<(InstanceId, ChannelId), ErrorReply> {
         let named = self.find(instance, |_| true)?;
         let place = named.sorted.binary_search_by(|number| named.channel_name(*number).cmp(channel));
         match place {
-            Ok(index) => Ok((named.id, named.sorted[index])),
+            Ok(index) => Ok((named.id, ChannelId(named.sorted[index]))),
             Err(_) => Err(no_channel(named, channel)),
         }
     }
@@ -174,12 +175,12 @@ pub(super) mod tests {
     #[test]
     fn a_channel_is_found_by_its_name() {
         let names = show();
-        assert_eq!(names.find_channel("desk", "/a"), Ok((InstanceId(0), 1)));
-        assert_eq!(names.find_channel("lights", "m.dim"), Ok((InstanceId(1), 0)));
-        let name = names.channel(InstanceId(0), 1).unwrap();
+        assert_eq!(names.find_channel("desk", "/a"), Ok((InstanceId(0), ChannelId(1))));
+        assert_eq!(names.find_channel("lights", "m.dim"), Ok((InstanceId(1), ChannelId(0))));
+        let name = names.channel(InstanceId(0), ChannelId(1)).unwrap();
         assert_eq!((name.instance.as_str(), name.channel.as_str()), ("desk", "/a"));
-        assert!(names.channel(InstanceId(0), 2).is_none());
-        assert!(names.channel(InstanceId(9), 0).is_none());
+        assert!(names.channel(InstanceId(0), ChannelId(2)).is_none());
+        assert!(names.channel(InstanceId(9), ChannelId(0)).is_none());
     }
 
     #[test]

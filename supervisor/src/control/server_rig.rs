@@ -8,6 +8,7 @@ use super::protocol::{ControlReply, ErrorReply, EventDirection, Outcome, ShowSta
 use super::request::{LoopRequest, RequestBody};
 use super::server::ControlServer;
 use crate::ids::InstanceId;
+use mm_shared::ChannelId;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::os::fd::AsFd;
@@ -91,7 +92,7 @@ fn event_loop(orders: &Receiver<Order>, tell: &Sender<RequestBody>) {
             Order::Pass(count) => {
                 for number in 0..count {
                     let value = number as f64 / count as f64;
-                    monitors.record(&names, InstanceId(0), 0, EventDirection::Out, value);
+                    monitors.record(&names, InstanceId(0), ChannelId(0), EventDirection::Out, value);
                 }
                 monitors.flush(&names);
             }

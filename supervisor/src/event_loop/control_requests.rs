@@ -13,7 +13,7 @@ use crate::instances::supervision::lifecycle::LifeEvent;
 use crate::instances::transition::Transition;
 use crate::show::{LiveInstance, LiveShow};
 use crate::status::{InstanceState, InstanceStatus};
-use mm_shared::Event;
+use mm_shared::{ChannelId, Event};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -58,7 +58,13 @@ impl ControlRequests {
 
     /// Shows an event to the clients that monitor.
     #[inline]
-    pub fn monitor(&mut self, instance: InstanceId, channel: u32, direction: EventDirection, value: f64) {
+    pub fn monitor(
+        &mut self,
+        instance: InstanceId,
+        channel: ChannelId,
+        direction: EventDirection,
+        value: f64,
+    ) {
         self.monitors.record(&self.names, instance, channel, direction, value);
     }
 
@@ -113,7 +119,7 @@ impl EventLoop {
 
     /// Routes an event as if it had come in on that channel. An event for a script goes to its handler,
     /// any other event to where the mappings lead.
-    fn send(&mut self, instance: InstanceId, channel: u32, value: f64) {
+    fn send(&mut self, instance: InstanceId, channel: ChannelId, value: f64) {
         let backend = self.origin.show.instance(instance).map(|instance| instance.backend);
         if backend == Some(PYTHON) {
             self.router.count_in(instance);

@@ -378,7 +378,7 @@ impl EventLoop {
             if step.is_multiple_of(STEPS_A_LOOK) && began.elapsed() > STEP_TIME {
                 break;
             }
-            let Some(Routed { channel, value, targets }) = router.next_event() else { break };
+            let Some(Routed { source, value, targets }) = router.next_event() else { break };
             for target in targets {
                 if watched {
                     control.monitor(target.instance, target.channel, EventDirection::In, value);
@@ -387,7 +387,7 @@ impl EventLoop {
                     fleet.accept(target.instance, Event { channel: target.channel, value });
                 }
             }
-            if watched && let Some(origin) = router.origin(channel) {
+            if watched && let Some(origin) = router.origin(source) {
                 control.monitor(origin.instance, origin.channel, EventDirection::Out, value);
             }
             for incoming in sink.drain() {

@@ -5,6 +5,7 @@ use super::EventLoop;
 use crate::ids::InstanceId;
 use crate::show::{LiveInstance, LiveShow};
 use crate::state::{Saved, SavedChannel};
+use mm_shared::ChannelId;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -46,7 +47,7 @@ impl EventLoop {
                 continue;
             }
             let names = instance.channels.iter().map(|channel| channel.name.as_str());
-            let numbers: HashMap<&str, u32> = names.zip(0..).collect();
+            let numbers: HashMap<&str, ChannelId> = names.zip((0..).map(ChannelId)).collect();
             for saved in channels {
                 if let Some(number) = numbers.get(&*saved.channel) {
                     self.router.restore(id, *number, saved.output);
@@ -68,7 +69,7 @@ impl EventLoop {
                 }
                 continue;
             }
-            for (channel, number) in channels.iter().zip(0..) {
+            for (channel, number) in channels.iter().zip((0..).map(ChannelId)) {
                 if let Some(output) = self.router.last(*id, number) {
                     let channel = Arc::clone(channel);
                     saved.push(SavedChannel { instance: instance(), channel, input: 0.0, output });

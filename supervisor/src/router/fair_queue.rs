@@ -6,16 +6,34 @@
 //! too. The queues take turns, so no queue waits until another is empty. Events of one instance are
 //! always in the same queue, in order.
 
-use crate::conflating_queue::ConflatingQueue;
-use mm_shared::Event;
+use super::table::SourceIndex;
+use crate::conflating_queue::{ConflatingQueue, Keyed};
 
 /// Events that are taken from one queue before the next one has its turn.
 const TURN_LIMIT: usize = 64;
 
+/// An event that waits to be routed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct QueuedEvent {
+    /// The channel that it arrived on.
+    pub source: SourceIndex,
+    /// Its value.
+    pub value: f64,
+}
+
+impl Keyed for QueuedEvent {
+    type Key = SourceIndex;
+
+    #[inline]
+    fn key(&self) -> SourceIndex {
+        self.source
+    }
+}
+
 /// Several queues that take turns.
 #[derive(Debug)]
 pub struct FairQueue {
-    queues: Vec<ConflatingQueue<Event>>,
+    queues: Vec<ConflatingQueue<QueuedEvent>>,
     limit: usize,
     /// The queue whose turn it is.
     current: usize,
@@ -33,7 +51,7 @@ impl FairQueue {
 
     /// Adds an event to queue number `index`.
     #[inline]
-    pub fn push(&mut self, index: usize, event: Event) {
+    pub fn push(&mut self, index: usize, event: QueuedEvent) {
         if let Some(queue) = self.queues.get_mut(index) {
             queue.push(event);
         }
@@ -41,7 +59,7 @@ impl FairQueue {
 
     /// Takes out the next event.
     #[inline]
-    pub fn pop(&mut self) -> Option<Event> {
+    pub fn pop(&mut self) -> Option<QueuedEvent> {
         if self.left > 0
             && let Some(event) = self.queues[self.current].pop()
         {
@@ -51,7 +69,7 @@ impl FairQueue {
         self.next_turn()
     }
 
-    fn next_turn(&mut self) -> Option<Event> {
+    fn next_turn(&mut self) -> Option<QueuedEvent> {
         for _ in 0..self.queues.len() {
             self.current = (self.current + 1) % self.queues.len();
             if let Some(event) = self.queues[self.current].pop() {
@@ -84,8 +102,8 @@ impl FairQueue {
 mod tests {
     use super::*;
 
-    fn event(channel: u32) -> Event {
-        Event { channel, value: 0.5 }
+    fn event(number: u32) -> QueuedEvent {
+        QueuedEvent { source: SourceIndex(number), value: 0.5 }
     }
 
     #[test]
@@ -98,7 +116,7 @@ mod tests {
             queue.push(0, event(0));
         }
         assert_eq!((queue.free(0), queue.free(1)), (900, 0));
-        let taken: Vec<u32> = (0..400).filter_map(|_| queue.pop()).map(|event| event.channel).collect();
+        let taken: Vec<u32> = (0..400).filter_map(|_| queue.pop()).map(|event| event.source.0).collect();
         assert_eq!(taken.iter().filter(|channel| **channel == 0).count(), 100);
     }
 
@@ -106,7 +124,7 @@ mod tests {
     fn one_queue_is_emptied_in_order() {
         let mut queue = FairQueue::new(1, 1000);
         (0..200).for_each(|channel| queue.push(0, event(channel)));
-        let taken: Vec<u32> = std::iter::from_fn(|| queue.pop()).map(|event| event.channel).collect();
+        let taken: Vec<u32> = std::iter::from_fn(|| queue.pop()).map(|event| event.source.0).collect();
         assert_eq!(taken, (0..200).collect::<Vec<_>>());
         assert!(queue.is_empty());
     }

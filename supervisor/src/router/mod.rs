@@ -12,9 +12,9 @@ pub mod table;
 
 use crate::backends::Incoming;
 use crate::ids::InstanceId;
-use fair_queue::FairQueue;
-use mm_shared::Event;
-use table::{RouteTable, Target};
+use fair_queue::{FairQueue, QueuedEvent};
+use mm_shared::ChannelId;
+use table::{RouteTable, SourceIndex, Target};
 
 /// Events that may wait in one queue before they are conflated. The input of a step is far below
 /// this; only a loop of mappings that multiplies its events reaches it.
@@ -46,8 +46,8 @@ pub struct Router {
 /// An event with its targets.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Routed<'a> {
-    /// The number of the channel that it arrived on.
-    pub channel: u32,
+    /// The channel that it arrived on.
+    pub source: SourceIndex,
     /// Its value.
     pub value: f64,
     /// Its targets, in the order of the show file.
@@ -67,9 +67,9 @@ impl Router {
     /// Queues an event. Events of unknown channels are dropped; the sources check their events
     /// before.
     pub fn accept(&mut self, incoming: Incoming) {
-        if let Some(number) = self.table.number(incoming.instance, incoming.channel) {
+        if let Some(source) = self.table.source(incoming.instance, incoming.channel) {
             let queue = self.table.queue(incoming.instance);
-            self.waiting.push(queue, Event { channel: number, value: incoming.value });
+            self.waiting.push(queue, QueuedEvent { source, value: incoming.value });
             self.traffic[incoming.instance.0].events_out += 1;
         }
     }
@@ -95,33 +95,33 @@ impl Router {
 
     /// The value that was last routed to a channel.
     #[must_use]
-    pub fn last(&self, instance: InstanceId, channel: u32) -> Option<f64> {
-        let number = self.table.number(instance, channel)?;
-        self.last.get(number as usize).copied().filter(|value| !value.is_nan())
+    pub fn last(&self, instance: InstanceId, channel: ChannelId) -> Option<f64> {
+        let source = self.table.source(instance, channel)?;
+        self.last.get(source.index()).copied().filter(|value| !value.is_nan())
     }
 
     /// Sets the value that a channel had before the supervisor was restarted.
-    pub fn restore(&mut self, instance: InstanceId, channel: u32, value: f64) {
-        if let Some(number) = self.table.number(instance, channel) {
-            self.last[number as usize] = value;
+    pub fn restore(&mut self, instance: InstanceId, channel: ChannelId, value: f64) {
+        if let Some(source) = self.table.source(instance, channel) {
+            self.last[source.index()] = value;
         }
     }
 
-    /// The instance and channel that a channel number stands for.
+    /// The instance and channel that a number stands for.
     #[must_use]
-    pub fn origin(&self, channel: u32) -> Option<Target> {
-        self.table.origin(channel)
+    pub fn origin(&self, source: SourceIndex) -> Option<Target> {
+        self.table.origin(source)
     }
 
     /// Takes out the next event; `None` when the queues are empty.
     pub fn next_event(&mut self) -> Option<Routed<'_>> {
-        let Event { channel, value } = self.waiting.pop()?;
-        let targets = self.table.targets(channel);
+        let QueuedEvent { source, value } = self.waiting.pop()?;
+        let targets = self.table.targets(source);
         for target in targets {
             self.traffic[target.instance.0].events_in += 1;
-            self.last[target.number as usize] = value;
+            self.last[target.source.index()] = value;
         }
-        Some(Routed { channel, value, targets })
+        Some(Routed { source, value, targets })
     }
 
     /// Applies the mappings of a new show. Events that wait are kept if their channels still exist.
@@ -129,20 +129,20 @@ impl Router {
         let old = std::mem::replace(&mut self.table, table);
         let mut last = vec![f64::NAN; self.table.channels()];
         for (value, number) in self.last.iter().zip(0..) {
-            let origin = old.origin(number);
-            let now = origin.and_then(|origin| self.table.number(origin.instance, origin.channel));
+            let origin = old.origin(SourceIndex(number));
+            let now = origin.and_then(|origin| self.table.source(origin.instance, origin.channel));
             if let Some(now) = now {
-                last[now as usize] = *value;
+                last[now.index()] = *value;
             }
         }
         self.last = last;
         self.traffic.resize(self.table.id_limit(), Traffic::default());
-        let waiting: Vec<Event> = std::iter::from_fn(|| self.waiting.pop()).collect();
+        let waiting: Vec<QueuedEvent> = std::iter::from_fn(|| self.waiting.pop()).collect();
         self.waiting = FairQueue::new(self.table.queues(), QUEUE_LIMIT);
-        for Event { channel, value } in waiting {
-            let Some(origin) = old.origin(channel) else { continue };
-            if let Some(number) = self.table.number(origin.instance, origin.channel) {
-                self.waiting.push(self.table.queue(origin.instance), Event { channel: number, value });
+        for QueuedEvent { source, value } in waiting {
+            let Some(origin) = old.origin(source) else { continue };
+            if let Some(source) = self.table.source(origin.instance, origin.channel) {
+                self.waiting.push(self.table.queue(origin.instance), QueuedEvent { source, value });
             }
         }
     }
@@ -167,7 +167,7 @@ mod tests {
     fn routed(router: &mut Router) -> Vec<(f64, Vec<(usize, u32)>)> {
         let mut all = Vec::new();
         while let Some(Routed { value, targets, .. }) = router.next_event() {
-            all.push((value, targets.iter().map(|target| (target.instance.0, target.channel)).collect()));
+            all.push((value, targets.iter().map(|target| (target.instance.0, target.channel.0)).collect()));
         }
         all
     }
@@ -176,8 +176,8 @@ mod tests {
     fn an_event_goes_to_every_target_in_the_order_of_the_show_file() {
         let show = show("[loopback a]\n[loopback b]\n[map]\na.x > b.one\na.x > b.two\na.y > b.one\n");
         let mut router = Router::new(RouteTable::new(&show));
-        router.accept(Incoming { instance: InstanceId(0), channel: 1, value: 0.25 });
-        router.accept(Incoming { instance: InstanceId(0), channel: 0, value: 0.5 });
+        router.accept(Incoming { instance: InstanceId(0), channel: ChannelId(1), value: 0.25 });
+        router.accept(Incoming { instance: InstanceId(0), channel: ChannelId(0), value: 0.5 });
         assert_eq!(routed(&mut router), [(0.25, vec![(1, 0)]), (0.5, vec![(1, 0), (1, 1)])]);
     }
 
@@ -185,9 +185,9 @@ mod tests {
     fn channels_without_mapping_and_unknown_channels_go_nowhere() {
         let show = show("[loopback a]\n[loopback b]\n[map]\na.x > b.y\n");
         let mut router = Router::new(RouteTable::new(&show));
-        router.accept(Incoming { instance: InstanceId(1), channel: 0, value: 1.0 });
-        router.accept(Incoming { instance: InstanceId(1), channel: 9, value: 1.0 });
-        router.accept(Incoming { instance: InstanceId(7), channel: 0, value: 1.0 });
+        router.accept(Incoming { instance: InstanceId(1), channel: ChannelId(0), value: 1.0 });
+        router.accept(Incoming { instance: InstanceId(1), channel: ChannelId(9), value: 1.0 });
+        router.accept(Incoming { instance: InstanceId(7), channel: ChannelId(0), value: 1.0 });
         assert_eq!(routed(&mut router), [(1.0, vec![])]);
     }
 
@@ -196,10 +196,10 @@ mod tests {
         let show = show("[loopback a]\n[loopback empty]\n[loopback b]\n[map]\na.x > b.y\na.z > b.y\n");
         let table = RouteTable::new(&show);
         for (instance, channel) in [(0, 0), (0, 1), (2, 0)] {
-            let number = table.number(InstanceId(instance), channel).unwrap();
-            let origin = table.origin(number).unwrap();
-            assert_eq!((origin.instance.0, origin.channel), (instance, channel));
+            let source = table.source(InstanceId(instance), ChannelId(channel)).unwrap();
+            let origin = table.origin(source).unwrap();
+            assert_eq!((origin.instance.0, origin.channel.0), (instance, channel));
         }
-        assert_eq!(table.origin(3), None);
+        assert_eq!(table.origin(SourceIndex(3)), None);
     }
 }

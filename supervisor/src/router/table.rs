@@ -8,17 +8,31 @@ use super::cycles;
 use crate::ids::InstanceId;
 use crate::show::LiveShow;
 use mm_config::Endpoint;
+use mm_shared::ChannelId;
 use std::ops::Range;
+
+/// The number of a channel among all channels of the show. It holds until the next show is applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourceIndex(pub u32);
+
+impl SourceIndex {
+    /// The index in tables of all channels of the show.
+    #[inline]
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
 
 /// Where an event goes: a channel of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Target {
     /// The instance that receives the event.
     pub instance: InstanceId,
-    /// The index of the channel within that instance.
-    pub channel: u32,
-    /// The number of the channel in the whole show.
-    pub number: u32,
+    /// The channel within that instance.
+    pub channel: ChannelId,
+    /// The channel in the whole show.
+    pub source: SourceIndex,
 }
 
 /// All mappings, ready for look-up.
@@ -49,14 +63,15 @@ impl RouteTable {
         }
         let target = |end: Endpoint| {
             let (instance, channel) = (show.id(end.instance), count(end.channel));
-            Target { instance, channel, number: numbers[instance.0].start + channel }
+            let source = SourceIndex(numbers[instance.0].start + channel);
+            Target { instance, channel: ChannelId(channel), source }
         };
-        let mut edges: Vec<(u32, Target)> =
-            show.mappings.iter().map(|mapping| (target(mapping.from).number, target(mapping.to))).collect();
+        let mut edges: Vec<(SourceIndex, Target)> =
+            show.mappings.iter().map(|mapping| (target(mapping.from).source, target(mapping.to))).collect();
         edges.sort_by_key(|(source, _)| *source);
         let mut starts = vec![0_u32; next as usize + 1];
         for (source, _) in &edges {
-            starts[*source as usize + 1] += 1;
+            starts[source.index() + 1] += 1;
         }
         for index in 1..starts.len() {
             starts[index] += starts[index - 1];
@@ -93,17 +108,18 @@ impl RouteTable {
         self.numbers.len()
     }
 
-    /// The number of a channel in the whole show; `None` if the show has no such channel.
+    /// A channel's number in the whole show; `None` if the show has no such channel.
     #[must_use]
-    pub fn number(&self, instance: InstanceId, channel: u32) -> Option<u32> {
+    pub fn source(&self, instance: InstanceId, channel: ChannelId) -> Option<SourceIndex> {
         let range = self.numbers.get(instance.0)?;
-        range.start.checked_add(channel).filter(|number| *number < range.end)
+        let number = range.start.checked_add(channel.0).filter(|number| *number < range.end);
+        number.map(SourceIndex)
     }
 
-    /// The targets of a channel, by channel number, in the order of the show file.
+    /// The targets of a channel, in the order of the show file.
     #[must_use]
-    pub fn targets(&self, number: u32) -> &[Target] {
-        let number = number as usize;
+    pub fn targets(&self, source: SourceIndex) -> &[Target] {
+        let number = source.index();
         match (self.starts.get(number), self.starts.get(number + 1)) {
             (Some(start), Some(end)) => &self.targets[*start as usize..*end as usize],
             _ => &[],
@@ -112,12 +128,12 @@ impl RouteTable {
 
     /// The instance and channel that a number stands for.
     #[must_use]
-    pub fn origin(&self, number: u32) -> Option<Target> {
+    pub fn origin(&self, source: SourceIndex) -> Option<Target> {
         // Instances without channels share their first number with the next one.
-        let before = self.bases.partition_point(|(base, _)| *base <= number).checked_sub(1)?;
+        let before = self.bases.partition_point(|(base, _)| *base <= source.0).checked_sub(1)?;
         let (base, instance) = self.bases[before];
-        let here = self.numbers[instance.0].contains(&number);
-        here.then_some(Target { instance, channel: number - base, number })
+        let here = self.numbers[instance.0].contains(&source.0);
+        here.then_some(Target { instance, channel: ChannelId(source.0 - base), source })
     }
 }
 

@@ -14,7 +14,7 @@ use mm_shared::control::{FromWorker, ToWorker};
 use mm_shared::sys::clock::monotonic_ns;
 use mm_shared::wakeup::constants::{SPARSE_EVENTS_LIMIT, WORKER_SPINS_LIMIT};
 use mm_shared::wakeup::{Affinity, Spinner, TurnBudget, WakeupMode, cpu};
-use mm_shared::{Activity, Consumer, Doorbell, Event, Mapped, Violation};
+use mm_shared::{Activity, ChannelId, Consumer, Doorbell, Event, Mapped, Violation};
 use pyo3::prelude::*;
 use wait_set::{WaitSet, WakeCause};
 
@@ -234,7 +234,7 @@ impl<'a> Dispatch<'a> {
     }
 
     #[cold]
-    fn report_handler(&self, py: Python<'_>, channel: u32, error: &PyErr) {
+    fn report_handler(&self, py: Python<'_>, channel: ChannelId, error: &PyErr) {
         let place = format!("handler of `{}`", self.instance.channels.display(py, channel));
         self.report(py, &place, error);
     }

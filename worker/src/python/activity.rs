@@ -2,12 +2,12 @@
 //!
 //! It belongs to the main thread, so there is no lock. In any other thread everything here does nothing.
 
-use mm_shared::{Activity, ProgressWriter};
+use mm_shared::{Activity, ChannelId, ProgressWriter};
 use std::cell::{Cell, RefCell};
 
 thread_local! {
     static PROGRESS: RefCell<Option<ProgressWriter>> = const { RefCell::new(None) };
-    static CURRENT: Cell<Option<u32>> = const { Cell::new(None) };
+    static CURRENT: Cell<Option<ChannelId>> = const { Cell::new(None) };
 }
 
 /// What the main thread did before.
@@ -34,9 +34,9 @@ pub fn go_back(before: PreviousActivity) {
 
 /// A handler begins.
 #[inline]
-pub fn enter_handler(channel: u32) {
+pub fn enter_handler(channel: ChannelId) {
     CURRENT.set(Some(channel));
-    enter(Activity::Handler, channel);
+    enter(Activity::Handler, channel.0);
 }
 
 /// The handler has returned, or raised.
@@ -57,6 +57,6 @@ pub fn error() {
 }
 
 /// The channel whose handler runs in this thread.
-pub fn current() -> Option<u32> {
+pub fn current() -> Option<ChannelId> {
     CURRENT.get()
 }

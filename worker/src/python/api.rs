@@ -33,7 +33,7 @@ pub mod midimonster {
     #[pyo3(signature = (name, /))]
     fn inputvalue(name: &Bound<'_, PyString>) -> PyResult<Option<f64>> {
         let channels = &instance()?.channels;
-        Ok(channels.number(name)?.map(|number| channels.values().input(number)))
+        Ok(channels.find(name)?.map(|channel| channels.values().input(channel)))
     }
 
     /// Last value that was sent on the channel; None for an unknown name.
@@ -41,14 +41,14 @@ pub mod midimonster {
     #[pyo3(signature = (name, /))]
     fn outputvalue(name: &Bound<'_, PyString>) -> PyResult<Option<f64>> {
         let channels = &instance()?.channels;
-        Ok(channels.number(name)?.map(|number| channels.values().output(number)))
+        Ok(channels.find(name)?.map(|channel| channels.values().output(channel)))
     }
 
     /// Name of the channel whose handler runs, else None.
     #[pyfunction]
     fn current(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
         let channels = &instance()?.channels;
-        Ok(activity::current().and_then(|number| channels.name(py, number)))
+        Ok(activity::current().and_then(|channel| channels.name(py, channel)))
     }
 
     /// Milliseconds of the core's monotonic clock.

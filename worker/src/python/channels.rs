@@ -4,6 +4,7 @@
 //! computed and which compares by identity, so a look-up costs the same for ten channels and for ten thousand.
 
 use super::values::ChannelValues;
+use mm_shared::ChannelId;
 use mm_shared::control::{Boot, EXTRA_CHANNELS};
 use pyo3::exceptions::PyValueError;
 use pyo3::ffi;
@@ -29,9 +30,9 @@ pub struct Channels {
 /// The outcome of adding a name.
 pub enum AddOutcome {
     /// It was known, perhaps because another thread has just added it.
-    Known(u32),
+    Known(ChannelId),
     /// It is known from now on.
-    New { number: u32, name: String },
+    New { channel: ChannelId, name: String },
     /// There are too many names.
     Full,
 }
@@ -61,34 +62,34 @@ impl Channels {
         &self.values
     }
 
-    /// The number of a name.
-    pub fn number(&self, name: &Bound<'_, PyString>) -> PyResult<Option<u32>> {
+    /// The channel of a name.
+    pub fn find(&self, name: &Bound<'_, PyString>) -> PyResult<Option<ChannelId>> {
         match self.numbers.bind(name.py()).get_item(name)? {
-            Some(number) => number.extract().map(Some),
+            Some(number) => Ok(Some(ChannelId(number.extract()?))),
             None => Ok(None),
         }
     }
 
-    /// The number of a name, found in the fastest way; `None` also where the general way would raise.
+    /// The channel of a name, found in the fastest way; `None` also where the general way would raise.
     #[inline]
-    pub fn fast_number(&self, name: &Bound<'_, PyString>) -> Option<u32> {
+    pub fn find_fast(&self, name: &Bound<'_, PyString>) -> Option<ChannelId> {
         // SAFETY: both are live objects, and the lock is held; the look-up of an exact string runs no other code
         let number = unsafe { ffi::PyDict_GetItemWithError(self.numbers.as_ptr(), name.as_ptr()) };
         if number.is_null() {
             return None;
         }
         // SAFETY: the dictionary has numbers only, and keeps its own: entries are never taken out
-        u32::try_from(unsafe { ffi::PyLong_AsLong(number) }).ok()
+        u32::try_from(unsafe { ffi::PyLong_AsLong(number) }).ok().map(ChannelId)
     }
 
-    /// The name of a number.
-    pub fn name<'py>(&self, py: Python<'py>, number: u32) -> Option<Bound<'py, PyAny>> {
-        self.names.bind(py).get_item(number as usize).ok()
+    /// The name of a channel.
+    pub fn name<'py>(&self, py: Python<'py>, channel: ChannelId) -> Option<Bound<'py, PyAny>> {
+        self.names.bind(py).get_item(channel.index()).ok()
     }
 
-    /// The name of a number, for messages.
-    pub fn display(&self, py: Python<'_>, number: u32) -> String {
-        self.name(py, number).map_or_else(|| format!("#{number}"), |name| name.to_string())
+    /// The name of a channel, for messages.
+    pub fn display(&self, py: Python<'_>, channel: ChannelId) -> String {
+        self.name(py, channel).map_or_else(|| format!("#{channel}"), |name| name.to_string())
     }
 
     /// How many channels there are.
@@ -111,16 +112,16 @@ impl Channels {
         // An exact str: a subclass could bring its own idea of equality into the dictionary.
         let key = PyString::new(name.py(), text);
         let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(number) = self.number(&key)? {
-            return Ok(AddOutcome::Known(number));
+        if let Some(channel) = self.find(&key)? {
+            return Ok(AddOutcome::Known(channel));
         }
         if *count >= self.limit {
             return Ok(AddOutcome::Full);
         }
         self.names.bind(name.py()).append(&key)?;
         self.numbers.bind(name.py()).set_item(&key, *count)?;
-        let number = *count;
+        let channel = ChannelId(*count);
         *count += 1;
-        Ok(AddOutcome::New { number, name: text.to_owned() })
+        Ok(AddOutcome::New { channel, name: text.to_owned() })
     }
 }

@@ -75,8 +75,8 @@ fn send(name: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> Option<()> {
     if value.is_nan() {
         return None;
     }
-    let number = instance.channels.fast_number(name)?;
+    let channel = instance.channels.find_fast(name)?;
     // Adding zero turns -0.0 into 0.0.
-    instance.output.send_on(name.py(), &instance.channels, number, value.clamp(0.0, 1.0) + 0.0);
+    instance.output.send_on(name.py(), &instance.channels, channel, value.clamp(0.0, 1.0) + 0.0);
     Some(())
 }

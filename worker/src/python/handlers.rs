@@ -4,6 +4,7 @@
 //! one. Handlers are looked up once, when the modules are imported, so that an event costs an index and a call.
 
 use super::Instance;
+use mm_shared::ChannelId;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -50,7 +51,7 @@ impl Handlers {
             }
         }
         for number in 0..instance.channels.len() {
-            let name = instance.channels.display(py, number);
+            let name = instance.channels.display(py, ChannelId(number));
             let found = handlers.resolve(py, &name);
             if let Err(found) = &found
                 && number < mapped
@@ -65,22 +66,22 @@ impl Handlers {
 
     /// The handler of a channel.
     #[inline]
-    pub fn get(&self, number: u32) -> Option<&Py<PyAny>> {
-        self.by_number.get(number as usize)?.as_ref()
+    pub fn get(&self, channel: ChannelId) -> Option<&Py<PyAny>> {
+        self.by_number.get(channel.index())?.as_ref()
     }
 
     /// Finds the handlers of channels that were added since.
     pub fn extend(&mut self, py: Python<'_>, instance: &Instance) {
         for number in self.by_number.len() as u32..instance.channels.len() {
-            let found = self.resolve(py, &instance.channels.display(py, number));
+            let found = self.resolve(py, &instance.channels.display(py, ChannelId(number)));
             self.by_number.push(found.ok());
         }
     }
 
     /// Whether a channel is not known here yet.
     #[inline]
-    pub fn lacks(&self, number: u32) -> bool {
-        number as usize >= self.by_number.len()
+    pub fn lacks(&self, channel: ChannelId) -> bool {
+        channel.index() >= self.by_number.len()
     }
 
     fn resolve(&self, py: Python<'_>, name: &str) -> Result<Py<PyAny>, Lookup> {

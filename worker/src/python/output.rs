@@ -11,7 +11,7 @@ use super::values::ChannelValues;
 use crate::link::{Outgoing, wait_for};
 use crate::startup::fail;
 use mm_shared::control::FromWorker;
-use mm_shared::{Activity, Doorbell, Event, Full, Mapped, Producer};
+use mm_shared::{Activity, ChannelId, Doorbell, Event, Full, Mapped, Producer};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use std::collections::BTreeSet;
@@ -39,7 +39,7 @@ struct OutputRing {
 /// What an output does.
 enum Phase {
     /// It is recorded, to be sent when the show starts.
-    Loading(BTreeSet<u32>),
+    Loading(BTreeSet<ChannelId>),
     /// It is sent.
     Serving,
     /// It only changes the channel's last value: the instance is stopping.
@@ -62,36 +62,37 @@ impl Output {
 
     /// Sends a value on the channel of that name, which is added when it is unknown.
     pub fn send(&self, channels: &Channels, name: &Bound<'_, PyString>, value: f64) -> PyResult<()> {
-        let number = match channels.number(name)? {
-            Some(number) => number,
+        let channel = match channels.find(name)? {
+            Some(channel) => channel,
             None => match self.add(channels, name)? {
-                Some(number) => number,
+                Some(channel) => channel,
                 None => return Ok(()),
             },
         };
-        self.send_on(name.py(), channels, number, value);
+        self.send_on(name.py(), channels, channel, value);
         Ok(())
     }
 
-    /// Sends a value on the channel of that number.
+    /// Sends a value on a channel that is known.
     #[inline]
-    pub fn send_on(&self, py: Python<'_>, channels: &Channels, number: u32, value: f64) {
-        channels.values().set_output(number, value);
-        self.transmit(py, Event { channel: number, value });
+    pub fn send_on(&self, py: Python<'_>, channels: &Channels, channel: ChannelId, value: f64) {
+        channels.values().set_output(channel, value);
+        self.transmit(py, Event { channel, value });
     }
 
     /// Whether the script has set this channel while its modules were imported.
-    pub fn is_set(&self, py: Python<'_>, number: u32) -> bool {
-        let is_set = |ring: &mut OutputRing| matches!(&ring.phase, Phase::Loading(numbers) if numbers.contains(&number));
+    pub fn is_set(&self, py: Python<'_>, channel: ChannelId) -> bool {
+        let is_set =
+            |ring: &mut OutputRing| matches!(&ring.phase, Phase::Loading(set) if set.contains(&channel));
         self.ring.with(py, is_set)
     }
 
     /// The show starts: sends the last value of each channel that was set while the modules were imported.
     pub fn start(&self, py: Python<'_>, values: &ChannelValues) {
         let loading = self.ring.with(py, |ring| std::mem::replace(&mut ring.phase, Phase::Serving));
-        if let Phase::Loading(numbers) = loading {
-            for number in numbers {
-                self.transmit(py, Event { channel: number, value: values.output(number) });
+        if let Phase::Loading(set) = loading {
+            for channel in set {
+                self.transmit(py, Event { channel, value: values.output(channel) });
             }
         }
     }
@@ -122,13 +123,13 @@ impl Output {
         }
     }
 
-    /// Adds a name that was not known a moment ago, and returns its number; `None` when there are too many.
-    pub fn add(&self, channels: &Channels, name: &Bound<'_, PyString>) -> PyResult<Option<u32>> {
+    /// Adds a name that was not known a moment ago, and returns its channel; `None` when there are too many.
+    pub fn add(&self, channels: &Channels, name: &Bound<'_, PyString>) -> PyResult<Option<ChannelId>> {
         match channels.add(name)? {
-            AddOutcome::Known(number) => Ok(Some(number)),
-            AddOutcome::New { number, name } => {
-                self.outgoing.send(FromWorker::Channel { number, name });
-                Ok(Some(number))
+            AddOutcome::Known(channel) => Ok(Some(channel)),
+            AddOutcome::New { channel, name } => {
+                self.outgoing.send(FromWorker::Channel { number: channel.0, name });
+                Ok(Some(channel))
             }
             AddOutcome::Full => {
                 if !self.told_full.swap(true, Ordering::Relaxed) {
@@ -155,8 +156,8 @@ impl Output {
         match &mut ring.phase {
             Phase::Serving => {}
             Phase::Stopping => return PushOutcome::Done,
-            Phase::Loading(numbers) => {
-                numbers.insert(event.channel);
+            Phase::Loading(set) => {
+                set.insert(event.channel);
                 return PushOutcome::Done;
             }
         }
@@ -172,7 +173,7 @@ impl Output {
 
     #[cold]
     fn push_when_there_is_space(&self, py: Python<'_>, event: Event) {
-        let before = activity::enter(Activity::Sending, event.channel);
+        let before = activity::enter(Activity::Sending, event.channel.0);
         loop {
             py.detach(|| wait_for(&self.space));
             if let PushOutcome::Done = self.ring.with(py, |ring| self.try_push(ring, event, true)) {

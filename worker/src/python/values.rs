@@ -3,6 +3,7 @@
 //! Any thread of the script may read them at any time, so they are atomics. The table grows in blocks, so that a
 //! value never moves and reading one takes no lock.
 
+use mm_shared::ChannelId;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -36,32 +37,32 @@ impl ChannelValues {
         }
     }
 
-    /// Last value that the channel's handler was done with; 0.0 for a number without channel.
-    pub fn input(&self, number: u32) -> f64 {
-        self.slot(number).map_or(0.0, |slot| f64::from_bits(slot.input.load(Ordering::Relaxed)))
+    /// Last value that the channel's handler has finished with; 0.0 for a channel that does not exist.
+    pub fn input(&self, channel: ChannelId) -> f64 {
+        self.slot(channel).map_or(0.0, |slot| f64::from_bits(slot.input.load(Ordering::Relaxed)))
     }
 
     /// Last value that the script sent.
-    pub fn output(&self, number: u32) -> f64 {
-        self.slot(number).map_or(0.0, |slot| f64::from_bits(slot.output.load(Ordering::Relaxed)))
+    pub fn output(&self, channel: ChannelId) -> f64 {
+        self.slot(channel).map_or(0.0, |slot| f64::from_bits(slot.output.load(Ordering::Relaxed)))
     }
 
     /// Remembers an input value.
-    pub fn set_input(&self, number: u32, value: f64) {
-        if let Some(slot) = self.slot(number) {
+    pub fn set_input(&self, channel: ChannelId, value: f64) {
+        if let Some(slot) = self.slot(channel) {
             slot.input.store(value.to_bits(), Ordering::Relaxed);
         }
     }
 
     /// Remembers an output value.
-    pub fn set_output(&self, number: u32, value: f64) {
-        if let Some(slot) = self.slot(number) {
+    pub fn set_output(&self, channel: ChannelId, value: f64) {
+        if let Some(slot) = self.slot(channel) {
             slot.output.store(value.to_bits(), Ordering::Relaxed);
         }
     }
 
-    fn slot(&self, number: u32) -> Option<&ValueSlot> {
-        let number = number as usize;
+    fn slot(&self, channel: ChannelId) -> Option<&ValueSlot> {
+        let number = channel.index();
         self.first.get(number).or_else(|| {
             let beyond = number - self.first.len();
             let block = self.more.get(beyond / BLOCK_CAPACITY)?;
@@ -79,10 +80,10 @@ mod tests {
     #[test]
     fn values_beyond_the_boot_channels_are_kept_up_to_the_bound() {
         let values = ChannelValues::new([(0.25, 0.5)].into_iter(), 2000);
-        values.set_output(1999, 0.75);
-        assert_eq!((values.input(0), values.output(0)), (0.25, 0.5));
-        assert_eq!((values.output(1999), values.input(1999)), (0.75, 0.0));
-        values.set_output(1_000_000, 1.0);
-        assert_eq!(values.output(1_000_000), 0.0);
+        values.set_output(ChannelId(1999), 0.75);
+        assert_eq!((values.input(ChannelId(0)), values.output(ChannelId(0))), (0.25, 0.5));
+        assert_eq!((values.output(ChannelId(1999)), values.input(ChannelId(1999))), (0.75, 0.0));
+        values.set_output(ChannelId(1_000_000), 1.0);
+        assert_eq!(values.output(ChannelId(1_000_000)), 0.0);
     }
 }

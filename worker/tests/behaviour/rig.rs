@@ -4,7 +4,7 @@
 
 use mm_shared::control::{Boot, ChannelBoot, Failure, FromWorker, Module, ToWorker};
 use mm_shared::control_link::{Rendezvous, ToWorkerSender};
-use mm_shared::{Event, RingSizes, SupervisorEnd, frame};
+use mm_shared::{ChannelId, Event, RingSizes, SupervisorEnd, frame};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -220,7 +220,7 @@ impl Worker {
 
     /// Puts an event in.
     pub fn send(&mut self, name: &str, value: f64) {
-        let channel = self.number(name);
+        let channel = self.channel(name);
         let deadline = Instant::now() + PATIENCE;
         while self.end.down.push(Event { channel, value }).is_err() {
             assert!(Instant::now() < deadline, "the worker takes nothing; {}", self.post_mortem());
@@ -230,8 +230,9 @@ impl Worker {
         self.publish();
     }
 
-    fn number(&self, name: &str) -> u32 {
-        self.names.iter().position(|known| known == name).expect("a channel") as u32
+    fn channel(&self, name: &str) -> ChannelId {
+        let number = self.names.iter().position(|known| known == name).expect("a channel");
+        ChannelId(number as u32)
     }
 
     fn publish(&mut self) {
@@ -260,7 +261,7 @@ impl Worker {
     /// Naps, hands over these values at once, and returns how many events are there when the worker rings.
     pub fn outputs_when_rung(&mut self, name: &str, values: &[f64]) -> usize {
         assert!(self.end.up.prepare_nap(), "nothing is under way");
-        let channel = self.number(name);
+        let channel = self.channel(name);
         for value in values {
             self.end.down.push(Event { channel, value: *value }).expect("space");
         }
@@ -286,11 +287,11 @@ impl Worker {
         let event = self.event();
         let deadline = Instant::now() + PATIENCE;
         // the name may be on its way, on the control channel
-        while event.channel as usize >= self.names.len() {
+        while event.channel.index() >= self.names.len() {
             assert!(Instant::now() < deadline, "channel {} has no name", event.channel);
             self.message();
         }
-        (self.names[event.channel as usize].clone(), event.value)
+        (self.names[event.channel.index()].clone(), event.value)
     }
 
     /// The next line that the script prints.

@@ -18,7 +18,7 @@ def f(v):
     let mut next = [0u32; 5];
     for _ in 0..20_000 {
         let event = worker.event();
-        let count = &mut next[event.channel as usize];
+        let count = &mut next[event.channel.index()];
         assert_eq!(event.value, f64::from(*count) / 5000.0);
         *count += 1;
     }

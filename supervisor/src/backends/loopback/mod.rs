@@ -8,6 +8,7 @@ use crate::ids::InstanceId;
 use crate::show::LiveInstance;
 use mm_config::options::BackendSpec;
 use mm_config::{Diagnostics, Section};
+use mm_shared::ChannelId;
 use std::time::Instant;
 
 /// The backend as the show file knows it.
@@ -55,7 +56,7 @@ impl Backend for Loopback {
 
     fn receive(&mut self, _token: u32, _inlet: &mut EventSink) {}
 
-    fn handle(&mut self, instance: InstanceId, channel: u32, value: f64, sink: &mut EventSink) {
+    fn handle(&mut self, instance: InstanceId, channel: ChannelId, value: f64, sink: &mut EventSink) {
         sink.push(instance, channel, value);
     }
 
@@ -96,12 +97,12 @@ mod tests {
         let mut sink = EventSink::default();
 
         for (channel, value) in [(0, 0.25), (7, 1.0), (0, 0.25)] {
-            backend.handle(no, channel, value, &mut sink);
+            backend.handle(no, ChannelId(channel), value, &mut sink);
         }
         backend.flush();
 
         let out: Vec<_> = sink.drain().collect();
-        let event = |channel, value| Incoming { instance: no, channel, value };
+        let event = |channel, value| Incoming { instance: no, channel: ChannelId(channel), value };
         assert_eq!(out, [event(0, 0.25), event(7, 1.0), event(0, 0.25)]);
         assert!(backend.watches().is_empty() && backend.deadline().is_none());
     }

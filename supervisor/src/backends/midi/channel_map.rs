@@ -4,6 +4,7 @@
 
 use super::channel::{ChannelAddress, NameError, ParsedName, parse_name};
 use mm_config::{Channel, Diagnostic, Diagnostics, Instance, Span};
+use mm_shared::ChannelId;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
@@ -14,7 +15,7 @@ pub struct ChannelMap {
     pub addresses: Vec<ChannelAddress>,
     slots_by_address: HashMap<ChannelAddress, u32>,
     /// By slot: the channels that receive from it.
-    listeners: Vec<Vec<u32>>,
+    listeners: Vec<Vec<ChannelId>>,
     /// By channel.
     slots: Vec<u32>,
 }
@@ -24,10 +25,10 @@ impl ChannelMap {
     pub fn new(instance: &Instance, diagnostics: &mut Diagnostics) -> Self {
         let mut map = Self::default();
         let mut errors = NameErrors { instance, diagnostics, reported: HashSet::new() };
-        for (number, channel) in (0..).zip(&instance.channels) {
+        for (id, channel) in (0..).map(ChannelId).zip(&instance.channels) {
             match parse_name(&channel.name) {
                 Ok(ParsedName { address, warning }) => {
-                    map.add(number, address);
+                    map.add(id, address);
                     warning.into_iter().for_each(|warning| errors.warn(warning, channel));
                 }
                 Err(error) => errors.report(error, channel),
@@ -36,7 +37,7 @@ impl ChannelMap {
         map
     }
 
-    fn add(&mut self, channel: u32, address: ChannelAddress) {
+    fn add(&mut self, channel: ChannelId, address: ChannelAddress) {
         let next = self.addresses.len() as u32;
         let slot = *self.slots_by_address.entry(address).or_insert(next);
         if slot == next {
@@ -50,14 +51,14 @@ impl ChannelMap {
     }
 
     /// The channels that receive what comes in on an address.
-    pub fn listeners(&self, address: ChannelAddress) -> &[u32] {
+    pub fn listeners(&self, address: ChannelAddress) -> &[ChannelId] {
         let slot = self.slots_by_address.get(&address);
         slot.and_then(|slot| self.listeners.get(*slot as usize)).map_or(&[], Vec::as_slice)
     }
 
     /// The slot and the address of a channel.
-    pub fn of_channel(&self, channel: u32) -> Option<(u32, ChannelAddress)> {
-        let slot = *self.slots.get(channel as usize)?;
+    pub fn of_channel(&self, channel: ChannelId) -> Option<(u32, ChannelAddress)> {
+        let slot = *self.slots.get(channel.index())?;
         Some((slot, *self.addresses.get(slot as usize)?))
     }
 }

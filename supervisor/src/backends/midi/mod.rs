@@ -43,6 +43,7 @@ use connector::{Connector, ConnectorConfig, ConnectorHandle, OpenFn, OutageFlag}
 use device_selector::DeviceSelector;
 use mm_config::options::BackendSpec;
 use mm_config::{Diagnostics, Section};
+use mm_shared::ChannelId;
 use options::{MidiBackendOptions, MidiInstanceOptions};
 use port::PortNames;
 use port_leases::{PORT_LEASES, PortLeases};
@@ -168,7 +169,7 @@ impl Backend for Midi {
         self.rx.receive(&self.channels, sink);
     }
 
-    fn handle(&mut self, _instance: InstanceId, channel: u32, value: f64, _sink: &mut EventSink) {
+    fn handle(&mut self, _instance: InstanceId, channel: ChannelId, value: f64, _sink: &mut EventSink) {
         if let Some((slot, address)) = self.channels.of_channel(channel) {
             self.tx.push(TxValue { slot, raw: address.kind.raw(value) });
         }

@@ -4,6 +4,7 @@ use super::port::fake::{FakeMidi, TEST_TIMEOUT, wait_for_text};
 use super::*;
 use crate::backends::EventSink;
 use crate::test_shows::show;
+use mm_shared::ChannelId;
 use std::sync::mpsc::channel;
 use std::thread;
 
@@ -84,10 +85,10 @@ fn values_that_wait_when_the_instance_is_closed_go_out_before_the_ports_close() 
     midi.wait_until(|state| state.opened == 1);
     // The sending thread has the port once a first value is out.
     let mut sink = EventSink::default();
-    instance.handle(InstanceId(0), 1, 0.0, &mut sink);
+    instance.handle(InstanceId(0), ChannelId(1), 0.0, &mut sink);
     instance.flush();
     midi.wait_until(|state| !state.sent.is_empty());
-    (0..=1000).for_each(|n| instance.handle(InstanceId(0), 1, f64::from(n) / 1000.0, &mut sink));
+    (0..=1000).for_each(|n| instance.handle(InstanceId(0), ChannelId(1), f64::from(n) / 1000.0, &mut sink));
     drop(instance);
     midi.wait_until(|state| state.closed == 1);
     assert_eq!(midi.state().sent.last().unwrap(), &[0xb0, 2, 127]);

@@ -21,6 +21,7 @@ use crate::show::LiveInstance;
 use intake::Intake;
 use mm_config::options::BackendSpec;
 use mm_config::{Diagnostics, Section};
+use mm_shared::ChannelId;
 use mm_shared::LogThrottle;
 use options::{Address, Destination, Options};
 use outlet::Outlet;
@@ -198,7 +199,7 @@ impl Backend for Osc {
         }
     }
 
-    fn handle(&mut self, _instance: InstanceId, channel: u32, value: f64, _inlet: &mut EventSink) {
+    fn handle(&mut self, _instance: InstanceId, channel: ChannelId, value: f64, _inlet: &mut EventSink) {
         self.outlet.set(channel, value, &mut self.paths, &self.port);
     }
 
@@ -206,7 +207,7 @@ impl Backend for Osc {
         self.outlet.flush(&mut self.paths, &mut self.port);
     }
 
-    fn restore(&mut self, _instance: InstanceId, channel: u32, value: f64) {
+    fn restore(&mut self, _instance: InstanceId, channel: ChannelId, value: f64) {
         Outlet::restore(channel, value, &mut self.paths);
     }
 

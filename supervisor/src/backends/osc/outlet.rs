@@ -4,6 +4,7 @@
 use super::options::Destination;
 use super::paths::{Path, Paths, Shape};
 use super::port::{BATCH, Port};
+use mm_shared::ChannelId;
 use mm_shared::LogThrottle;
 use nix::errno::Errno;
 use std::io::{self, ErrorKind};
@@ -66,7 +67,7 @@ impl Outlet {
     }
 
     /// Takes in a value for a channel. Before a destination is learned it is remembered, but nothing is sent.
-    pub fn set(&mut self, channel: u32, value: f64, paths: &mut Paths, port: &Port) {
+    pub fn set(&mut self, channel: ChannelId, value: f64, paths: &mut Paths, port: &Port) {
         if self.destination == Destination::None {
             return self.warn_of_destination();
         }
@@ -82,7 +83,7 @@ impl Outlet {
     }
 
     /// A channel had this value in an earlier run: its message carries it from now on, and is not sent for it.
-    pub fn restore(channel: u32, value: f64, paths: &mut Paths) {
+    pub fn restore(channel: ChannelId, value: f64, paths: &mut Paths) {
         let Some((target, path)) = paths.of_channel(channel) else { return };
         let Shape::Known { ranges, output } = &mut path.shape else { return };
         if let Some(range) = ranges.get(target.parameter as usize) {

@@ -8,6 +8,7 @@ use super::options::{MAX_PARAMETER, Options, Rule};
 use super::pattern::{Fault, check_address};
 use super::range::{Argument, Number, Range};
 use mm_config::{Channel, Diagnostic, Diagnostics, Instance, Span};
+use mm_shared::ChannelId;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -64,7 +65,7 @@ pub struct Output {
 #[derive(Debug, Clone, Copy)]
 struct Listener {
     parameter: u32,
-    channel: u32,
+    channel: ChannelId,
 }
 
 /// What became of a message.
@@ -84,7 +85,7 @@ impl Paths {
     pub fn new(instance: &Instance, options: &Options, diagnostics: &mut Diagnostics) -> Self {
         let mut paths = Self::default();
         let mut faults = Faults { instance, diagnostics, reported: HashSet::new() };
-        for (number, channel) in (0..).zip(&instance.channels) {
+        for (id, channel) in (0..).map(ChannelId).zip(&instance.channels) {
             match split(&channel.name) {
                 Ok((local, parameter)) => {
                     let rule = options.rules.iter().find(|rule| rule.pattern.matches(local));
@@ -95,7 +96,7 @@ impl Paths {
                     if paths.datagram(path).len() > MAX_DATAGRAM {
                         faults.too_long(channel);
                     }
-                    paths.list[path as usize].listeners.push(Listener { parameter, channel: number });
+                    paths.list[path as usize].listeners.push(Listener { parameter, channel: id });
                     paths.targets.push(Target { path, parameter });
                 }
                 Err(fault) => faults.misnamed(fault, channel),
@@ -123,8 +124,8 @@ impl Paths {
     }
 
     /// What a channel of the instance stands for.
-    pub fn of_channel(&mut self, channel: u32) -> Option<(Target, &mut Path)> {
-        let target = *self.targets.get(channel as usize)?;
+    pub fn of_channel(&mut self, channel: ChannelId) -> Option<(Target, &mut Path)> {
+        let target = *self.targets.get(channel.index())?;
         Some((target, self.list.get_mut(target.path as usize)?))
     }
 
@@ -147,7 +148,7 @@ impl Paths {
 
 impl Path {
     /// Hands the arguments of a message to the channels that listen to them.
-    pub fn deliver(&self, arguments: &[Argument], mut event: impl FnMut(u32, f64)) -> Delivery {
+    pub fn deliver(&self, arguments: &[Argument], mut event: impl FnMut(ChannelId, f64)) -> Delivery {
         let ranges = match &self.shape {
             Shape::Known { ranges, .. } if ranges.len() != arguments.len() => {
                 return Delivery::OtherShape { expected: ranges.len() };

@@ -21,7 +21,7 @@ fn sound(settings: &[(&str, &str)], channels: &[&str]) -> Paths {
 fn events(paths: &Paths, address: &str, arguments: &[Argument]) -> (Vec<(u32, f64)>, Delivery) {
     let mut events = Vec::new();
     let path = paths.find(address.as_bytes()).expect("the path is mapped");
-    let delivery = path.deliver(arguments, |channel, value| events.push((channel, value)));
+    let delivery = path.deliver(arguments, |channel, value| events.push((channel.0, value)));
     (events, delivery)
 }
 

@@ -3,6 +3,7 @@
 use super::*;
 use crate::backends::Incoming;
 use mm_config::{Channel, FileId, Instance, Setting, Severity, Span, Spanned};
+use mm_shared::ChannelId;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{SockaddrStorage, getsockname};
 use rosc::{OscBundle, OscMessage, OscPacket, OscTime, OscType, decoder, encoder};
@@ -110,7 +111,7 @@ impl Rig {
             .drain()
             .map(|Incoming { instance, channel, value }| {
                 assert_eq!(instance, NO);
-                (channel, value)
+                (channel.0, value)
             })
             .collect()
     }
@@ -125,7 +126,7 @@ impl Rig {
     }
 
     fn handle(&mut self, channel: u32, value: f64) {
-        self.backend.handle(NO, channel, value, &mut self.sink);
+        self.backend.handle(NO, ChannelId(channel), value, &mut self.sink);
     }
 
     /// One routing step.
@@ -261,7 +262,7 @@ fn without_a_pattern_or_a_destination_nothing_goes_out_and_nothing_breaks() {
     rig.step(&[(0, 0.5), (0, 0.75)]);
     rig.nothing_arrives();
     let mut backend = open(&[("bind", "127.0.0.1 0"), ("/a", "f 0 1")], &["/a"]).expect("it opens");
-    backend.handle(NO, 0, 0.5, &mut EventSink::default());
+    backend.handle(NO, ChannelId(0), 0.5, &mut EventSink::default());
     backend.flush();
 }
 
@@ -442,12 +443,12 @@ fn feed_random_packets(count: usize) {
         intake.datagram(&packet, &"test", &paths, &mut sink);
         for event in sink.drain() {
             assert!((0.0..=1.0).contains(&event.value));
-            let address = channels[event.channel as usize].split(':').next().unwrap_or_default();
+            let address = channels[event.channel.index()].split(':').next().unwrap_or_default();
             assert!(
                 packet.windows(address.len()).any(|window| window == address.as_bytes()),
                 "the wrong channel"
             );
-            seen[event.channel as usize] += 1;
+            seen[event.channel.index()] += 1;
         }
     }
     assert!(seen[0] > 0 && seen[1] > 0 && seen[3] > 0, "the noise is too wild to mean anything: {seen:?}");

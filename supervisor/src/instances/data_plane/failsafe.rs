@@ -5,6 +5,7 @@
 
 use crate::instances::options::{Failsafe as Rule, PythonOptions};
 use mm_config::Show;
+use mm_shared::ChannelId;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ const GRACE: Duration = Duration::from_millis(20);
 #[derive(Debug, Clone, PartialEq)]
 pub struct Failsafe {
     /// Channels that are set, with their values.
-    settings: Vec<(u32, f64)>,
+    settings: Vec<(ChannelId, f64)>,
     after: Duration,
     state: State,
 }
@@ -29,7 +30,7 @@ enum State {
     /// The channels are set.
     Set,
     /// The instance runs again; these channels have not been sent on yet.
-    GivingBack(Instant, BTreeSet<u32>),
+    GivingBack(Instant, BTreeSet<ChannelId>),
 }
 
 impl Failsafe {
@@ -47,10 +48,9 @@ impl Failsafe {
             Some(value) => Some(*value),
             None => (options.failsafe == Rule::Zero).then_some(0.0),
         };
-        let settings = outputs.into_iter().filter_map(|channel| {
-            // channels are numbered in 32 bits
-            Some((u32::try_from(channel).ok()?, value(channel)?))
-        });
+        let settings = outputs
+            .into_iter()
+            .filter_map(|channel| Some((ChannelId(u32::try_from(channel).ok()?), value(channel)?)));
         Self { settings: settings.collect(), after: options.failsafe_after, state: State::Its }
     }
 
@@ -101,7 +101,7 @@ impl Failsafe {
     }
 
     /// The script has sent on a channel, which is its own again.
-    pub fn sent(&mut self, channel: u32) {
+    pub fn sent(&mut self, channel: ChannelId) {
         if let State::GivingBack(_, channels) = &mut self.state {
             channels.remove(&channel);
         }
@@ -117,7 +117,7 @@ impl Failsafe {
     }
 
     /// What is to be sent on the instance's channels now; `last` gives a channel's last value of its own.
-    pub fn due(&mut self, now: Instant, last: impl Fn(u32) -> f64) -> Vec<(u32, f64)> {
+    pub fn due(&mut self, now: Instant, last: impl Fn(ChannelId) -> f64) -> Vec<(ChannelId, f64)> {
         if self.deadline().is_none_or(|at| now < at) {
             return Vec::new();
         }
@@ -139,7 +139,7 @@ mod tests {
 
     fn failsafe() -> Failsafe {
         let after = Duration::from_secs(1);
-        Failsafe { settings: vec![(0, 0.0), (3, 0.5)], after, state: State::Its }
+        Failsafe { settings: vec![(ChannelId(0), 0.0), (ChannelId(3), 0.5)], after, state: State::Its }
     }
 
     /// One that was set after a second, and whose instance runs again after two.
@@ -157,7 +157,10 @@ mod tests {
         let mut failsafe = failsafe();
         failsafe.ceased(start);
         assert_eq!(failsafe.due(start + Duration::from_millis(999), |_| 0.9), []);
-        assert_eq!(failsafe.due(start + Duration::from_secs(1), |_| 0.9), [(0, 0.0), (3, 0.5)]);
+        assert_eq!(
+            failsafe.due(start + Duration::from_secs(1), |_| 0.9),
+            [(ChannelId(0), 0.0), (ChannelId(3), 0.5)]
+        );
         assert_eq!(failsafe.deadline(), None);
     }
 
@@ -174,8 +177,8 @@ mod tests {
     fn last_values_come_back_where_the_script_has_sent_no_others() {
         let start = Instant::now();
         let mut failsafe = giving_back(start);
-        failsafe.sent(0);
-        assert_eq!(failsafe.due(start + Duration::from_secs(3), |_| 0.9), [(3, 0.9)]);
+        failsafe.sent(ChannelId(0));
+        assert_eq!(failsafe.due(start + Duration::from_secs(3), |_| 0.9), [(ChannelId(3), 0.9)]);
     }
 
     #[test]
@@ -184,7 +187,10 @@ mod tests {
         let mut failsafe = giving_back(start);
         failsafe.postpone(start + Duration::from_secs(3));
         assert_eq!(failsafe.due(start + Duration::from_secs(3), |_| 0.9), []);
-        assert_eq!(failsafe.due(start + Duration::from_secs(4), |_| 0.9), [(0, 0.9), (3, 0.9)]);
+        assert_eq!(
+            failsafe.due(start + Duration::from_secs(4), |_| 0.9),
+            [(ChannelId(0), 0.9), (ChannelId(3), 0.9)]
+        );
     }
 
     #[test]
@@ -199,8 +205,11 @@ mod tests {
     fn an_instance_that_sends_and_dies_again_at_once_has_its_channels_set_again() {
         let start = Instant::now();
         let mut failsafe = giving_back(start);
-        failsafe.sent(0);
+        failsafe.sent(ChannelId(0));
         failsafe.ceased(start + Duration::from_secs(2));
-        assert_eq!(failsafe.due(start + Duration::from_secs(3), |_| 0.9), [(0, 0.0), (3, 0.5)]);
+        assert_eq!(
+            failsafe.due(start + Duration::from_secs(3), |_| 0.9),
+            [(ChannelId(0), 0.0), (ChannelId(3), 0.5)]
+        );
     }
 }

@@ -174,7 +174,7 @@ impl Flow {
         let values = &mut self.values;
         let taken = end.take(looking, most, |event| {
             values.sent(event);
-            if event.channel < mapped {
+            if event.channel.0 < mapped {
                 route(event);
             }
         });

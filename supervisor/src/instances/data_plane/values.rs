@@ -4,8 +4,8 @@
 //! the input value only when the handler is done, so the event taken last is held back until the next one is
 //! taken, or until the worker is known to have finished with it.
 
-use mm_shared::Event;
 use mm_shared::control::{ChannelBoot, EXTRA_CHANNELS};
+use mm_shared::{ChannelId, Event};
 use std::collections::HashMap;
 
 /// The channels of an instance, by number: those of the show first, then those that the script added by sending on them.
@@ -99,14 +99,14 @@ impl Values {
 
     /// The name of a channel, for messages.
     #[must_use]
-    pub fn name(&self, channel: u32) -> &str {
-        self.channels.get(channel as usize).and_then(|channel| channel.name.as_deref()).unwrap_or("?")
+    pub fn name(&self, channel: ChannelId) -> &str {
+        self.channels.get(channel.index()).and_then(|channel| channel.name.as_deref()).unwrap_or("?")
     }
 
     /// The last value that the script sent on a channel, 0.0 before the first.
     #[must_use]
-    pub fn output(&self, channel: u32) -> f64 {
-        self.channels.get(channel as usize).map_or(0.0, |channel| channel.output)
+    pub fn output(&self, channel: ChannelId) -> f64 {
+        self.channels.get(channel.index()).map_or(0.0, |channel| channel.output)
     }
 
     /// All channels that have a name: name, input value, output value.
@@ -151,7 +151,7 @@ impl Values {
     }
 
     fn set_input(&mut self, event: Event) {
-        if let Some(channel) = self.channels.get_mut(event.channel as usize) {
+        if let Some(channel) = self.channels.get_mut(event.channel.index()) {
             channel.input = event.value;
             self.version += 1;
         }
@@ -159,10 +159,10 @@ impl Values {
 
     /// The worker has sent an event. Numbers beyond [`Values::limit`] are ignored.
     pub fn sent(&mut self, event: Event) {
-        if event.channel >= self.limit() {
+        if event.channel.0 >= self.limit() {
             return;
         }
-        let index = event.channel as usize;
+        let index = event.channel.index();
         if index >= self.channels.len() {
             self.channels.resize(index + 1, Channel { name: None, input: 0.0, output: 0.0 });
         }
@@ -232,7 +232,7 @@ mod tests {
     use super::*;
 
     fn event(channel: u32, value: f64) -> Event {
-        Event { channel, value }
+        Event { channel: ChannelId(channel), value }
     }
 
     fn boot(values: &mut Values) -> Vec<(String, f64, f64)> {
