@@ -21,12 +21,12 @@ fn a_fader_box_and_a_desk_move_each_other_and_nothing_runs_in_circles() {
     show.expect("/level/1", &[F(1.0)]);
     show.send("/level/2", &[F(1.0)]);
     show.expect("/level/2", &[F(1.0)]);
-    // nothing before it: the hand's own fader was left alone
+    // Nothing before it: the fader that the hand moved was left alone.
     faders.expect(&["b0 52 7f"]);
-    // the motor has arrived, and the desk shows what it was told
+    // The motor has arrived, and the desk shows the value.
     faders.send("b0 52 7f");
     show.send("/level/1", &[F(1.0)]);
-    // the hand pushes it somewhere else, and the next motor is moved
+    // The hand moves it, and the next motor moves.
     faders.send("b0 52 00");
     show.expect("/level/2", &[F(0.0)]);
     show.send("/level/8", &[F(0.0)]);

@@ -14,7 +14,7 @@ fn what_a_sequencer_plays_reaches_a_monitor() {
     server.wait_for_port("midi-monitor:input");
     let show = server.run(stage);
     show.wait_for(Event::named("midi_destination_connected").instance("box"));
-    // name, length of the loop, then start, note and length of each note, in samples
+    // Name, length of the loop, then start, note and length of each note, in samples.
     let _sequencer =
         server.program("jack_midiseq", &["midiseq", "24000", "0", "60", "8000", "12000", "62", "8000"]);
     show.wait_for(Event::named("midi_source_connected").instance("box"));

@@ -1,4 +1,4 @@
-//! What is wrong with the names of channels and with options.
+//! Diagnostics of channel names and options.
 
 use mm_tests::TestShow;
 

@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio, id};
 use std::sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError};
 
-/// JACK knows the server to use by this.
+/// The environment variable that selects the JACK server.
 const SERVER: &str = "JACK_DEFAULT_SERVER";
 
-/// Where the programs are that were built with JACK: cargo finds out whether there is anything to build.
+/// The folder of the programs built with JACK. Runs cargo, which builds them if necessary.
 pub fn jack_programs() -> &'static Path {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
     DIRECTORY.get_or_init(|| {
@@ -35,7 +35,7 @@ pub fn jack_programs() -> &'static Path {
         );
         let directory = target.join("debug");
         let beside = directory.join("mm-worker");
-        // in one step: another test could be starting it
+        // In one step: another test may be starting it.
         let copy = directory.join(format!("mm-worker.{}", id()));
         fs::copy(worker(), &copy).expect("the worker was built");
         fs::rename(copy, beside).expect("the directory is ours");
@@ -43,10 +43,10 @@ pub fn jack_programs() -> &'static Path {
     })
 }
 
-/// Removes what JACK's servers and clients share through memory, unless somebody may be using it. Each that is killed
-/// leaves a little there. When there is no room any more, no server of another name starts, and a library of JACK's says
-/// so on the terminal at every start of a client.
-fn tidy() {
+/// Removes the shared memory of JACK servers and clients, unless a JACK process runs. Each one that
+/// is killed leaves some behind. Once the space is used up, no server of another name starts, and
+/// JACK's library prints an error whenever a client starts.
+fn remove_stale_shared_memory() {
     let uses_jack = |pid: i32| Process::of(pid).is_some_and(|process| process.name().starts_with("jack"));
     let entries = |path| fs::read_dir(path).into_iter().flatten().flatten();
     let mut pids = entries("/proc").filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -55,14 +55,15 @@ fn tidy() {
     }
     for entry in entries("/dev/shm") {
         if entry.file_name().to_string_lossy().starts_with("jack") {
-            // those of other users stay
+            // Those of other users stay.
             let _ = fs::remove_file(entry.path()).or_else(|_| fs::remove_dir_all(entry.path()));
         }
     }
 }
 
-/// A JACK server of its own, one at a time: each is known machine-wide, and there are only eight places. One that was
-/// killed keeps its place until there is another of its name, so all of one build share a name.
+/// A JACK server for one test at a time: servers are registered machine-wide, in eight places. A
+/// server that was killed keeps its place until another one of its name starts, so all tests of one
+/// build share a name.
 pub struct Server {
     name: String,
     child: Option<Child>,
@@ -79,18 +80,18 @@ impl Server {
         server
     }
 
-    /// A name that no server has.
+    /// The name of a server that does not run.
     pub fn stopped() -> Self {
         static TURN: Mutex<()> = Mutex::new(());
-        static TIDY: Once = Once::new();
+        static CLEAN_UP: Once = Once::new();
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        TIDY.call_once(tidy);
+        CLEAN_UP.call_once(remove_stale_shared_memory);
         Self { name: format!("mm-{}-none", id()), child: None, _turn: turn }
     }
 
     pub fn start(&mut self) {
         let mut command = Command::new("jackd");
-        // it waits for its clients (-S, -t): a period that one of them misses loses the events in it
+        // It waits for its clients (-S, -t): a client that misses a period loses the events in it.
         command.args(["-n", &self.name, "-r", "-S", "-t", "2000", "-d", "dummy", "-r", "48000", "-p", "64"]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         self.child = Some(command.spawn().expect("`jackd`; `make test` installs it"));
@@ -107,7 +108,7 @@ impl Server {
         });
     }
 
-    /// Waits until somebody has this port.
+    /// Waits until a client has this port.
     pub fn wait_for_port(&self, name: &str) {
         mm_tests::wait_until("a port", || {
             let ports =
@@ -116,7 +117,7 @@ impl Server {
         });
     }
 
-    /// Kills it; it can do nothing about it.
+    /// Kills the server.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
@@ -124,7 +125,7 @@ impl Server {
         }
     }
 
-    /// A stage for the build with JACK.
+    /// A show for the build with JACK.
     pub fn stage(&self) -> TestShow {
         TestShow::new().with_program(jack_programs().join("mm-supervisor"))
     }
@@ -146,7 +147,7 @@ impl Server {
         peer
     }
 
-    /// Some program that uses the server.
+    /// Starts a program that uses the server.
     pub fn program(&self, program: &str, arguments: &[&str]) -> Peer {
         let mut command = Command::new(program);
         command.args(arguments).env(SERVER, &self.name);
@@ -155,12 +156,12 @@ impl Server {
         let log = Log::default();
         child.stdout.take().into_iter().for_each(|stream| log.follow(stream));
         let stdin = child.stdin.take();
-        Peer { child, stdin, log, looked: 0 }
+        Peer { child, stdin, log, taken: 0 }
     }
 }
 
 impl Drop for Server {
-    /// Asked nicely, it would wait for clients that are gone; the next one of its name clears up after it.
+    /// SIGTERM would make it wait for clients that are gone. The next server of its name cleans up.
     fn drop(&mut self) {
         self.kill();
     }
@@ -171,8 +172,8 @@ pub struct Peer {
     child: Child,
     stdin: Option<ChildStdin>,
     pub log: Log,
-    /// Events that a test has looked at.
-    looked: usize,
+    /// Events that a test has taken.
+    taken: usize,
 }
 
 impl Peer {
@@ -181,7 +182,7 @@ impl Peer {
         writeln!(stdin, "{line}").expect("a peer reads its commands");
     }
 
-    /// Sends byte strings, parted by commas, in one period.
+    /// Sends byte strings, separated by commas, in one period.
     pub fn send(&mut self, events: &str) {
         self.command(&format!("send {events}"));
     }
@@ -189,12 +190,12 @@ impl Peer {
     /// The next event that it receives.
     #[track_caller]
     pub fn next(&mut self) -> String {
-        self.looked += 1;
-        let line = self.log.wait_for_nth(self.looked, &["got "]);
+        self.taken += 1;
+        let line = self.log.wait_for_nth(self.taken, &["got "]);
         line.trim_start_matches("got ").to_owned()
     }
 
-    /// Waits for its end, and says whether it was a good one.
+    /// Waits for its end; returns whether it succeeded.
     pub fn ends_well(&mut self) -> bool {
         self.child.wait().is_ok_and(|status| status.success())
     }
@@ -207,11 +208,11 @@ impl Peer {
 }
 
 impl Drop for Peer {
-    /// Lets it take its leave, since the server waits for one that is just gone.
+    /// Lets it disconnect, since the server waits for a client that is killed.
     fn drop(&mut self) {
         drop(self.stdin.take());
         if !self.log.lines().iter().any(|line| line == "ready") {
-            // a program of JACK, which ends on a signal
+            // A program of JACK, which ends on a signal.
             let _ = kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGTERM);
         }
         let _ = self.child.wait();

@@ -1,4 +1,5 @@
-//! No MIDI system: one warning, nothing of the C libraries on the terminal, and the rest of the show runs.
+//! Without a MIDI system there is one warning, the C libraries print nothing, and the rest of the
+//! show runs.
 
 use crate::rig::Server;
 use mm_tests::osc::F;
@@ -8,7 +9,7 @@ use std::path::Path;
 const SHOW: &str = "[midi one]\nread = pad\n[midi two]\nwrite = pad\n[midi three]\n[map]
 one.ch0.cc1 > two.ch0.cc1\nnet./in > two.ch0.cc2\nnet./in > net./out\nthree.ch0.cc1 > three.ch0.cc2\n";
 
-/// Every line of the log is one of ours.
+/// Asserts that there is one warning, and that all output is log lines.
 fn assert_quiet(show: Running, warning: &str) {
     show.wait_for(Event::named("midi_unavailable").level("warn").message(warning));
     show.send("/in", &[F(0.5)]);
@@ -32,7 +33,7 @@ fn without_a_jack_server_there_is_one_warning_and_the_rest_runs() {
 #[test]
 fn without_the_alsa_sequencer_there_is_one_warning_and_the_rest_runs() {
     if Path::new("/dev/snd/seq").exists() {
-        // this machine has one; `make test-alsa` tests it
+        // This machine has one; `make test-alsa` tests it.
         return;
     }
     let stage = TestShow::new();

@@ -7,7 +7,7 @@ use serde_json::Value;
 const SHOW: &str = "[midi box]\nread = pad\nwrite = pad\n[map]
 box.ch0.cc{1..3} > box.ch1.cc{1..3}\nnet./fader > box.ch2.pitch\n";
 
-/// Waits until `status` says this of the instance.
+/// Waits until the note of the instance in `status` contains this.
 fn wait_for_note(show: &Running, words: &str) {
     let says = |status: &Value| status["note"].as_str().is_some_and(|note| note.contains(words));
     show.control().wait_for("`status` to say it", "box", says);
@@ -59,7 +59,7 @@ fn a_device_that_is_back_before_anybody_looked_is_connected_again() {
         pad = server.peer("pad");
         wait_until("the last value", || pad.log.count(&["got "]) >= 1);
         pad.expect(&[&format!("b1 01 {round:02x}")]);
-        // the way in may take a look more
+        // The other direction may take one scan more.
         show.log().wait_for_nth(round + 1, Event::named("midi_source_restored"));
     }
     show.stop();

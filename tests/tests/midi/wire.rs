@@ -4,7 +4,7 @@ use crate::rig::Server;
 use mm_tests::Event;
 use std::fmt::Write as _;
 
-/// A show of one instance that is connected with the peer `pad`, with these mappings.
+/// A show with these mappings and one instance, which is connected to the peer `pad`.
 fn show(mappings: &str) -> String {
     format!("[midi box]\nread = pad\nwrite = pad\n[map]\n{mappings}")
 }
@@ -95,7 +95,7 @@ fn running_status_real_time_bytes_and_long_messages_are_read_as_midi_has_them() 
     show.stop();
 }
 
-/// JACK's build of midir holds 2047 messages and loses, or garbles, what is more.
+/// With JACK, midir holds 2047 messages and loses or corrupts any more.
 #[test]
 fn of_five_thousand_values_at_once_none_is_lost() {
     let server = Server::new();
