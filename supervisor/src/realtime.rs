@@ -21,7 +21,8 @@ const LATENCY_DEVICE: &str = "/dev/cpu_dma_latency";
 /// The granted requests. Dropping it withdraws `low-latency`.
 #[derive(Debug)]
 pub struct Realtime {
-    _latency: Option<File>,
+    /// Keeps the cores out of deep sleep as long as it is open.
+    latency: Option<File>,
 }
 
 /// The system refuses a request.
@@ -39,12 +40,27 @@ impl Realtime {
     /// event loop's thread.
     #[must_use]
     pub fn request(options: &SupervisorOptions) -> Self {
-        let latency = options.low_latency.then(|| keep_awake(Path::new(LATENCY_DEVICE)));
-        let priority = options.priority.map_or(Ok(()), prioritise);
-        if let Err(refused) = priority {
+        let mut realtime = Self { latency: None };
+        if options.low_latency {
+            realtime.apply_low_latency(true);
+        }
+        if options.priority.is_some() {
+            realtime.apply_priority(options.priority);
+        }
+        realtime
+    }
+
+    /// `low-latency` is on or off from now on.
+    pub fn apply_low_latency(&mut self, on: bool) {
+        self.latency = on.then(|| keep_awake(Path::new(LATENCY_DEVICE)).inspect_err(warn).ok()).flatten();
+    }
+
+    /// `priority` has this value from now on; without one it is that of an ordinary process,
+    /// nice 0.
+    pub fn apply_priority(&mut self, priority: Option<Priority>) {
+        if let Err(refused) = prioritise(priority.unwrap_or(Priority::Nice(0))) {
             warn(&refused);
         }
-        Self { _latency: latency.and_then(|outcome| outcome.inspect_err(warn).ok()) }
     }
 }
 

@@ -16,7 +16,6 @@ use crate::instances::launcher::WorkerLauncher;
 use crate::instances::spare::Spare;
 use crate::log;
 use crate::mailbox::{Mailbox, MailboxSender, mailbox};
-use crate::realtime::Realtime;
 use crate::reaper::ReaperClient;
 use crate::router::table::RouteTable;
 use crate::router::{Router, cycles};
@@ -137,7 +136,6 @@ fn try_run(args: &RunArgs) -> Result<ExitCode, StartError> {
     tracing::info!(event = "show_starting", "starting `{}`", origin.show.path.display());
     log_wakeup_mode(wakeup_mode);
     cycles::warn(&origin.show);
-    let _realtime = Realtime::request(&options);
     let result = event_loop.run();
     if !backends::wait_until_closed(BACKEND_CLOSE_TIMEOUT) {
         tracing::debug!(event = "backend_close_timed_out", "some ports are not closed yet; exiting");

@@ -14,6 +14,7 @@ pub mod message;
 mod service_manager;
 mod show_reload;
 mod state_file;
+mod supervisor_options;
 
 use crate::backends::EventSink;
 use crate::backends::set::BackendSet;
@@ -25,6 +26,7 @@ use crate::instances::launcher::WorkerLauncher;
 use crate::instances::spare::Spare;
 use crate::mailbox::Mailbox;
 use crate::poller::{Interest, Poller, Wake};
+use crate::realtime::Realtime;
 use crate::router::cycles::LoopMonitor;
 use crate::router::{Routed, Router, STEP_BUDGET};
 use crate::script_output::Drain;
@@ -64,6 +66,7 @@ pub struct EventLoop {
     drain: Drain,
     poller: Poller,
     busy_poller: BusyPoller,
+    realtime: Realtime,
     registry: Registry,
     spare: Spare,
     watch: ScriptWatch,
@@ -133,6 +136,7 @@ impl EventLoop {
             parts;
         let (names, control) = (SharedNames::new(&origin.show), ControlRequests::new(&origin.show));
         let loop_monitor = LoopMonitor::new(&origin.show);
+        let options = SupervisorOptions::of(&origin.show);
         let post = tools.post.clone();
         let watch = ScriptWatch::new(move |instance| {
             // Without a loop there is nothing to reload.
@@ -147,10 +151,8 @@ impl EventLoop {
             signals,
             drain,
             poller,
-            busy_poller: BusyPoller::new(
-                WakeupMode::of_process(),
-                SupervisorOptions::of(&origin.show).low_latency,
-            ),
+            busy_poller: BusyPoller::new(WakeupMode::of_process(), options.low_latency),
+            realtime: Realtime::request(&options),
             registry: Registry::default(),
             spare,
             watch,

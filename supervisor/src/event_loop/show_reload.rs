@@ -6,6 +6,7 @@ use crate::event_loop::message::LoopMessage;
 use crate::instances::InstanceSet;
 use crate::router::cycles::{self, LoopMonitor};
 use crate::show_reload::{self, LoadedShow};
+use mm_config::SupervisorOptions;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -62,7 +63,7 @@ impl EventLoop {
 
     /// Puts a show in the place of the running one.
     fn apply(&mut self, loaded: LoadedShow, now: Instant) {
-        let LoadedShow { show, plans, table, change } = loaded;
+        let LoadedShow { show, plans, table, change, state_file } = loaded;
         // What workers have sent so far goes where it was meant to go.
         self.with_instances(now, InstanceSet::collect);
         self.route();
@@ -70,6 +71,8 @@ impl EventLoop {
         self.with_instances(now, |fleet, cx| fleet.apply(&show, &change, cx));
         self.router.apply(table);
         tracing::info!(event = "show_reloaded", "show reloaded: {change}");
+        let old_options = SupervisorOptions::of(&self.origin.show);
+        self.apply_supervisor_options(&old_options, &SupervisorOptions::of(&show), state_file);
         cycles::warn(&show);
         let removed = change.removed().filter_map(|id| self.origin.show.instance(id));
         let removed: Vec<String> = removed.map(|instance| instance.name.clone()).collect();

@@ -8,7 +8,8 @@ use crate::router::table::RouteTable;
 use crate::show::LiveShow;
 use crate::show::change::ShowChange;
 use crate::show_file;
-use mm_config::Overrides;
+use crate::state::StateFile;
+use mm_config::{Overrides, SupervisorOptions};
 use std::io;
 use std::sync::Arc;
 use std::thread;
@@ -32,6 +33,8 @@ pub struct LoadedShow {
     pub table: RouteTable,
     /// What has changed.
     pub change: ShowChange,
+    /// The state file that takes the place of the present one, or `None` if that is to stay.
+    pub state_file: Option<Option<StateFile>>,
 }
 
 impl std::fmt::Debug for LoadedShow {
@@ -69,5 +72,19 @@ fn read(origin: &Origin) -> Result<LoadedShow, String> {
         plan.resolve().map_err(|error| error.to_string())?;
     }
     let table = RouteTable::new(&show);
-    Ok(LoadedShow { show, plans, table, change })
+    let state_file = other_state_file(&SupervisorOptions::of(&origin.show), &SupervisorOptions::of(&show))?;
+    Ok(LoadedShow { show, plans, table, change, state_file })
+}
+
+/// Starts the thread of another state file if the show names another one. Its values are not read: those of the running
+/// show are newer.
+fn other_state_file(
+    old: &SupervisorOptions,
+    new: &SupervisorOptions,
+) -> Result<Option<Option<StateFile>>, String> {
+    if old.state_file == new.state_file {
+        return Ok(None);
+    }
+    let started = new.state_file.clone().map(StateFile::start).transpose();
+    started.map(Some).map_err(|error| format!("cannot start a thread for the state file: {error}"))
 }

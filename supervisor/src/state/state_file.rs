@@ -24,6 +24,8 @@ pub struct StateFile {
     is_touched: bool,
     /// The thread gets no values before.
     not_before: Instant,
+    /// The thread is not waited for when this is dropped.
+    is_detached: bool,
 }
 
 impl StateFile {
@@ -40,7 +42,15 @@ impl StateFile {
         let latest = Arc::new(Latest::default());
         let (wake, ended) = writer::start(path, Arc::clone(&latest), intervals)?;
         let not_before = Instant::now();
-        Ok(Self { latest, wake: Some(wake), ended, intervals, is_touched: false, not_before })
+        Ok(Self {
+            latest,
+            wake: Some(wake),
+            ended,
+            intervals,
+            is_touched: false,
+            not_before,
+            is_detached: false,
+        })
     }
 
     /// Notes that a value has changed.
@@ -77,6 +87,11 @@ impl StateFile {
         self.latest.put(last);
     }
 
+    /// Ends the thread without waiting for it. It writes the values that it has been given before.
+    pub fn detach(mut self) {
+        self.is_detached = true;
+    }
+
     fn wake(&self) {
         if let Some(wake) = &self.wake {
             // A full channel wakes the thread as well, and without a thread nothing can be written.
@@ -88,7 +103,9 @@ impl StateFile {
 impl Drop for StateFile {
     fn drop(&mut self) {
         self.wake = None;
-        if self.ended.recv_timeout(self.intervals.timeout) == Err(RecvTimeoutError::Timeout) {
+        if !self.is_detached
+            && self.ended.recv_timeout(self.intervals.timeout) == Err(RecvTimeoutError::Timeout)
+        {
             tracing::warn!(
                 event = "state_write_timed_out",
                 "the state file takes too long to write, the last values may be missing in it"

@@ -7,6 +7,7 @@ mod failsafe;
 mod install;
 mod policy;
 mod show_reload;
+mod show_reload_kinds;
 mod spare;
 mod state_file;
 mod systemd;

@@ -5,17 +5,17 @@ use mm_tests::osc::F;
 use mm_tests::{BackgroundTraffic, Running, TestShow, wait_until};
 use nix::sys::signal::Signal;
 
-const SCRIPT: &str = "
+pub const SCRIPT: &str = "
     import midimonster
     print('values', midimonster.inputvalue('h.ask'))
     def ask(value):
         midimonster.output('answer', value)
 ";
 
-const TEXT: &str = "[python one]\nmodule = h\n[python two]\nmodule = h\n[map]\n\
+pub const TEXT: &str = "[python one]\nmodule = h\n[python two]\nmodule = h\n[map]\n\
     net./one > one.h.ask\none.answer > net./from/one\nnet./two > two.h.ask\ntwo.answer > net./from/two\n";
 
-fn start() -> (Running, BackgroundTraffic) {
+pub fn start() -> (Running, BackgroundTraffic) {
     let stage = TestShow::new();
     stage.python("h.py", SCRIPT);
     BackgroundTraffic::show(&stage, TEXT);
@@ -26,22 +26,22 @@ fn start() -> (Running, BackgroundTraffic) {
     (show, others)
 }
 
-fn assert_answers(show: &Running, name: &str, value: f32) {
+pub fn assert_answers(show: &Running, name: &str, value: f32) {
     show.send(&format!("/{name}"), &[F(value)]);
     show.expect(&format!("/from/{name}"), &[F(value)]);
 }
 
 /// Changes the show file and has it read again.
-fn reread(show: &Running, change: impl Fn(&str) -> String, said: &[&str]) {
+pub fn reload(show: &Running, change: impl Fn(&str) -> String, said: &[&str]) {
     let before = show.log().count(said);
     show.stage().write("show.cfg", change(&show.stage().read("show.cfg")));
     show.signal(Signal::SIGHUP);
     show.log().wait_for_nth(before + 1, said);
 }
 
-const DONE: &[&str] = &["show reloaded"];
+pub const DONE: &[&str] = &["show reloaded"];
 
-fn finish(show: Running, others: BackgroundTraffic) {
+pub fn finish(show: Running, others: BackgroundTraffic) {
     assert_eq!(show.log().count(&["[steady] ready"]), 1);
     others.finish(&show);
     show.stop();
@@ -51,7 +51,7 @@ fn finish(show: Running, others: BackgroundTraffic) {
 fn a_file_that_has_not_changed_changes_nothing() {
     let (show, others) = start();
     let workers = ["one", "two"].map(|name| show.worker(name));
-    reread(&show, str::to_owned, DONE);
+    reload(&show, str::to_owned, DONE);
     assert_answers(&show, "one", 0.5);
     assert_answers(&show, "two", 0.5);
     assert_eq!(["one", "two"].map(|name| show.worker(name)), workers);
@@ -64,7 +64,7 @@ fn errors_change_nothing_and_are_in_the_log() {
     let workers = ["one", "two"].map(|name| show.worker(name));
     let broken =
         |text: &str| text.replace("[python two]\nmodule = h", "[python two]\nmodul = h\nwatchdog = soon");
-    reread(&show, broken, &["ERROR", "the show file has errors, nothing changes"]);
+    reload(&show, broken, &["ERROR", "the show file has errors, nothing changes"]);
     show.wait_for(&["did you mean `module`?"]);
     show.wait_for(&["watchdog = soon"]);
     assert_answers(&show, "one", 0.5);
@@ -82,7 +82,7 @@ fn an_instance_is_added_and_another_one_removed_while_the_rest_goes_on() {
             .replace("two.", "three.")
             .replace("from/two", "from/three")
     };
-    reread(&show, change, DONE);
+    reload(&show, change, DONE);
     show.wait_for(&["[three] ready"]);
     show.send("/two", &[F(0.5)]);
     show.expect("/from/three", &[F(0.5)]);
@@ -99,7 +99,7 @@ fn how_an_instance_is_supervised_changes_without_touching_its_process() {
     let workers = ["one", "two"].map(|name| show.worker(name));
     let change =
         |text: &str| text.replace("[python one]\n", "[python one]\nrestart = never\nwatchdog = 1s\n");
-    reread(&show, change, DONE);
+    reload(&show, change, DONE);
     assert_answers(&show, "one", 0.5);
     assert_eq!(["one", "two"].map(|name| show.worker(name)), workers);
     workers[0].signal(Signal::SIGKILL);
@@ -111,7 +111,7 @@ fn how_an_instance_is_supervised_changes_without_touching_its_process() {
 fn an_instance_with_other_channels_is_restarted_with_its_values() {
     let (show, others) = start();
     let (one, two) = (show.worker("one"), show.worker("two"));
-    reread(&show, |text| format!("{text}net./more > two.more\n"), DONE);
+    reload(&show, |text| format!("{text}net./more > two.more\n"), DONE);
     show.log().wait_for_nth(2, &["[two] ready"]);
     show.wait_for(&["[two] values 0.25"]);
     assert_answers(&show, "two", 0.5);
@@ -124,7 +124,7 @@ fn an_instance_with_other_channels_is_restarted_with_its_values() {
 fn mappings_change_without_touching_instances_whose_channels_stay() {
     let (show, others) = start();
     let workers = ["one", "two"].map(|name| show.worker(name));
-    reread(&show, |text| format!("{text}net./both > one.h.ask\nnet./both > two.h.ask\n"), DONE);
+    reload(&show, |text| format!("{text}net./both > one.h.ask\nnet./both > two.h.ask\n"), DONE);
     show.send("/both", &[F(0.5)]);
     let mut paths = [show.peer().receive().path, show.peer().receive().path];
     paths.sort();

@@ -1,0 +1,104 @@
+//! HUP with every kind of change: `[supervisor]`, global options of a backend, includes, and the first and the last instance
+//! of a backend.
+
+use super::show_reload::{DONE, assert_answers, finish, reload, start};
+use mm_tests::osc::F;
+use mm_tests::{Running, wait_until};
+use std::fs;
+
+/// Puts options into `[supervisor]`, in front of the rest of the show.
+fn with_supervisor(options: &'static str) -> impl Fn(&str) -> String {
+    move |text| format!("[supervisor]\n{options}\n{text}")
+}
+
+/// The nice value of the supervisor's event loop, which is its main thread (proc(5), `/proc/PID/stat`, field 19).
+fn nice(show: &Running) -> i32 {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", show.process().pid)).expect("it runs");
+    let behind_name = stat.rsplit(") ").next().expect("the name is in parentheses");
+    behind_name.split(' ').nth(16).and_then(|field| field.parse().ok()).expect("a number")
+}
+
+#[test]
+fn a_state_file_that_is_named_later_gets_the_values_of_the_running_show() {
+    let (show, others) = start();
+    reload(&show, with_supervisor("state-file = later.state"), DONE);
+    show.wait_for(&["applied `state-file` of `[supervisor]`"]);
+    wait_until("the state file", || show.stage().directory().join("later.state").exists());
+    assert_answers(&show, "one", 0.5);
+    finish(show, others);
+}
+
+#[test]
+fn a_priority_that_is_named_later_is_that_of_the_loop() {
+    let (show, others) = start();
+    assert_eq!(nice(&show), 0);
+    reload(&show, with_supervisor("priority = 5"), DONE);
+    show.wait_for(&["applied `priority` of `[supervisor]`"]);
+    assert_eq!(nice(&show), 5);
+    finish(show, others);
+}
+
+#[test]
+fn a_socket_that_is_named_later_needs_a_restart_and_the_log_says_so() {
+    let (show, others) = start();
+    reload(&show, with_supervisor("socket = other.sock"), DONE);
+    show.wait_for(&["WARN", "`socket` of `[supervisor]` has changed", "restarted"]);
+    assert_answers(&show, "one", 0.5);
+    finish(show, others);
+}
+
+#[test]
+fn global_options_of_a_backend_apply_to_its_instances() {
+    let (show, others) = start();
+    let workers = ["one", "two"].map(|name| show.worker(name));
+    reload(&show, |text| format!("{text}[backend osc]\ndetect = on\n"), DONE);
+    show.send("/unmapped", &[F(0.5)]);
+    show.wait_for(&["[net]", "/unmapped"]);
+    assert_answers(&show, "one", 0.5);
+    assert_eq!(["one", "two"].map(|name| show.worker(name)), workers);
+    others.abandon();
+    show.stop();
+}
+
+#[test]
+fn an_included_file_that_has_changed_is_read_again() {
+    let (show, others) = start();
+    show.stage().write("more.map", "net./more > one.h.ask\n");
+    reload(&show, |text| format!("{text}[include more.map]\n"), DONE);
+    show.send("/more", &[F(0.75)]);
+    show.expect("/from/one", &[F(0.75)]);
+    show.stage().write("more.map", "net./more > two.h.ask\n");
+    reload(&show, str::to_owned, DONE);
+    show.send("/more", &[F(0.25)]);
+    show.expect("/from/two", &[F(0.25)]);
+    finish(show, others);
+}
+
+#[test]
+fn the_first_and_the_last_loopback_come_and_go() {
+    let (show, others) = start();
+    let direct = "net./one > one.h.ask\n";
+    let through = "net./one > loop.x\nloop.x > one.h.ask\n";
+    reload(&show, |text| format!("[loopback loop]\n{}", text.replace(direct, through)), DONE);
+    assert_answers(&show, "one", 0.5);
+    let back = |text: &str| text.replace("[loopback loop]\n", "").replace(through, direct);
+    reload(&show, back, DONE);
+    assert_answers(&show, "one", 0.75);
+    finish(show, others);
+}
+
+#[test]
+fn the_last_script_goes_and_the_rest_of_the_show_goes_on() {
+    let (show, others) = start();
+    let workers = ["one", "two"].map(|name| show.worker(name));
+    others.abandon();
+    let without = |text: &str| {
+        let text = text.split("[python one]").next().unwrap_or_default();
+        format!("{text}[map]\nnet./in > net./out\n")
+    };
+    reload(&show, without, DONE);
+    wait_until("the end of the workers", || workers.iter().all(|worker| !worker.is_alive()));
+    show.send("/in", &[F(0.5)]);
+    show.expect("/out", &[F(0.5)]);
+    show.stop();
+}
