@@ -1,5 +1,5 @@
-//! Ties the binary to the Python that it is built for: the run path of its library, and its executable, from which
-//! the interpreter finds its standard library and packages at run time.
+//! Ties the binary to the Python that it is built for: the run path of its library, and its
+//! executable, from which the interpreter finds its standard library and packages at run time.
 
 fn main() {
     pyo3_build_config::use_pyo3_cfgs();

@@ -27,7 +27,8 @@ fn record_encode_and_decode(bencher: Bencher) {
     bencher.bench(|| Record::encode(black_box(EVENT)).decode(black_box(512)));
 }
 
-/// One event at a time, as the handler of a sparse show sends it: each is published, each taken and finished with.
+/// One event at a time, as the handler of a sparse show sends it: each is published, each taken and
+/// finished with.
 #[divan::bench(sample_size = 10_000)]
 fn push_publish_pop_one(bencher: Bencher) {
     let (mut supervisor, mut worker) = pair();

@@ -1,16 +1,19 @@
 //! The doorbell: wakes the other process.
 //!
-//! There are two kinds. An eventfd has one descriptor, which either side may ring or wait for. A pipe has an end for
-//! each, and is used for events: the kernel takes a write into a pipe as a hint that the writer is about to wait for
-//! the reader, and runs the reader on the writer's own core, where a wake-up costs about a microsecond. Woken by an
-//! eventfd, the same process mostly wakes on the core where it slept, tens of microseconds later if that had gone idle.
+//! There are two kinds. An eventfd has one descriptor, which either side may ring or wait for. A
+//! pipe has an end for each, and is used for events: the kernel takes a write into a pipe as a hint
+//! that the writer is about to wait for the reader, and runs the reader on the writer's own core,
+//! where a wake-up costs about a microsecond. Woken by an eventfd, the same process mostly wakes on
+//! the core where it slept, tens of microseconds later if that had gone idle.
 //!
-//! It is rung only when the ring returns that the other side sleeps ([`Producer::publish`], [`Consumer::wants_space`]). It is
-//! watched edge-triggered: every ring is an edge, so nothing has to read it, and waking costs no further system call.
-//! A process that watches it level-triggered calls [`Doorbell::clear`] after waking.
+//! It is rung only when the ring returns that the other side sleeps ([`Producer::publish`],
+//! [`Consumer::wants_space`]). It is watched edge-triggered: every ring is an edge, so nothing has
+//! to read it, and waking costs no further system call. A process that watches it level-triggered
+//! calls [`Doorbell::clear`] after waking.
 //!
-//! Both processes share the open file of an eventfd, and with it the flag that makes it non-blocking. A worker that
-//! intends to block the supervisor can clear that flag and fill the counter; a faulty script does not do both by accident.
+//! Both processes share the open file of an eventfd, and with it the flag that makes it
+//! non-blocking. A worker that intends to block the supervisor can clear that flag and fill the
+//! counter; a faulty script does not do both by accident.
 //!
 //! [`Producer::publish`]: crate::Producer::publish
 //! [`Consumer::wants_space`]: crate::Consumer::wants_space
@@ -50,8 +53,8 @@ impl Doorbell {
         Ok((Doorbell(rings), Doorbell(hears)))
     }
 
-    /// Wakes the other side. Never blocks, and cannot fail in a way that matters: a counter that is full is a
-    /// doorbell that has been rung.
+    /// Wakes the other side. Never blocks, and cannot fail in a way that matters: a counter that is
+    /// full is a doorbell that has been rung.
     pub fn ring(&self) {
         while write(&self.0, &1u64.to_ne_bytes()) == Err(Errno::EINTR) {}
     }

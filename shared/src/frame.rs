@@ -1,4 +1,5 @@
-//! Frames: a value as bytes that can be trusted after they were checked, for boots and for what is kept on disk.
+//! Frames: a value as bytes that can be trusted after they were checked, for boots and for what is
+//! kept on disk.
 //!
 //! | bytes | meaning |
 //! |---|---|
@@ -8,8 +9,8 @@
 //! | 4 | CRC-32 of the twelve bytes before and the payload, little endian |
 //! | … | payload: the value in bincode's standard encoding |
 //!
-//! The checksum finds damage, not intent. Against a payload that is wrong on purpose there is the limit, which
-//! bounds what decoding can allocate.
+//! The checksum finds damage, not intent. Against a payload that is wrong on purpose there is the
+//! limit, which bounds what decoding can allocate.
 
 use crc32fast::Hasher;
 use serde::Serialize;
@@ -19,8 +20,8 @@ use thiserror::Error;
 /// Bytes before the payload.
 pub const HEADER: usize = 16;
 
-/// Most bytes that decoding may claim, whatever the caller's limit: bincode's limit has to be known when it is
-/// compiled.
+/// Most bytes that decoding may claim, whatever the caller's limit: bincode's limit has to be known
+/// when it is compiled.
 const DECODE_LIMIT: usize = 256 << 20;
 
 /// A kind of frame: four bytes that say what it is, and the version of it.
@@ -35,8 +36,8 @@ pub struct Kind {
 /// The boot of a worker, see [`crate::control::Boot`].
 pub const BOOT: Kind = Kind { magic: *b"MMbt", version: crate::control::PROTOCOL };
 
-/// Most bytes of a boot. A channel takes some 30 bytes, so this is room for more channels than there are numbers
-/// for in any protocol.
+/// Most bytes of a boot. A channel takes some 30 bytes, so this is room for more channels than
+/// there are numbers for in any protocol.
 pub const BOOT_LIMIT: usize = 64 << 20;
 
 /// Why bytes are not the frame that was expected.
@@ -81,7 +82,8 @@ pub enum FrameError {
 ///
 /// # Errors
 ///
-/// [`FrameError::TooLong`] for a value of 4 GiB, [`FrameError::Content`] for one that cannot be written.
+/// [`FrameError::TooLong`] for a value of 4 GiB, [`FrameError::Content`] for one that cannot be
+/// written.
 pub fn encode<T: Serialize>(kind: Kind, value: &T) -> Result<Vec<u8>, FrameError> {
     let mut frame = vec![0; HEADER];
     bincode::serde::encode_into_std_write(value, &mut frame, bincode::config::standard())
@@ -95,7 +97,8 @@ pub fn encode<T: Serialize>(kind: Kind, value: &T) -> Result<Vec<u8>, FrameError
     Ok(frame)
 }
 
-/// How long the payload is that follows a header, at most `limit` bytes. For frames that come over a stream.
+/// How long the payload is that follows a header, at most `limit` bytes. For frames that come over
+/// a stream.
 ///
 /// # Errors
 ///
@@ -113,7 +116,8 @@ pub fn payload_length(kind: Kind, limit: usize, header: &[u8]) -> Result<usize, 
 ///
 /// # Errors
 ///
-/// A [`FrameError`] unless the bytes are exactly one whole, undamaged frame of this kind and version.
+/// A [`FrameError`] unless the bytes are exactly one whole, undamaged frame of this kind and
+/// version.
 pub fn decode<T: DeserializeOwned>(kind: Kind, limit: usize, frame: &[u8]) -> Result<T, FrameError> {
     let found = frame.len() as u64;
     let short = FrameError::Length { expected: HEADER as u64, found };

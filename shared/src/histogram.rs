@@ -1,5 +1,5 @@
-//! How long things took, in buckets that grow with the time: four for each doubling of nanoseconds, so that a
-//! percentile is right to within a quarter.
+//! How long things took, in buckets that grow with the time: four for each doubling of nanoseconds,
+//! so that a percentile is right to within a quarter.
 
 use std::time::Duration;
 
@@ -59,8 +59,8 @@ impl Histogram {
         (self.count() > 0).then(|| Duration::from_nanos(self.max))
     }
 
-    /// The time that a share of `part` (0.0 to 1.0) did not exceed, rounded up to the end of its bucket; nothing
-    /// when nothing was counted.
+    /// The time that a share of `part` (0.0 to 1.0) did not exceed, rounded up to the end of its
+    /// bucket; nothing when nothing was counted.
     pub fn percentile(&self, part: f64) -> Option<Duration> {
         let count = self.count();
         let wanted = (count as f64 * part.clamp(0.0, 1.0)).ceil().max(1.0);

@@ -1,18 +1,21 @@
-//! What supervisor and worker share: the rings that carry events, the segments they live in, the doorbells that
-//! wake the other side, and the messages of the control plane.
+//! What supervisor and worker share: the rings that carry events, the segments they live in, the
+//! doorbells that wake the other side, and the messages of the control plane.
 //!
-//! Each worker gets a fresh pair of segments. *Down* is written by the supervisor alone, *up* by the
-//! worker alone. A ring lies in both: its producer's words and slots in the producer's segment, its consumer's words
-//! in the consumer's. So every word has one writer, and the worker cannot change a word of the supervisor's.
+//! Each worker gets a fresh pair of segments. *Down* is written by the supervisor alone, *up* by
+//! the worker alone. A ring lies in both: its producer's words and slots in the producer's segment,
+//! its consumer's words in the consumer's. So every word has one writer, and the worker cannot
+//! change a word of the supervisor's.
 //!
-//! The worker runs other people's code, so everything read from *up* is hostile. The rules, which hold throughout:
+//! The worker runs other people's code, so everything read from *up* is hostile. The rules, which
+//! hold throughout:
 //!
 //! 1. Sizes and offsets are private to each side and never read from a segment.
 //! 2. No Rust reference to data in a segment; single words are copied by atomic operations.
 //! 3. A record is copied once, and the copy is what gets checked and used.
 //! 4. Each side keeps its own cursor privately, and publishes it last, by a release store.
 //! 5. A broken rule is a [`Violation`], returned as an error, never a panic.
-//! 6. No locks in a segment. Its content never decides what a worker's state is: that is private to the supervisor.
+//! 6. No locks in a segment. Its content never decides what a worker's state is: that is private to
+//!    the supervisor.
 //!
 //! `unsafe` in this crate is confined to [`ring::mapping`] and [`sys`].
 

@@ -1,4 +1,5 @@
-//! Keeps the log readable when something happens over and over: the first few times are logged, the rest is counted.
+//! Keeps the log readable when something happens over and over: the first few times are logged, the
+//! rest is counted.
 //!
 //! ```
 //! # use mm_shared::LogThrottle;
@@ -9,15 +10,16 @@
 //! }
 //! ```
 //!
-//! The count of what was not logged comes with the next line. An owner with a timer also calls [`LogThrottle::flush`]
-//! at the [`LogThrottle::deadline`], so that the count is logged even where no further line follows.
+//! The count of what was not logged comes with the next line. An owner with a timer also calls
+//! [`LogThrottle::flush`] at the [`LogThrottle::deadline`], so that the count is logged even where
+//! no further line follows.
 
 use std::time::{Duration, Instant};
 
 /// Counts one kind of event, and decides which of them are logged.
 ///
-/// At most `burst` lines pass in a period. While the flood goes on, each later period has one line. A period without
-/// a suppressed event restores the burst.
+/// At most `burst` lines pass in a period. While the flood goes on, each later period has one line.
+/// A period without a suppressed event restores the burst.
 #[derive(Debug, Clone)]
 pub struct LogThrottle {
     burst: u32,
@@ -57,13 +59,15 @@ impl LogThrottle {
         self.suppressed += count;
     }
 
-    /// When [`LogThrottle::flush`] returns a count, if no event comes before; `None` where nothing was suppressed.
+    /// When [`LogThrottle::flush`] returns a count, if no event comes before; `None` where nothing
+    /// was suppressed.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.end.filter(|_| self.suppressed > 0)
     }
 
-    /// The number of suppressed events, if the period is over. Its line is the one of the period that begins.
+    /// The number of suppressed events, if the period is over. Its line is the one of the period
+    /// that begins.
     pub fn flush(&mut self, now: Instant) -> Option<u64> {
         self.deadline().filter(|end| *end <= now)?;
         self.end = Some(now + self.period);

@@ -1,8 +1,9 @@
-//! The activity that a worker publishes: words in *up* that the worker stores and the supervisor reads.
+//! The activity that a worker publishes: words in *up* that the worker stores and the supervisor
+//! reads.
 //!
-//! It costs the worker a few stores per event, and nothing at all per second. Everything here is a claim, and good
-//! for a watchdog, for `status` and for messages: a worker that stores wrong words harms itself only. Words are read one
-//! by one, so two of them may be from different moments.
+//! It costs the worker a few stores per event, and nothing at all per second. Everything here is a
+//! claim, and good for a watchdog, for `status` and for messages: a worker that stores wrong words
+//! harms itself only. Words are read one by one, so two of them may be from different moments.
 //!
 //! | word | meaning |
 //! |---|---|

@@ -5,8 +5,8 @@
 //! | 0 | channel | kind, 1 for an event |
 //! | 1 | bits of the `f64` | … |
 //!
-//! Words and not bytes, because a word is what can be copied out of a segment in one piece. Kind 0 is not a record, so
-//! that fresh memory does not read as an event.
+//! Words and not bytes, because a word is what can be copied out of a segment in one piece. Kind 0
+//! is not a record, so that fresh memory does not read as an event.
 
 use crate::{ChannelId, Event, Violation};
 
@@ -30,7 +30,8 @@ impl Record {
     ///
     /// # Errors
     ///
-    /// A [`Violation`] for every pair of words that [`Record::encode`] would not make of a finite value.
+    /// A [`Violation`] for every pair of words that [`Record::encode`] would not make of a finite
+    /// value.
     #[inline]
     pub fn decode(self, channels: u32) -> Result<Event, Violation> {
         let [head, bits] = self.0;

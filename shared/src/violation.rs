@@ -1,7 +1,7 @@
 //! What a peer can do wrong in its segment.
 //!
-//! A violation ends the worker that committed it, and counts as its crash. The side that finds one has used nothing of
-//! what it found.
+//! A violation ends the worker that committed it, and counts as its crash. The side that finds one
+//! has used nothing of what it found.
 
 use std::fmt;
 use thiserror::Error;

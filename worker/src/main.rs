@@ -1,7 +1,8 @@
 //! One Python interpreter of a show, in a process of its own.
 //!
-//! The supervisor starts it with the descriptors of its data plane, and sends over the control channel which instance it
-//! is. [`run`] has the order of its life, [`dispatch`] the main loop, [`python`] everything about Python.
+//! The supervisor starts it with the descriptors of its data plane, and sends over the control
+//! channel which instance it is. [`run`] has the order of its life, [`dispatch`] the main loop,
+//! [`python`] everything about Python.
 
 mod args;
 

@@ -127,7 +127,8 @@ fn find_handlers(py: Python<'_>, instance: &Instance, boot: &Boot) -> Handlers {
     handlers
 }
 
-/// Takes over the values that have changed since the boot message, and sends the outputs that were recorded.
+/// Takes over the values that have changed since the boot message, and sends the outputs that were
+/// recorded.
 fn take_over(py: Python<'_>, instance: &Instance, values: &[ChannelBoot]) -> PyResult<()> {
     for value in values {
         let name = PyString::new(py, &value.name);

@@ -1,9 +1,10 @@
 //! Bounds the number of zombies: children that have ended without being waited for.
 //!
-//! This process adopts what the children of its script leave, such as a player that `os.system` has started in the
-//! background. When it ends, this process has to wait for it, or it stays in the system's table of processes. But a child
-//! that the script has started itself looks the same, and the script may ask for its status at any time. So only the
-//! oldest zombies are reaped, once there are many: a script is not expected to ask for these any more.
+//! This process adopts what the children of its script leave, such as a player that `os.system` has
+//! started in the background. When it ends, this process has to wait for it, or it stays in the
+//! system's table of processes. But a child that the script has started itself looks the same, and
+//! the script may ask for its status at any time. So only the oldest zombies are reaped, once there
+//! are many: a script is not expected to ask for these any more.
 
 use mm_shared::sys::children::children;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};

@@ -1,8 +1,9 @@
 //! The reading side of a ring.
 //!
-//! It checks everything: the producer's cursor must lie between its last value and one ring's length beyond what is
-//! taken, and each record is checked after it was copied. It reads the producer's cursor only when it has taken all
-//! that it knows of, so that the cache line does not travel for every event.
+//! It checks everything: the producer's cursor must lie between its last value and one ring's
+//! length beyond what is taken, and each record is checked after it was copied. It reads the
+//! producer's cursor only when it has taken all that it knows of, so that the cache line does not
+//! travel for every event.
 
 use super::layout::{CONSUMER_CPU, DONE, IDLE, PINNED, PRODUCER_CPU, PUBLISHED, TAKEN, WAITING};
 use super::memory::{Load, Memory, Store, load_acquire};
@@ -33,7 +34,8 @@ pub struct Consumer<M: Memory> {
 }
 
 impl<M: Memory> Consumer<M> {
-    /// A consumer at the start of a fresh ring: `own` is written here, `slots` and `peer` are the producer's.
+    /// A consumer at the start of a fresh ring: `own` is written here, `slots` and `peer` are the
+    /// producer's.
     pub fn new(own: M::Own, slots: M::Peer, peer: M::Peer) -> Consumer<M> {
         let room = (slots.words() / record::WORDS).saturating_sub(1) as u64;
         let (taken, published, idle, rung) = (0, 0, 0, 0);
@@ -45,8 +47,8 @@ impl<M: Memory> Consumer<M> {
         self.channels = channels;
     }
 
-    /// Takes the next event, if there is one. The producer can see that it is taken before this returns, so that
-    /// a crash while it is handled shows it as the one in hand.
+    /// Takes the next event, if there is one. The producer can see that it is taken before this
+    /// returns, so that a crash while it is handled shows it as the one in hand.
     ///
     /// # Errors
     ///
@@ -63,7 +65,8 @@ impl<M: Memory> Consumer<M> {
         Ok(Some(event))
     }
 
-    /// Publishes that the event popped last is finished, so that it does not count as the cause of a crash after this.
+    /// Publishes that the event popped last is finished, so that it does not count as the cause of
+    /// a crash after this.
     #[inline]
     pub fn finish(&mut self) {
         self.own.store_release(DONE, self.taken);
@@ -73,7 +76,8 @@ impl<M: Memory> Consumer<M> {
     ///
     /// # Errors
     ///
-    /// A [`Violation`]. Events before it were handed to `each` and are taken, the record that caused it is not.
+    /// A [`Violation`]. Events before it were handed to `each` and are taken, the record that
+    /// caused it is not.
     #[inline]
     pub fn drain(&mut self, max: usize, mut each: impl FnMut(Event)) -> Result<usize, Violation> {
         let count = self.refresh()?.min(max);
@@ -91,14 +95,15 @@ impl<M: Memory> Consumer<M> {
         Ok(count)
     }
 
-    /// Announces that this side will sleep. False: there is work (or a violation); do not sleep, take it.
+    /// Announces that this side will sleep. False: there is work (or a violation); do not sleep,
+    /// take it.
     #[must_use = "sleeping is right only if this returns true"]
     pub fn prepare_sleep(&mut self) -> bool {
         self.prepare(ASLEEP)
     }
 
-    /// Announces that this side will look again soon by itself: the producer rings only when it runs out of work. False:
-    /// there is work (or a violation) already.
+    /// Announces that this side will look again soon by itself: the producer rings only when it
+    /// runs out of work. False: there is work (or a violation) already.
     #[must_use = "a nap is right only if this returns true"]
     pub fn prepare_nap(&mut self) -> bool {
         self.prepare(NAPPING)
@@ -126,8 +131,8 @@ impl<M: Memory> Consumer<M> {
         }
     }
 
-    /// Whether the producer waits for space and has to be woken; true once for each of its waits. To be asked after
-    /// events were taken, and at the latest before this side sleeps.
+    /// Whether the producer waits for space and has to be woken; true once for each of its waits.
+    /// To be asked after events were taken, and at the latest before this side sleeps.
     #[must_use = "a producer that waits has to be woken"]
     pub fn wants_space(&mut self) -> bool {
         // Pairs with the fence in `Producer::prepare_wait`.
@@ -140,7 +145,8 @@ impl<M: Memory> Consumer<M> {
         ring
     }
 
-    /// Whether the producer has published anything that is not taken yet. For spinning: a load, nothing else.
+    /// Whether the producer has published anything that is not taken yet. For spinning: a load,
+    /// nothing else.
     #[inline]
     pub fn has_work(&self) -> bool {
         self.published != self.taken || self.peer.load(PUBLISHED) != self.taken

@@ -1,4 +1,5 @@
-//! A ring in the memory of one process, for tests, for benches, and for Miri, which cannot map files.
+//! A ring in the memory of one process, for tests, for benches, and for Miri, which cannot map
+//! files.
 
 use super::layout::{BLOCK_WORDS, slot_words};
 use super::memory::{Load, Memory, Store};

@@ -1,5 +1,5 @@
-//! Where things lie in a segment. All of it is known at compile time or from the private [`RingSizes`]; nothing here
-//! is ever read from a segment.
+//! Where things lie in a segment. All of it is known at compile time or from the private
+//! [`RingSizes`]; nothing here is ever read from a segment.
 //!
 //! ```text
 //! down   0     producer's block of the down ring        written by the supervisor
@@ -12,8 +12,9 @@
 //!        4096  slots of the up ring
 //! ```
 //!
-//! Words that change with every event (the cursors) and words that change with every sleep lie 128 bytes apart, so
-//! that looking at the one does not fetch the other; processors fetch lines of 64 bytes in pairs.
+//! Words that change with every event (the cursors) and words that change with every sleep lie 128
+//! bytes apart, so that looking at the one does not fetch the other; processors fetch lines of 64
+//! bytes in pairs.
 //!
 //! [`RingSizes`]: crate::RingSizes
 
@@ -32,7 +33,8 @@ pub(crate) const WAITING: usize = LINE_PAIR;
 /// Producer's block: CPU number plus one, and [`PINNED`].
 pub(crate) const PRODUCER_CPU: usize = LINE_PAIR + 1;
 
-/// Bit of a producer's CPU word: it is pinned there, and the other side is to sleep on the same CPU.
+/// Bit of a producer's CPU word: it is pinned there, and the other side is to sleep on the same
+/// CPU.
 pub(crate) const PINNED: u64 = 1 << 32;
 
 /// Consumer's block: how many events are taken.

@@ -2,14 +2,15 @@
 //!
 //! Why the `unsafe` here is sound, whatever that process does:
 //!
-//! - The memory stays. A mapping lives as long as the last region of it, and the file behind it cannot shrink: its
-//!   length and its seals are checked before it is mapped.
-//! - Accesses stay inside. A region is checked against the mapping once, when it is made; after that every index
-//!   is masked by the region's length, a power of two.
-//! - No data race. Every access is an atomic operation on an aligned word, so a concurrent write of the other process
-//!   gives some value and nothing worse. The reference to the atomic, which is all that Rust ever sees of the memory,
-//!   lives for that one operation.
-//! - Writing needs a type that only a writable mapping has: a store into a read-only one does not compile.
+//! - The memory stays. A mapping lives as long as the last region of it, and the file behind it
+//!   cannot shrink: its length and its seals are checked before it is mapped.
+//! - Accesses stay inside. A region is checked against the mapping once, when it is made; after
+//!   that every index is masked by the region's length, a power of two.
+//! - No data race. Every access is an atomic operation on an aligned word, so a concurrent write of
+//!   the other process gives some value and nothing worse. The reference to the atomic, which is
+//!   all that Rust ever sees of the memory, lives for that one operation.
+//! - Writing needs a type that only a writable mapping has: a store into a read-only one does not
+//!   compile.
 
 use super::memory::{Load, Memory, Store};
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
@@ -59,7 +60,8 @@ pub struct Mapping<A> {
     access: PhantomData<fn() -> A>,
 }
 
-// SAFETY: the memory belongs to the process, not to a thread, and is only accessed by atomic operations
+// SAFETY: the memory belongs to the process, not to a thread, and is only accessed by atomic
+// operations
 unsafe impl<A> Send for Mapping<A> {}
 // SAFETY: the same; there is no state but the memory
 unsafe impl<A> Sync for Mapping<A> {}
@@ -73,7 +75,8 @@ impl<A: Access> Mapping<A> {
     pub fn new(fd: impl AsFd, len: usize) -> io::Result<Arc<Mapping<A>>> {
         check(&fd, len)?;
         let len = NonZeroUsize::new(len).ok_or(io::ErrorKind::InvalidInput)?;
-        // SAFETY: a new mapping at an address that the kernel chooses touches no memory that is in use
+        // SAFETY: a new mapping at an address that the kernel chooses touches no memory that is in
+        // use
         let base = unsafe { mmap(None, len, A::PROTECTION, MapFlags::MAP_SHARED, fd, 0) }?;
         Ok(Arc::new(Mapping { base, len, access: PhantomData }))
     }
@@ -124,7 +127,8 @@ pub struct Region<A> {
     mapping: Arc<Mapping<A>>,
 }
 
-// SAFETY: the memory belongs to the process, not to a thread, and is only accessed by atomic operations
+// SAFETY: the memory belongs to the process, not to a thread, and is only accessed by atomic
+// operations
 unsafe impl<A> Send for Region<A> {}
 
 impl<A> Region<A> {

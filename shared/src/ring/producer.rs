@@ -1,8 +1,8 @@
 //! The writing side of a ring.
 //!
-//! `push` stages, `publish` makes visible what is staged, at once and in order. Nothing tells the producer that the
-//! consumer took events: `reclaim` looks. The only word of the consumer's that matters is its cursor, and it must lie
-//! between what it was and what is published.
+//! `push` stages, `publish` makes visible what is staged, at once and in order. Nothing tells the
+//! producer that the consumer took events: `reclaim` looks. The only word of the consumer's that
+//! matters is its cursor, and it must lie between what it was and what is published.
 
 use super::layout::{CONSUMER_CPU, DONE, IDLE, PINNED, PRODUCER_CPU, PUBLISHED, TAKEN, WAITING};
 use super::memory::{Load, Memory, Store, load_acquire};
@@ -39,7 +39,8 @@ pub struct Producer<M: Memory> {
 }
 
 impl<M: Memory> Producer<M> {
-    /// A producer at the start of a fresh ring: `own` and `slots` are written here, `peer` is the consumer's block.
+    /// A producer at the start of a fresh ring: `own` and `slots` are written here, `peer` is the
+    /// consumer's block.
     pub fn new(own: M::Own, slots: M::Own, peer: M::Peer) -> Producer<M> {
         let room = (slots.words() / record::WORDS).saturating_sub(1) as u64;
         let (staged, published, taken, rung, waiting) = (0, 0, 0, 0, 0);
@@ -64,8 +65,8 @@ impl<M: Memory> Producer<M> {
         Ok(())
     }
 
-    /// Makes all staged events visible. True: the consumer sleeps, and its doorbell has to be rung. It is true once for
-    /// each sleep.
+    /// Makes all staged events visible. True: the consumer sleeps, and its doorbell has to be rung.
+    /// It is true once for each sleep.
     #[inline]
     #[must_use = "a consumer that sleeps has to be woken"]
     pub fn publish(&mut self) -> bool {
@@ -78,8 +79,8 @@ impl<M: Memory> Producer<M> {
         self.must_ring(ASLEEP)
     }
 
-    /// This side has run out of work. True: the consumer naps beside events that are published, and its doorbell has to
-    /// be rung. It is true once for each nap.
+    /// This side has run out of work. True: the consumer naps beside events that are published, and
+    /// its doorbell has to be rung. It is true once for each nap.
     #[inline]
     #[must_use = "a consumer that naps has to be woken"]
     pub fn run_out(&mut self) -> bool {
@@ -120,7 +121,8 @@ impl<M: Memory> Producer<M> {
         Ok(freed)
     }
 
-    /// The same, and hands over each event that the consumer has taken since, in order, the one in hand included.
+    /// The same, and hands over each event that the consumer has taken since, in order, the one in
+    /// hand included.
     ///
     /// # Errors
     ///
@@ -132,13 +134,14 @@ impl<M: Memory> Producer<M> {
         Ok(freed)
     }
 
-    /// Events that the consumer had not taken when [`reclaim`](Self::reclaim) last looked, staged ones included.
+    /// Events that the consumer had not taken when [`reclaim`](Self::reclaim) last looked, staged
+    /// ones included.
     pub fn undelivered(&self) -> Vec<Event> {
         self.events(self.taken, self.staged).collect()
     }
 
-    /// The event that the consumer took last, as [`reclaim`](Self::reclaim) saw it, unless the consumer has published
-    /// that it is finished.
+    /// The event that the consumer took last, as [`reclaim`](Self::reclaim) saw it, unless the
+    /// consumer has published that it is finished.
     pub fn in_hand(&self) -> Option<Event> {
         let finished = self.peer.load(DONE) == self.taken;
         let from = if finished { self.taken } else { self.taken.saturating_sub(1) };
@@ -160,8 +163,9 @@ impl<M: Memory> Producer<M> {
         (self.staged - self.taken) as usize
     }
 
-    /// Announces that this side will wait for space. False: the consumer has taken events in the meantime; do not wait,
-    /// reclaim. Publish first, since the consumer makes space only by taking published events.
+    /// Announces that this side will wait for space. False: the consumer has taken events in the
+    /// meantime; do not wait, reclaim. Publish first, since the consumer makes space only by taking
+    /// published events.
     #[must_use = "waiting is right only if this returns true"]
     pub fn prepare_wait(&mut self) -> bool {
         if !is_odd(self.waiting) {
@@ -185,8 +189,8 @@ impl<M: Memory> Producer<M> {
         }
     }
 
-    /// Publishes on which CPU this side runs, and whether it is pinned there and the consumer is to sleep there too. Costs
-    /// a store only when it changes.
+    /// Publishes on which CPU this side runs, and whether it is pinned there and the consumer is to
+    /// sleep there too. Costs a store only when it changes.
     #[inline]
     pub fn publish_cpu(&mut self, cpu: u32, is_pinned: bool) {
         let word = u64::from(cpu.saturating_add(1)) | if is_pinned { PINNED } else { 0 };
@@ -202,7 +206,8 @@ impl<M: Memory> Producer<M> {
         cpu_of(self.peer.load(CONSUMER_CPU))
     }
 
-    /// The events of this side by cursor. All of them are still in their slots for `from` down to `taken - 1`.
+    /// The events of this side by cursor. All of them are still in their slots for `from` down to
+    /// `taken - 1`.
     fn events(&self, from: u64, to: u64) -> impl Iterator<Item = Event> {
         (from..to).filter_map(|cursor| read(&self.slots, cursor).decode(u32::MAX).ok())
     }

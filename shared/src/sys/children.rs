@@ -6,13 +6,14 @@ use std::io::{self, Read};
 /// Most that is read at once, some ten thousand children.
 const LIST_LIMIT: u64 = 64 << 10;
 
-/// The numbers of the main thread's children, to which those come that this process adopts; the oldest first. A child
-/// that has ended stays in the list until it is waited for. The list is complete unless another thread waits for a
-/// child at the same time.
+/// The numbers of the main thread's children, to which those come that this process adopts; the
+/// oldest first. A child that has ended stays in the list until it is waited for. The list is
+/// complete unless another thread waits for a child at the same time.
 ///
 /// # Errors
 ///
-/// The kernel has no such list: it was built without `CONFIG_PROC_CHILDREN`, or `/proc` is not there.
+/// The kernel has no such list: it was built without `CONFIG_PROC_CHILDREN`, or `/proc` is not
+/// there.
 pub fn children() -> io::Result<Vec<i32>> {
     let path = format!("/proc/self/task/{}/children", std::process::id());
     let mut text = String::new();

@@ -3,7 +3,8 @@
 use nix::time::{ClockId, clock_gettime};
 use std::time::Duration;
 
-/// Time since some fixed moment, the same for all processes. Stands still while the machine is suspended.
+/// Time since some fixed moment, the same for all processes. Stands still while the machine is
+/// suspended.
 pub fn monotonic() -> Duration {
     now(ClockId::CLOCK_MONOTONIC)
 }

@@ -1,4 +1,5 @@
-//! Small safe wrappers around what the system offers through `unsafe` only, and around what both binaries need.
+//! Small safe wrappers around what the system offers through `unsafe` only, and around what both
+//! binaries need.
 
 pub mod children;
 pub mod clock;

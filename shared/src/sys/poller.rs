@@ -1,7 +1,8 @@
 //! Waiting for descriptors: the one wrapper of `epoll` that all event loops here use.
 //!
-//! Each descriptor is watched under a key of the caller's type, which comes back when the descriptor is ready. A wait
-//! never ends before its timeout: timeouts are rounded up to what the system call can express.
+//! Each descriptor is watched under a key of the caller's type, which comes back when the
+//! descriptor is ready. A wait never ends before its timeout: timeouts are rounded up to what the
+//! system call can express.
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
@@ -32,7 +33,8 @@ pub trait PollKey: Sized {
 pub enum Interest {
     /// Reported as long as there is something to read.
     Read,
-    /// Reported once each time that something was written: for doorbells, which need no reading then, and processes.
+    /// Reported once each time that something was written: for doorbells, which need no reading
+    /// then, and processes.
     ReadEdge,
     /// Reported as long as there is room to write.
     Write,
@@ -60,7 +62,8 @@ pub enum Waited {
     Interrupted,
 }
 
-/// Waits for any of the watched descriptors. Errors and hang-ups are reported like readiness, whatever the interest.
+/// Waits for any of the watched descriptors. Errors and hang-ups are reported like readiness,
+/// whatever the interest.
 pub struct Poller<K> {
     epoll: Epoll,
     events: [EpollEvent; BATCH],
@@ -82,7 +85,8 @@ impl<K: PollKey> Poller<K> {
     ///
     /// # Errors
     ///
-    /// The descriptor is watched already, cannot be watched (a regular file), or the system's limit is reached.
+    /// The descriptor is watched already, cannot be watched (a regular file), or the system's limit
+    /// is reached.
     pub fn watch(&self, descriptor: impl AsFd, interest: Interest, key: K) -> io::Result<()> {
         Ok(self.epoll.add(descriptor, EpollEvent::new(interest.flags(), key.to_u64()))?)
     }
@@ -96,13 +100,15 @@ impl<K: PollKey> Poller<K> {
         Ok(self.epoll.modify(descriptor, &mut EpollEvent::new(interest.flags(), key.to_u64()))?)
     }
 
-    /// Ends watching. Needed before a descriptor is closed whose open file another process, or a clone, shares.
+    /// Ends watching. Needed before a descriptor is closed whose open file another process, or a
+    /// clone, shares.
     pub fn forget(&self, descriptor: impl AsFd) {
         // A descriptor that is not watched is what the caller wants.
         let _ = self.epoll.delete(descriptor);
     }
 
-    /// Waits until a descriptor is ready or `timeout` is over; `None` waits without limit. Adds to `ready`.
+    /// Waits until a descriptor is ready or `timeout` is over; `None` waits without limit. Adds to
+    /// `ready`.
     ///
     /// # Errors
     ///
@@ -125,7 +131,8 @@ impl<K: PollKey> Poller<K> {
         }
     }
 
-    /// Waits for less than a millisecond, which `epoll_wait` cannot express (`epoll_pwait2` needs Linux 5.11).
+    /// Waits for less than a millisecond, which `epoll_wait` cannot express (`epoll_pwait2` needs
+    /// Linux 5.11).
     fn nap(&self, time: Duration) {
         let mut set = [PollFd::new(self.epoll.0.as_fd(), PollFlags::POLLIN)];
         // Whatever the outcome, the wait that follows returns what is ready.

@@ -17,12 +17,13 @@ pub enum SchedulingClass {
     Fifo(u8),
 }
 
-/// Puts the calling thread, and it alone, into a class. Threads and processes that it starts from then on are normal
-/// ones, and start at nice 0 where this thread has a negative nice value.
+/// Puts the calling thread, and it alone, into a class. Threads and processes that it starts from
+/// then on are normal ones, and start at nice 0 where this thread has a negative nice value.
 ///
 /// # Errors
 ///
-/// `PermissionDenied` where `RLIMIT_RTPRIO` is below the level, `InvalidInput` for a level that there is not.
+/// `PermissionDenied` where `RLIMIT_RTPRIO` is below the level, `InvalidInput` for a level that
+/// there is not.
 pub fn schedule_this_thread(class: SchedulingClass) -> io::Result<()> {
     let (policy, level) = match class {
         SchedulingClass::Normal => (libc::SCHED_OTHER, 0),

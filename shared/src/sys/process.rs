@@ -1,5 +1,5 @@
-//! Processes: what one does to itself when it starts (it ends with its parent, adopts orphans, resets its signals), and
-//! what the kernel knows of another one.
+//! Processes: what one does to itself when it starts (it ends with its parent, adopts orphans,
+//! resets its signals), and what the kernel knows of another one.
 
 use nix::libc;
 use nix::sys::prctl;
@@ -7,8 +7,9 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signa
 use nix::unistd::{SysconfVar, getppid, setsid, sysconf};
 use std::{fs, io};
 
-/// Makes the kernel kill this process when the *thread* that started it ends, however that ends. Fails when the
-/// parent is not `parent` (any more): then it ended before this was set up, and this process would never be killed.
+/// Makes the kernel kill this process when the *thread* that started it ends, however that ends.
+/// Fails when the parent is not `parent` (any more): then it ended before this was set up, and this
+/// process would never be killed.
 ///
 /// # Errors
 ///
@@ -21,14 +22,16 @@ pub fn die_with_parent(parent: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes this process the leader of a session and a group of its own. No error if it is one already.
+/// Makes this process the leader of a session and a group of its own. No error if it is one
+/// already.
 pub fn lead_session() {
     // Its only error is that this process leads a group already, which is what is wanted.
     let _ = setsid();
 }
 
-/// Makes this process the parent of all that its descendants leave when they die, also of what has made a session of its
-/// own; otherwise that would be the machine's first process. What it has adopted is its child from then on.
+/// Makes this process the parent of all that its descendants leave when they die, also of what has
+/// made a session of its own; otherwise that would be the machine's first process. What it has
+/// adopted is its child from then on.
 ///
 /// # Errors
 ///
@@ -54,8 +57,8 @@ pub fn reset_signals() -> io::Result<()> {
     Ok(())
 }
 
-/// Ignores Ctrl-C, which a terminal sends to all processes: the supervisor decides when a worker stops. Also ignores
-/// broken pipes, which a script gets as an exception instead.
+/// Ignores Ctrl-C, which a terminal sends to all processes: the supervisor decides when a worker
+/// stops. Also ignores broken pipes, which a script gets as an exception instead.
 ///
 /// # Errors
 ///
@@ -65,7 +68,8 @@ pub fn ignore_interrupt_and_pipe() -> io::Result<()> {
     dispose(Signal::SIGPIPE, SigHandler::SigIgn)
 }
 
-/// Ignores all signals that ask a program to end, since the supervisor gets them as well, and broken pipes.
+/// Ignores all signals that ask a program to end, since the supervisor gets them as well, and
+/// broken pipes.
 ///
 /// # Errors
 ///
@@ -119,7 +123,8 @@ fn dispose_real_time(handler: libc::sighandler_t) -> io::Result<()> {
 
 fn dispose(signal: Signal, handler: SigHandler) -> io::Result<()> {
     let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
-    // SAFETY: no code of ours runs in a handler, the signal is ignored or treated as the system does
+    // SAFETY: no code of ours runs in a handler, the signal is ignored or treated as the system
+    // does
     unsafe { sigaction(signal, &action) }?;
     Ok(())
 }
@@ -131,7 +136,8 @@ pub fn is_traced(pid: i32) -> bool {
     tracer.is_some_and(|pid| pid.trim() != "0")
 }
 
-/// Resident memory of a process in bytes (`/proc/PID/statm`, second field, in pages); `None` if it has ended.
+/// Resident memory of a process in bytes (`/proc/PID/statm`, second field, in pages); `None` if it
+/// has ended.
 pub fn resident(pid: i32) -> Option<u64> {
     let statm = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
     let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;

@@ -1,15 +1,16 @@
 //! On which CPU a worker's main thread sleeps: on the supervisor's, as long as its work is short.
 //!
-//! Waking a thread on another core costs tens of microseconds, mostly for that core's way out of its idle state; on the
-//! same core it costs about one. The kernel wakes a thread where it ran last, if that core is free. So a worker and
-//! a supervisor that run on different cores once stay apart, and in a flood the worker keeps interrupting the other
-//! threads on its core. A worker that finds itself apart therefore moves over before it sleeps. That is a hint, like
-//! that of the pipes: the kernel may move it again at once.
+//! Waking a thread on another core costs tens of microseconds, mostly for that core's way out of
+//! its idle state; on the same core it costs about one. The kernel wakes a thread where it ran
+//! last, if that core is free. So a worker and a supervisor that run on different cores once stay
+//! apart, and in a flood the worker keeps interrupting the other threads on its core. A worker that
+//! finds itself apart therefore moves over before it sleeps. That is a hint, like that of the
+//! pipes: the kernel may move it again at once.
 //!
-//! Where its work is long it stays apart, since that is what a second core is for. Where the kernel moves it away again,
-//! the intervals of its moves double. Where the supervisor is pinned to its CPU, because events follow each other
-//! closely, the worker is pinned there too for as long as it sleeps. It never is while a handler runs: threads that the
-//! handler starts would inherit the CPU.
+//! Where its work is long it stays apart, since that is what a second core is for. Where the kernel
+//! moves it away again, the intervals of its moves double. Where the supervisor is pinned to its
+//! CPU, because events follow each other closely, the worker is pinned there too for as long as it
+//! sleeps. It never is while a handler runs: threads that the handler starts would inherit the CPU.
 
 use super::WakeupMode;
 use super::constants::{
@@ -42,8 +43,8 @@ impl Affinity {
         Self { mode, woke_at, average_work, apart: 0, together: 0, move_interval: FIRST_MOVE_INTERVAL }
     }
 
-    /// The thread is about to sleep, and keeps what this returns until it wakes. The supervisor last ran on `peer`;
-    /// `is_pinned`: it is pinned there.
+    /// The thread is about to sleep, and keeps what this returns until it wakes. The supervisor
+    /// last ran on `peer`; `is_pinned`: it is pinned there.
     #[inline]
     #[must_use = "the thread sleeps on that CPU for as long as this lives"]
     pub fn before_sleep(&mut self, peer: Option<u32>, is_pinned: bool) -> Option<CpuPin> {
@@ -56,7 +57,8 @@ impl Affinity {
         if !moves && !stays {
             return None;
         }
-        // A thread that may not run there is as well off as before. A pin that is dropped at once is a move.
+        // A thread that may not run there is as well off as before. A pin that is dropped at once
+        // is a move.
         cpu::pin(peer).ok().filter(|_| stays)
     }
 

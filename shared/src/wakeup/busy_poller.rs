@@ -1,12 +1,13 @@
 //! Polling the sockets for a moment before the event loop sleeps.
 //!
-//! When an answer has gone out, the next request may be on its way. Where requests follow each other within tens of
-//! microseconds, a loop that polls saves the way out of a core's idle state each time, which is more than the rest of an
-//! event's way. Polling ends after a few polls without result, or when another thread needs the core.
+//! When an answer has gone out, the next request may be on its way. Where requests follow each
+//! other within tens of microseconds, a loop that polls saves the way out of a core's idle state
+//! each time, which is more than the rest of an event's way. Polling ends after a few polls without
+//! result, or when another thread needs the core.
 //!
-//! As long as it goes on, the loop is pinned to its CPU: otherwise the kernel, which sees one busy and one idle core,
-//! moves the loop and its worker from core to core, each at its own time. Workers learn of the pin through their rings, and
-//! sleep on the same CPU.
+//! As long as it goes on, the loop is pinned to its CPU: otherwise the kernel, which sees one busy
+//! and one idle core, moves the loop and its worker from core to core, each at its own time.
+//! Workers learn of the pin through their rings, and sleep on the same CPU.
 
 use super::cpu::{self, CpuPin};
 use super::{Spinner, WakeupMode};
@@ -27,8 +28,8 @@ impl BusyPoller {
         Self { spinner, pin: None }
     }
 
-    /// Calls `poll` for a moment, if that is likely to pay, until it returns `Ok(true)`: something has come. Returns the
-    /// same.
+    /// Calls `poll` for a moment, if that is likely to pay, until it returns `Ok(true)`: something
+    /// has come. Returns the same.
     ///
     /// # Errors
     ///
@@ -61,7 +62,8 @@ impl BusyPoller {
         self.pin.is_some()
     }
 
-    /// Ends the pin: the loop has other work than to pass on events, and threads that it starts would inherit the CPU.
+    /// Ends the pin: the loop has other work than to pass on events, and threads that it starts
+    /// would inherit the CPU.
     pub fn leave(&mut self) {
         self.pin = None;
     }
@@ -72,7 +74,8 @@ mod tests {
     use super::super::constants::FIRST_PROBE_INTERVAL;
     use super::*;
 
-    /// How many of 100 waits poll at all, each with success, and whether the loop is pinned after that.
+    /// How many of 100 waits poll at all, each with success, and whether the loop is pinned after
+    /// that.
     fn polls(poller: &mut BusyPoller) -> (usize, bool) {
         let count = (0..100).filter(|_| poller.look(|| Ok::<_, ()>(true)) == Ok(true)).count();
         (count, poller.is_pinned())

@@ -8,7 +8,8 @@ use std::marker::PhantomData;
 /// The calling thread, for the system calls here.
 const CALLING_THREAD: Pid = Pid::from_raw(0);
 
-/// The number of the CPU that the calling thread runs on. Not a system call where the C library keeps it.
+/// The number of the CPU that the calling thread runs on. Not a system call where the C library
+/// keeps it.
 pub fn current() -> Option<u32> {
     nix::sched::sched_getcpu().ok().and_then(|cpu| u32::try_from(cpu).ok())
 }
@@ -22,8 +23,8 @@ pub struct CpuPin {
     _not_send: PhantomData<*const ()>,
 }
 
-/// Moves the calling thread to a CPU and keeps it there until the pin is dropped. A thread that it starts before that
-/// inherits the CPU for good.
+/// Moves the calling thread to a CPU and keeps it there until the pin is dropped. A thread that it
+/// starts before that inherits the CPU for good.
 ///
 /// # Errors
 ///

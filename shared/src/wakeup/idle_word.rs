@@ -1,4 +1,5 @@
-//! The word in which a consumer announces that it is idle: the lowest two bits hold the state, the others count.
+//! The word in which a consumer announces that it is idle: the lowest two bits hold the state, the
+//! others count.
 //!
 //! | bits | the consumer | the producer rings |
 //! |---|---|---|
@@ -6,8 +7,8 @@
 //! | 1 | sleeps until the doorbell is rung | when it publishes |
 //! | 2 | naps: it looks again by itself, soon | when it runs out of work |
 //!
-//! A nap is for a consumer that knows its producer to be busy: then the doorbell rings once for many events. Each
-//! idle period has a count of its own, so that a producer rings once for it.
+//! A nap is for a consumer that knows its producer to be busy: then the doorbell rings once for
+//! many events. Each idle period has a count of its own, so that a producer rings once for it.
 
 pub(crate) const AWAKE: u64 = 0;
 pub(crate) const ASLEEP: u64 = 1;

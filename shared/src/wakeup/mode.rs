@@ -1,15 +1,16 @@
 //! The switch: with the heuristics, or without.
 //!
-//! It is an environment variable and not an option of the show file, since it is for finding faults and for benches,
-//! and has to hold for the supervisor and all its workers from their first event on. A worker has the environment of its
-//! supervisor.
+//! It is an environment variable and not an option of the show file, since it is for finding faults
+//! and for benches, and has to hold for the supervisor and all its workers from their first event
+//! on. A worker has the environment of its supervisor.
 
 use std::ffi::OsStr;
 use std::fmt;
 use std::sync::OnceLock;
 use thiserror::Error;
 
-/// The environment variable that holds the mode: `adaptive` (also when it is empty or not set) or `plain`.
+/// The environment variable that holds the mode: `adaptive` (also when it is empty or not set) or
+/// `plain`.
 pub const WAKEUP_VARIABLE: &str = "MM_WAKEUP";
 
 /// Whether the heuristics are used.
@@ -37,8 +38,8 @@ impl WakeupMode {
         std::env::var_os(WAKEUP_VARIABLE).map_or(Ok(Self::Adaptive), |word| Self::parse(&word))
     }
 
-    /// The mode of this process: what the environment asked for when this was called first. An unknown word is
-    /// `adaptive` here; the supervisor refuses to start with it.
+    /// The mode of this process: what the environment asked for when this was called first. An
+    /// unknown word is `adaptive` here; the supervisor refuses to start with it.
     pub fn of_process() -> Self {
         static MODE: OnceLock<WakeupMode> = OnceLock::new();
         *MODE.get_or_init(|| Self::from_env().unwrap_or_default())

@@ -1,9 +1,10 @@
 //! How the event loop may idle, as far as workers are concerned: until one rings, or for a nap.
 //!
-//! A worker rings for the first event that it sends while the loop sleeps. A busy worker may do so for every event: the
-//! loop takes it, sends it on, sleeps again, and has interrupted another thread for it. So a worker that has just
-//! sent something and has more to do does not ring before it runs out of work. The loop naps in the meantime: it looks
-//! again by itself within a millisecond, and every other source wakes it as usual.
+//! A worker rings for the first event that it sends while the loop sleeps. A busy worker may do so
+//! for every event: the loop takes it, sends it on, sleeps again, and has interrupted another
+//! thread for it. So a worker that has just sent something and has more to do does not ring before
+//! it runs out of work. The loop naps in the meantime: it looks again by itself within a
+//! millisecond, and every other source wakes it as usual.
 
 use super::WakeupMode;
 use super::constants::{BACKLOG_LIMIT, NAP_TIMEOUT, STREAM_LIMIT, STREAM_NAP_TIMEOUT};
@@ -31,7 +32,8 @@ pub struct Window {
 }
 
 impl Window {
-    /// Whether the worker is busy, with `waiting` events in its ring; `has_event_in_hand`: one of its handlers runs.
+    /// Whether the worker is busy, with `waiting` events in its ring; `has_event_in_hand`: one of
+    /// its handlers runs.
     #[must_use]
     pub fn is_busy(&self, waiting: usize, has_event_in_hand: bool) -> bool {
         waiting >= BACKLOG_LIMIT || self.is_streaming && has_event_in_hand
@@ -60,8 +62,8 @@ impl PollWindow {
         self.received += count;
     }
 
-    /// The nap that is allowed when the loop is about to idle. An interrupted nap goes on; after one without events
-    /// there is none.
+    /// The nap that is allowed when the loop is about to idle. An interrupted nap goes on; after
+    /// one without events there is none.
     #[inline]
     pub fn window(&mut self, now: Instant) -> Option<Window> {
         let is_streaming = self.received >= STREAM_LIMIT;

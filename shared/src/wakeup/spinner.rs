@@ -1,20 +1,25 @@
 //! Whether a consumer without work polls for a moment before it sleeps.
 //!
-//! Waking a thread that sleeps costs tens of microseconds on a core that has gone idle; a thread that polls notices
-//! an event within a fraction of one. But polling only pays when the other side is quick, and it harms when both
-//! share a core, since then the one that polls keeps the other from running. So:
+//! Waking a thread that sleeps costs tens of microseconds on a core that has gone idle; a thread
+//! that polls notices an event within a fraction of one. But polling only pays when the other side
+//! is quick, and it harms when both share a core, since then the one that polls keeps the other
+//! from running. So:
 //!
 //! - A side does not spin while the other side last ran on the same CPU.
-//! - By default it does not spin, except for a short probe at every 16th wait; the longer probes find nothing, the rarer
-//!   they get.
-//! - A spin that finds work makes the next waits spin too; a few in a row that find nothing end that.
-//! - An interruption ends it at once: another thread has work for this CPU, perhaps the other side itself.
-//! - A side that has just handled many events does not spin: there is a queue then, and one wake-up serves many.
+//! - By default it does not spin, except for a short probe at every 16th wait; the longer probes
+//!   find nothing, the rarer they get.
+//! - A spin that finds work makes the next waits spin too; a few in a row that find nothing end
+//!   that.
+//! - An interruption ends it at once: another thread has work for this CPU, perhaps the other side
+//!   itself.
+//! - A side that has just handled many events does not spin: there is a queue then, and one wake-up
+//!   serves many.
 //!
-//! Polling for packets from outside ([`Spinner::spin_outside`]) follows the same rules, except that each look is a system
-//! call, and that the CPU on which the next packet arrives is not known.
+//! Polling for packets from outside ([`Spinner::spin_outside`]) follows the same rules, except that
+//! each look is a system call, and that the CPU on which the next packet arrives is not known.
 //!
-//! An idle show therefore costs nothing, and one whose events come close together is served without wake-ups.
+//! An idle show therefore costs nothing, and one whose events come close together is served without
+//! wake-ups.
 
 use super::WakeupMode;
 use super::constants::{
@@ -44,8 +49,8 @@ impl Spinner {
         Self { mode, waits: 0, probe_interval: FIRST_PROBE_INTERVAL, credit: 0, hits: 0 }
     }
 
-    /// Counts a wait, and returns whether to spin in it. The CPUs are those that the two sides last ran on; unless both are
-    /// known the answer is no.
+    /// Counts a wait, and returns whether to spin in it. The CPUs are those that the two sides last
+    /// ran on; unless both are known the answer is no.
     #[inline]
     pub fn wants_to_spin(&mut self, own: Option<u32>, peer: Option<u32>) -> bool {
         let is_apart = own.zip(peer).is_some_and(|(own, peer)| own != peer);
@@ -69,9 +74,10 @@ impl Spinner {
         matches!(outcome, SpinOutcome::Work | SpinOutcome::Interrupted { has_work: true, .. })
     }
 
-    /// Counts a wait, polls for what comes from outside if that is due, and returns whether the next waits are to do so
-    /// too; `None`: it did not poll. A short interruption counts like a spin without result here, since no
-    /// thread that shares this CPU has to wait for more than that.
+    /// Counts a wait, polls for what comes from outside if that is due, and returns whether the
+    /// next waits are to do so too; `None`: it did not poll. A short interruption counts like a
+    /// spin without result here, since no thread that shares this CPU has to wait for more than
+    /// that.
     #[inline]
     pub fn spin_outside(&mut self, has_work: impl FnMut() -> bool) -> Option<bool> {
         self.is_due().then(|| {

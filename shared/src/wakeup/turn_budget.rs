@@ -1,9 +1,10 @@
 //! How long a worker's turn of events lasts, and how long its handlers take.
 //!
-//! Reading the clock twice costs about as much as a small handler, so a flood does not read it for every event: it reads it
-//! for the first few of a turn, then for every 16th, and for all as long as they are slow, when the cost does not
-//! count. An event that was not measured counts as long as the last one that was. So sparse events and slow handlers are
-//! always measured, and a turn ends in time in either case.
+//! Reading the clock twice costs about as much as a small handler, so a flood does not read it for
+//! every event: it reads it for the first few of a turn, then for every 16th, and for all as long
+//! as they are slow, when the cost does not count. An event that was not measured counts as long as
+//! the last one that was. So sparse events and slow handlers are always measured, and a turn ends
+//! in time in either case.
 
 use super::constants::{
     MEASURE_INTERVAL, MEASURED_EVENTS_LIMIT, SLOW_HANDLER_LIMIT, TURN_EVENTS_LIMIT, TURN_TIMEOUT,
@@ -28,7 +29,8 @@ impl TurnBudget {
         (self.events, self.began, self.is_over) = (0, 0, false);
     }
 
-    /// Call this before a handler, and give what it returns to [`after_handler`](Self::after_handler).
+    /// Call this before a handler, and give what it returns to
+    /// [`after_handler`](Self::after_handler).
     #[inline]
     pub fn before_handler(&mut self) -> Option<u64> {
         self.events += 1;

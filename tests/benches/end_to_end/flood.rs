@@ -1,8 +1,8 @@
 //! Many messages under way at once, to each instance as many.
 //!
-//! This side must not be the slower one, or it would be what is measured. So it moves many datagrams with one call:
-//! what it sends goes out as one block that the system cuts into datagrams (`UDP_SEGMENT`), which a router cannot tell
-//! from datagrams that were sent one by one.
+//! This side must not be the slower one, or it would be what is measured. So it moves many
+//! datagrams with one call: what it sends goes out as one block that the system cuts into datagrams
+//! (`UDP_SEGMENT`), which a router cannot tell from datagrams that were sent one by one.
 
 use crate::load::message;
 use crate::routers::Running;
@@ -14,15 +14,16 @@ use std::time::{Duration, Instant};
 
 /// How many datagrams a call receives.
 const BATCH: usize = 64;
-/// How many a call sends. With more of them the router would wait for the next block, and this side for its answers, in
-/// turns.
+/// How many a call sends. With more of them the router would wait for the next block, and this side
+/// for its answers, in turns.
 const BLOCK: usize = 8;
 /// The length of all messages that are sent: eight bytes of address, four of types, four of value.
 const LENGTH: usize = 16;
 /// Room for an answer.
 const PLACE: usize = 64;
 
-/// Keeps the windows of all instances full. Channel `n` belongs to instance `n` modulo their number.
+/// Keeps the windows of all instances full. Channel `n` belongs to instance `n` modulo their
+/// number.
 pub struct Flood<'a> {
     socket: &'a UdpSocket,
     /// By channel.
@@ -36,7 +37,8 @@ pub struct Flood<'a> {
 /// What one instance is sent.
 #[derive(Clone)]
 struct Instance {
-    /// The first channels have another value at the start, and a router may drop what does not change.
+    /// The first channels have another value at the start, and a router may drop what does not
+    /// change.
     sent: usize,
     under_way: usize,
 }

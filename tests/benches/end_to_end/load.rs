@@ -36,7 +36,8 @@ pub fn settle(running: &Running) {
     while running.socket.recv(&mut buffer).is_ok() {}
 }
 
-/// Round trips of one message at a time over all channels, until `time` is over: microseconds, sorted.
+/// Round trips of one message at a time over all channels, until `time` is over: microseconds,
+/// sorted.
 pub fn round_trips(running: &Running, channels: usize, time: Duration, pause: Duration) -> Vec<f64> {
     let socket = &running.socket;
     socket.set_read_timeout(Some(Duration::from_secs(3))).expect("a time");
@@ -46,7 +47,8 @@ pub fn round_trips(running: &Running, channels: usize, time: Duration, pause: Du
     loop {
         let k = running.turns.replace(running.turns.get() + 1);
         let (to, from) = &paths[k % channels];
-        // never twice the same, and not what a channel begins with: a router may drop what does not change
+        // never twice the same, and not what a channel begins with: a router may drop what does not
+        // change
         let packet = message(to, (k / channels % 997 + 1) as f32 / 1000.0);
         let sent = Instant::now();
         let _ = socket.send(&packet);

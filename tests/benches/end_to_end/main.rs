@@ -1,14 +1,16 @@
 //! What a show costs, seen from outside: `make bench`.
 //!
-//! Each work is done by two programs in turns, so that whatever else the machine does meets both. Printed are medians of
-//! `MM_ROUNDS` rounds (5 if it is not set) and their ratio. Figures of different machines, and of one machine on different
-//! days, differ by far more than two routers do: only the ratios mean something. The first program is the release build of
-//! this tree. The second one is
+//! Each work is done by two programs in turns, so that whatever else the machine does meets both.
+//! Printed are medians of `MM_ROUNDS` rounds (5 if it is not set) and their ratio. Figures of
+//! different machines, and of one machine on different days, differ by far more than two routers
+//! do: only the ratios mean something. The first program is the release build of this tree. The
+//! second one is
 //!
 //! - MIDIMonster, if the environment variable `MM_REFERENCE` names it;
 //! - another build of this project, if `MM_OTHER_BUILD` names its `mm-supervisor`;
-//! - the same build without its latency heuristics (`MM_WAKEUP=plain`), with `make bench BENCH=wakeup`. Then the last
-//!   column says whether the heuristics pay for this work, and which of them matter for it.
+//! - the same build without its latency heuristics (`MM_WAKEUP=plain`), with `make bench
+//!   BENCH=wakeup`. Then the last column says whether the heuristics pay for this work, and which
+//!   of them matter for it.
 //!
 //! It needs the loopback interface and nothing else, and takes about a minute per round.
 

@@ -40,8 +40,8 @@ pub fn burst() -> Show {
     (show, vec![("sends".into(), from.into()), ("takes".into(), to.into())])
 }
 
-/// Two instances that compute for about 50 µs for each event, with every other one of these channels each. What that
-/// takes on this machine is found out while the script is imported.
+/// Two instances that compute for about 50 µs for each event, with every other one of these
+/// channels each. What that takes on this machine is found out while the script is imported.
 pub fn computing(channels: usize) -> Show {
     let head = "import midimonster, time\ndef compute(steps):\n    for i in range(steps): pass\n\
                 def measure():\n    begun = time.thread_time()\n    compute(20000)\n    \

@@ -18,8 +18,8 @@ pub fn heuristics(work: &Work) -> Option<&'static str> {
     }
 }
 
-/// The verdict on a figure of the show with heuristics, `ratio` times that without. The goal tells whether more or less
-/// is better.
+/// The verdict on a figure of the show with heuristics, `ratio` times that without. The goal tells
+/// whether more or less is better.
 pub fn verdict(work: &Work, figure: &Figure, ratio: Option<f64>) -> String {
     let heuristics = heuristics(work).unwrap_or_default();
     let better = match figure.goal.split(' ').next() {

@@ -13,8 +13,8 @@ const TIME: Duration = Duration::from_millis(1500);
 const WARM: Duration = Duration::from_millis(300);
 /// Messages under way when a router is to be saturated.
 const WINDOW: usize = 64;
-/// Messages under way to each instance that computes. It has as many channels, so that no two are for one channel: a
-/// router may send only the latest value of that.
+/// Messages under way to each instance that computes. It has as many channels, so that no two are
+/// for one channel: a router may send only the latest value of that.
 const COMPUTING: usize = 16;
 /// Bursts in one round.
 const BURSTS: usize = 5;

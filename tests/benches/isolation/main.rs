@@ -1,8 +1,8 @@
-//! What the faults of one instance cost the others: events lost, delay added. And what a crash costs the instance itself,
-//! and a thousand of them the supervisor.
+//! What the faults of one instance cost the others: events lost, delay added. And what a crash
+//! costs the instance itself, and a thousand of them the supervisor.
 //!
-//! `cargo bench -p mm-tests --bench isolation` prints a table; words behind `--` pick the faults whose names have one of
-//! them, and `crashes` what comes after the table.
+//! `cargo bench -p mm-tests --bench isolation` prints a table; words behind `--` pick the faults
+//! whose names have one of them, and `crashes` what comes after the table.
 
 mod crashes;
 mod faults;

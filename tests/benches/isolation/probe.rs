@@ -16,8 +16,8 @@ pub const SCRIPT: &str = "
         midimonster.output('echo' + midimonster.current(), value)
 ";
 
-/// Of so many events in a row, each has a channel of its own: what comes out of one channel at the same moment is one
-/// message, and a sender that was late for once would count as a loss.
+/// Of so many events in a row, each has a channel of its own: what comes out of one channel at the
+/// same moment is one message, and a sender that was late for once would count as a loss.
 const CHANNELS: usize = 64;
 
 /// 200 events a second.

@@ -1,8 +1,8 @@
 //! The main loop: events, ticks, sockets and the supervisor's messages, each in its turn.
 //!
-//! No source can starve another: events are taken for about a millisecond at most before the others are looked at, and
-//! each tick and each socket runs once per turn. The loop releases the interpreter lock only while it waits, and once in
-//! every turn.
+//! No source can starve another: events are taken for about a millisecond at most before the others
+//! are looked at, and each tick and each socket runs once per turn. The loop releases the
+//! interpreter lock only while it waits, and once in every turn.
 
 mod wait_set;
 
@@ -73,8 +73,8 @@ impl<'a> Dispatch<'a> {
         })
     }
 
-    /// Serves until the supervisor or SIGTERM asks it to stop. An error here means that the script has damaged something
-    /// outside itself, so it ends the process.
+    /// Serves until the supervisor or SIGTERM asks it to stop. An error here means that the script
+    /// has damaged something outside itself, so it ends the process.
     pub fn run(mut self, py: Python<'_>) {
         if let Err(error) = self.serve(py) {
             fail(&error);
@@ -181,8 +181,8 @@ impl<'a> Dispatch<'a> {
         woken
     }
 
-    /// Polls for events where they are likely to come soon; true when one has. After some spins in a row it returns
-    /// false, so that sockets and signals get their turn.
+    /// Polls for events where they are likely to come soon; true when one has. After some spins in
+    /// a row it returns false, so that sockets and signals get their turn.
     fn spin(&mut self, py: Python<'_>) -> bool {
         if self.spins >= WORKER_SPINS_LIMIT || self.budget.events() > SPARSE_EVENTS_LIMIT {
             return false;

@@ -1,7 +1,7 @@
 //! The one place where the main thread waits.
 //!
-//! All descriptors but the sockets are watched edge-triggered: the state of a source shows what woke the loop, so
-//! nothing has to be read to make a descriptor quiet again.
+//! All descriptors but the sockets are watched edge-triggered: the state of a source shows what
+//! woke the loop, so nothing has to be read to make a descriptor quiet again.
 
 use crate::python::sockets::Sockets;
 use crate::startup::Term;
@@ -67,7 +67,8 @@ impl WaitSet {
         self.poller.watch(term, Interest::ReadEdge, WakeSource::Signals)
     }
 
-    /// Waits without the interpreter lock. With `sleep` false it returns at once, but other threads get the lock.
+    /// Waits without the interpreter lock. With `sleep` false it returns at once, but other threads
+    /// get the lock.
     ///
     /// # Errors
     ///

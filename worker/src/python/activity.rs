@@ -1,6 +1,7 @@
 //! What the main thread does at this moment: for `current()`, and for the supervisor's watchdog.
 //!
-//! It belongs to the main thread, so there is no lock. In any other thread everything here does nothing.
+//! It belongs to the main thread, so there is no lock. In any other thread everything here does
+//! nothing.
 
 use mm_shared::{Activity, ChannelId, ProgressWriter};
 use std::cell::{Cell, RefCell};

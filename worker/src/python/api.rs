@@ -1,4 +1,5 @@
-//! The module `midimonster` as scripts see it. It only reads arguments; the files beside it do the work.
+//! The module `midimonster` as scripts see it. It only reads arguments; the files beside it do the
+//! work.
 
 use pyo3::pymodule;
 
@@ -16,7 +17,8 @@ pub mod midimonster {
         fast_output::install(module)
     }
 
-    /// Sends a value, clamped to 0.0..1.0, as an event of the channel. Scripts call it through [`fast_output`].
+    /// Sends a value, clamped to 0.0..1.0, as an event of the channel. Scripts call it through
+    /// [`fast_output`].
     #[pyfunction]
     #[pyo3(signature = (name, value, /))]
     fn output(name: &Bound<'_, PyString>, value: f64) -> PyResult<()> {
@@ -28,7 +30,8 @@ pub mod midimonster {
         instance.output.send(&instance.channels, name, value.clamp(0.0, 1.0) + 0.0)
     }
 
-    /// Last input value of the channel: the one before, while its handler runs; None for an unknown name.
+    /// Last input value of the channel: the one before, while its handler runs; None for an unknown
+    /// name.
     #[pyfunction]
     #[pyo3(signature = (name, /))]
     fn inputvalue(name: &Bound<'_, PyString>) -> PyResult<Option<f64>> {
@@ -77,7 +80,8 @@ pub mod midimonster {
         Ok(instance()?.channels.list(py))
     }
 
-    /// Sets (or with None removes) the function that is called when the instance is stopped; returns the previous one.
+    /// Sets (or with None removes) the function that is called when the instance is stopped;
+    /// returns the previous one.
     #[pyfunction]
     #[pyo3(signature = (callable, /))]
     fn cleanup_handler(callable: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {

@@ -1,7 +1,8 @@
 //! The names of the instance's channels and their numbers.
 //!
-//! Names live in a Python dictionary: a name in a script is nearly always a literal, whose hash Python has already
-//! computed and which compares by identity, so a look-up costs the same for ten channels and for ten thousand.
+//! Names live in a Python dictionary: a name in a script is nearly always a literal, whose hash
+//! Python has already computed and which compares by identity, so a look-up costs the same for ten
+//! channels and for ten thousand.
 
 use super::values::ChannelValues;
 use mm_shared::ChannelId;
@@ -70,10 +71,12 @@ impl Channels {
         }
     }
 
-    /// The channel of a name, found in the fastest way; `None` also where the general way would raise.
+    /// The channel of a name, found in the fastest way; `None` also where the general way would
+    /// raise.
     #[inline]
     pub fn find_fast(&self, name: &Bound<'_, PyString>) -> Option<ChannelId> {
-        // SAFETY: both are live objects, and the lock is held; the look-up of an exact string runs no other code
+        // SAFETY: both are live objects, and the lock is held; the look-up of an exact string runs
+        // no other code
         let number = unsafe { ffi::PyDict_GetItemWithError(self.numbers.as_ptr(), name.as_ptr()) };
         if number.is_null() {
             return None;

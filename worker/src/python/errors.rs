@@ -1,8 +1,9 @@
 //! Errors of the script, on their way into the log.
 //!
-//! A handler that raises at each of a thousand events per second must not fill the log, nor hide the error of another
-//! handler, or another error of its own. So each kind of error has a throttle: the same exception, raised at the same
-//! line, in the same handler. A few are sent at once, then one per second; the rest is counted.
+//! A handler that raises at each of a thousand events per second must not fill the log, nor hide
+//! the error of another handler, or another error of its own. So each kind of error has a throttle:
+//! the same exception, raised at the same line, in the same handler. A few are sent at once, then
+//! one per second; the rest is counted.
 
 use super::{activity, traceback};
 use crate::link::Outgoing;

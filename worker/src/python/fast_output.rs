@@ -1,8 +1,8 @@
-//! `output()` the way that scripts nearly always call it: two positional arguments, an exact string that is the name
-//! of a channel, and an exact float.
+//! `output()` the way that scripts nearly always call it: two positional arguments, an exact string
+//! that is the name of a channel, and an exact float.
 //!
-//! Checking for that case avoids the general reading of arguments, which costs more than everything else. Every other call
-//! goes to the general function, which also raises the exceptions.
+//! Checking for that case avoids the general reading of arguments, which costs more than everything
+//! else. Every other call goes to the general function, which also raises the exceptions.
 
 use super::instance;
 use pyo3::ffi::{self, Py_ssize_t, PyObject};
@@ -18,7 +18,8 @@ const DOC: &CStr =
 /// The function that takes any arguments.
 static GENERAL: OnceLock<Py<PyAny>> = OnceLock::new();
 
-/// Replaces the module's `output` by the fast function, which keeps the general one as its fallback.
+/// Replaces the module's `output` by the fast function, which keeps the general one as its
+/// fallback.
 pub fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     let general = module.getattr("output")?.unbind();
@@ -57,7 +58,8 @@ unsafe extern "C" fn output(
         }
     }
     let Some(general) = GENERAL.get() else { return std::ptr::null_mut() };
-    // SAFETY: the arguments are as Python passed them; the result is passed on as it is, exceptions included
+    // SAFETY: the arguments are as Python passed them; the result is passed on as it is, exceptions
+    // included
     unsafe { ffi::PyObject_Vectorcall(general.as_ptr(), arguments, count as usize, std::ptr::null_mut()) }
 }
 

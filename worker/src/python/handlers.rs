@@ -1,7 +1,8 @@
 //! From channel to Python function.
 //!
-//! A channel `module.function` is handled by that function, a channel without a dot by the default handler, if there is
-//! one. Handlers are looked up once, when the modules are imported, so that an event costs an index and a call.
+//! A channel `module.function` is handled by that function, a channel without a dot by the default
+//! handler, if there is one. Handlers are looked up once, when the modules are imported, so that an
+//! event costs an index and a call.
 
 use super::Instance;
 use mm_shared::ChannelId;
@@ -34,8 +35,8 @@ enum HandlerProblem {
 }
 
 impl Handlers {
-    /// Finds the handlers of all channels. The first `mapped` of them are used by the show; for those, a name that looks
-    /// like a handler but leads to none makes a warning.
+    /// Finds the handlers of all channels. The first `mapped` of them are used by the show; for
+    /// those, a name that looks like a handler but leads to none makes a warning.
     pub fn find(
         py: Python<'_>,
         instance: &Instance,
@@ -96,8 +97,8 @@ impl Handlers {
 }
 
 impl Lookup {
-    /// Whether a channel of this name was meant to have a handler. Any name with a dot could be; those that no
-    /// Python program could spell are not.
+    /// Whether a channel of this name was meant to have a handler. Any name with a dot could be;
+    /// those that no Python program could spell are not.
     fn is_worth_a_warning(&self, name: &str) -> bool {
         let identifier = |part: &str| {
             part.chars().all(|c| c.is_alphanumeric() || c == '_')
@@ -138,7 +139,8 @@ impl Lookup {
     }
 }
 
-/// Looks a dotted name up: the longest part of it that is an imported module, then the attributes after it.
+/// Looks a dotted name up: the longest part of it that is an imported module, then the attributes
+/// after it.
 fn find(py: Python<'_>, name: &str) -> Lookup {
     let Ok(modules) = loaded(py) else { return Lookup::NoModule };
     let mut missing = None;
@@ -183,7 +185,8 @@ fn callables(name: &str, module: Option<Bound<'_, PyAny>>) -> Vec<String> {
     if own.is_empty() { others } else { own }
 }
 
-/// Modules that come from a file outside the standard library, roughly: those that a user may have meant.
+/// Modules that come from a file outside the standard library, roughly: those that a user may have
+/// meant.
 fn user_modules(py: Python<'_>) -> Vec<String> {
     let Ok(modules) = loaded(py) else { return Vec::new() };
     let standard = py.import("sys").and_then(|sys| sys.getattr("stdlib_module_names"));

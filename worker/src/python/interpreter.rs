@@ -1,9 +1,10 @@
 //! The interpreter of this process: started once, ended once.
 //!
-//! It is set up as `python3` would be, since that is what scripts are written for: it honours the environment
-//! (PYTHONPATH and its like) and finds the packages of the Python that the binary is linked with, or those of a virtual
-//! environment. It differs where a show needs it to: it ignores Ctrl-C, output is not buffered, and modules leave no
-//! compiled files behind (with these, a second change within one second would go unnoticed).
+//! It is set up as `python3` would be, since that is what scripts are written for: it honours the
+//! environment (PYTHONPATH and its like) and finds the packages of the Python that the binary is
+//! linked with, or those of a virtual environment. It differs where a show needs it to: it ignores
+//! Ctrl-C, output is not buffered, and modules leave no compiled files behind (with these, a second
+//! change within one second would go unnoticed).
 
 use super::api::midimonster;
 use super::forked;
@@ -15,8 +16,9 @@ use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// A worker that gets this signal writes the Python stacks of all its threads to standard error, whatever it is
-/// doing. It is `SIGRTMIN+8` of the C library: one that neither Python nor, in all likelihood, a script uses.
+/// A worker that gets this signal writes the Python stacks of all its threads to standard error,
+/// whatever it is doing. It is `SIGRTMIN+8` of the C library: one that neither Python nor, in all
+/// likelihood, a script uses.
 pub const STACK_SIGNAL: i32 = 42;
 
 /// The Python that the binary was built for.
@@ -53,8 +55,8 @@ pub fn version() -> String {
     version.split(' ').next().unwrap_or_default().to_owned()
 }
 
-/// Starts the interpreter; this thread holds its lock from then on, and is its main thread. Signals that the script
-/// handles write into `wakeup_fd`.
+/// Starts the interpreter; this thread holds its lock from then on, and is its main thread. Signals
+/// that the script handles write into `wakeup_fd`.
 pub fn start(venv: Option<&Path>, wakeup_fd: RawFd) -> Result<(), StartError> {
     let executable = match venv {
         Some(venv) => Some(venv_executable(venv)?),
@@ -65,9 +67,11 @@ pub fn start(venv: Option<&Path>, wakeup_fd: RawFd) -> Result<(), StartError> {
     Python::attach(|py| prepare(py, wakeup_fd)).map_err(|error| StartError::Interpreter(error.to_string()))
 }
 
-/// Ends the interpreter: waits for threads that are not daemons, runs exit handlers, writes out what is buffered.
+/// Ends the interpreter: waits for threads that are not daemons, runs exit handlers, writes out
+/// what is buffered.
 pub fn finish() {
-    // SAFETY: this is the main thread, it holds the lock, and no code of this program uses Python after this
+    // SAFETY: this is the main thread, it holds the lock, and no code of this program uses Python
+    // after this
     unsafe { ffi::Py_FinalizeEx() };
 }
 

@@ -1,7 +1,9 @@
-//! Everything about Python: the interpreter, the user's modules, and the module `midimonster` with its implementation.
+//! Everything about Python: the interpreter, the user's modules, and the module `midimonster` with
+//! its implementation.
 //!
-//! The interpreter lock and the locks of this program never wait for each other: while one of the latter is held, no
-//! Python code runs and no reference is released, since either could call back into this program.
+//! The interpreter lock and the locks of this program never wait for each other: while one of the
+//! latter is held, no Python code runs and no reference is released, since either could call back
+//! into this program.
 
 pub mod interpreter;
 
@@ -85,7 +87,8 @@ fn forked() {
     crate::startup::let_term_kill_child();
 }
 
-/// Ends a forked child whose script code has returned: a second worker must not run on the same rings.
+/// Ends a forked child whose script code has returned: a second worker must not run on the same
+/// rings.
 #[inline]
 pub fn leave_if_forked() {
     if FORKED.load(Ordering::Relaxed) {

@@ -1,9 +1,9 @@
 //! Importing what the `module` options name.
 //!
-//! A name, a file name or a path: `my_handlers`, `package.module`, `my_handlers.py`, `path/to/my_handlers.py`. Files
-//! are searched beside the file that has the option, then in the show's directory; a name that is not found there may
-//! be an installed module. The import itself is always Python's own, so that packages, siblings and tracebacks
-//! are as everywhere.
+//! A name, a file name or a path: `my_handlers`, `package.module`, `my_handlers.py`,
+//! `path/to/my_handlers.py`. Files are searched beside the file that has the option, then in the
+//! show's directory; a name that is not found there may be an installed module. The import itself
+//! is always Python's own, so that packages, siblings and tracebacks are as everywhere.
 
 use super::traceback;
 use mm_shared::control::{Boot, Failure, Module};
@@ -114,7 +114,8 @@ fn import_file(
     check_origin(name, &imported?, file)
 }
 
-/// Checks that another module did not have the name already: one of the standard library or of another directory.
+/// Checks that another module did not have the name already: one of the standard library or of
+/// another directory.
 fn check_origin(name: &str, module: &Bound<'_, PyModule>, file: &Path) -> Result<(), ImportProblem> {
     let origin = module.filename().map(|origin| PathBuf::from(origin.to_string())).ok();
     let same = |origin: &PathBuf| match (origin.canonicalize(), file.canonicalize()) {

@@ -1,8 +1,9 @@
 //! `output()`: from any thread of the script into the up ring.
 //!
-//! Until the show starts, outputs are only recorded; each channel's last value is sent when it starts. From then on an
-//! event is visible to the supervisor when `output()` returns. When the ring is full, the caller waits without the
-//! interpreter lock, so the script's other threads go on.
+//! Until the show starts, outputs are only recorded; each channel's last value is sent when it
+//! starts. From then on an event is visible to the supervisor when `output()` returns. When the
+//! ring is full, the caller waits without the interpreter lock, so the script's other threads go
+//! on.
 
 use super::activity;
 use super::channels::{AddOutcome, Channels};
@@ -87,7 +88,8 @@ impl Output {
         self.ring.with(py, is_set)
     }
 
-    /// The show starts: sends the last value of each channel that was set while the modules were imported.
+    /// The show starts: sends the last value of each channel that was set while the modules were
+    /// imported.
     pub fn start(&self, py: Python<'_>, values: &ChannelValues) {
         let loading = self.ring.with(py, |ring| std::mem::replace(&mut ring.phase, Phase::Serving));
         if let Phase::Loading(set) = loading {
@@ -110,8 +112,9 @@ impl Output {
         self.ring.with(py, |ring| ring.producer.publish_cpu(cpu, false));
     }
 
-    /// Sends nothing from now on. Waits up to half a second until no thread is in here: Python ends a thread that returns
-    /// from here while the interpreter is finalized, in the middle of this code.
+    /// Sends nothing from now on. Waits up to half a second until no thread is in here: Python ends
+    /// a thread that returns from here while the interpreter is finalized, in the middle of this
+    /// code.
     pub fn stop(&self, py: Python<'_>) {
         self.ring.with(py, |ring| ring.phase = Phase::Stopping);
         for _ in 0..100 {
@@ -123,7 +126,8 @@ impl Output {
         }
     }
 
-    /// Adds a name that was not known a moment ago, and returns its channel; `None` when there are too many.
+    /// Adds a name that was not known a moment ago, and returns its channel; `None` when there are
+    /// too many.
     pub fn add(&self, channels: &Channels, name: &Bound<'_, PyString>) -> PyResult<Option<ChannelId>> {
         match channels.add(name)? {
             AddOutcome::Known(channel) => Ok(Some(channel)),
@@ -194,7 +198,8 @@ impl OutputRing {
                 self.pass_on(space);
                 return true;
             }
-            // A new epoch each time: the supervisor rings once for each, and an earlier waiter may have consumed that ring.
+            // A new epoch each time: the supervisor rings once for each, and an earlier waiter may
+            // have consumed that ring.
             self.producer.end_wait();
             space.clear();
             if self.producer.prepare_wait() {
@@ -203,8 +208,8 @@ impl OutputRing {
         }
     }
 
-    /// There was space. Other threads that wait for space look again: this one may have cleared the ring that was meant
-    /// for them.
+    /// There was space. Other threads that wait for space look again: this one may have cleared the
+    /// ring that was meant for them.
     fn pass_on(&mut self, space: &Doorbell) {
         if self.waiting == 0 {
             self.producer.end_wait();

@@ -1,11 +1,12 @@
 //! `manage()`: callables that are called when a socket is readable.
 //!
-//! The sockets have an epoll set of their own, which the main loop's set contains. It is level-triggered, as scripts expect
-//! that take one packet at a time.
+//! The sockets have an epoll set of their own, which the main loop's set contains. It is
+//! level-triggered, as scripts expect that take one packet at a time.
 //!
-//! A script may close a socket without `manage(None, socket)`. The kernel then removes it in most cases. If it does not
-//! (a child process has the file open too), the set reports a descriptor that can never be removed. Such a report is
-//! recognised because its token is unknown, and the set is made again.
+//! A script may close a socket without `manage(None, socket)`. The kernel then removes it in most
+//! cases. If it does not (a child process has the file open too), the set reports a descriptor that
+//! can never be removed. Such a report is recognised because its token is unknown, and the set is
+//! made again.
 
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollOp, EpollTimeout};
@@ -97,8 +98,8 @@ impl Sockets {
         readable
     }
 
-    /// Whether a socket that was readable a moment ago is still to be served. `Err`: it was closed in the meantime, and
-    /// is no longer managed.
+    /// Whether a socket that was readable a moment ago is still to be served. `Err`: it was closed
+    /// in the meantime, and is no longer managed.
     pub fn check(&self, py: Python<'_>, readable: &ReadableSocket) -> Result<bool, ClosedSocket> {
         if !self.lock().managed.iter().any(|managed| managed.token == readable.token) {
             return Ok(false);
@@ -110,7 +111,8 @@ impl Sockets {
         Err(ClosedSocket(readable.fd))
     }
 
-    /// Whether this very socket is managed. Another one with its descriptor is an error, unless that was closed.
+    /// Whether this very socket is managed. Another one with its descriptor is an error, unless
+    /// that was closed.
     fn same_descriptor(&self, socket: &Bound<'_, PyAny>, fd: RawFd) -> PyResult<bool> {
         let py = socket.py();
         let other = {
@@ -187,7 +189,8 @@ impl SocketTable {
     }
 
     fn unwatch(&self, fd: RawFd) {
-        // A closed one is no longer in the set, or unknown there, which is handled when it is reported.
+        // A closed one is no longer in the set, or unknown there, which is handled when it is
+        // reported.
         let _ = control(&self.set, EpollOp::EpollCtlDel, fd, EpollEvent::empty());
     }
 
@@ -209,7 +212,8 @@ impl ManagedSocket {
     }
 }
 
-/// A set of sockets within the set that the main loop watches. It is removed from there when it is dropped.
+/// A set of sockets within the set that the main loop watches. It is removed from there when it is
+/// dropped.
 fn new_set(outer: &Epoll) -> nix::Result<Epoll> {
     let set = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     outer.add(&set.0, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;

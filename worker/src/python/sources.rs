@@ -1,7 +1,8 @@
 //! Which files a script was loaded from, so that a change of any of them can be noticed.
 //!
-//! Those are the files of all loaded modules below the show's directory, or below a directory that a module was searched
-//! in, except packages that are installed there (a virtual environment beside the show).
+//! Those are the files of all loaded modules below the show's directory, or below a directory that
+//! a module was searched in, except packages that are installed there (a virtual environment beside
+//! the show).
 
 use mm_shared::control::Boot;
 use pyo3::prelude::*;
@@ -14,7 +15,8 @@ const SOURCES_LIMIT: usize = 1024;
 /// The folders that installed packages are in.
 const INSTALLED_FOLDERS: [&str; 2] = ["site-packages", "dist-packages"];
 
-/// The files of the script's own modules, as far as they are known; an import that failed has loaded some of them.
+/// The files of the script's own modules, as far as they are known; an import that failed has
+/// loaded some of them.
 pub fn of_script(py: Python<'_>, boot: &Boot) -> Vec<PathBuf> {
     let Ok(modules) = loaded(py) else { return Vec::new() };
     let roots: Vec<&Path> = boot

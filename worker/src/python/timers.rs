@@ -1,8 +1,9 @@
 //! `interval()`: callables that are called at an interval.
 //!
-//! A timer keeps the moment at which its last tick was due, never the one at which it ran, so it does not drift. Ticks
-//! that were missed are skipped. One timerfd holds the earliest moment of all; `interval()` arms it from any thread,
-//! which wakes the main loop when the time comes and not before.
+//! A timer keeps the moment at which its last tick was due, never the one at which it ran, so it
+//! does not drift. Ticks that were missed are skipped. One timerfd holds the earliest moment of
+//! all; `interval()` arms it from any thread, which wakes the main loop when the time comes and not
+//! before.
 
 use mm_shared::sys::clock::monotonic_ns;
 use nix::sys::time::TimeSpec;
@@ -15,7 +16,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// The longest interval, in milliseconds (about 31 years): far beyond use, and safe to calculate with.
+/// The longest interval, in milliseconds (about 31 years): far beyond use, and safe to calculate
+/// with.
 const PERIOD_LIMIT: u64 = 1_000_000_000_000;
 
 /// Nanoseconds in a millisecond.
@@ -58,8 +60,8 @@ impl Timers {
 
     /// Sets, changes or (with 0) ends the interval of a callable.
     ///
-    /// A changed interval keeps counting from the last tick: a script that sets the same interval again and again
-    /// gets its ticks.
+    /// A changed interval keeps counting from the last tick: a script that sets the same interval
+    /// again and again gets its ticks.
     pub fn set(&self, callable: &Bound<'_, PyAny>, milliseconds: &Bound<'_, PyAny>) -> PyResult<()> {
         if !callable.is_callable() {
             return Err(PyTypeError::new_err("interval() needs a callable"));
@@ -68,7 +70,8 @@ impl Timers {
         let previous = loop {
             let (known, id) = self.find(callable)?;
             let mut table = self.lock();
-            // Comparing ran Python code without the lock; search again if the table has changed since.
+            // Comparing ran Python code without the lock; search again if the table has changed
+            // since.
             if table.next_id != known {
                 continue;
             }
@@ -104,7 +107,8 @@ impl Timers {
         self.arm(&table);
     }
 
-    /// Finds a callable by equality. Returns the state of the table that was searched, and the timer's id.
+    /// Finds a callable by equality. Returns the state of the table that was searched, and the
+    /// timer's id.
     fn find(&self, callable: &Bound<'_, PyAny>) -> PyResult<(u64, Option<u64>)> {
         let (known, timers) = {
             let table = self.lock();
@@ -153,7 +157,8 @@ impl AsFd for Timers {
 }
 
 impl TimerTable {
-    /// Returns the callable that is no longer needed. The caller drops it without the lock, since that may run code.
+    /// Returns the callable that is no longer needed. The caller drops it without the lock, since
+    /// that may run code.
     fn change(&mut self, id: Option<u64>, callable: &Bound<'_, PyAny>, period: u64) -> Option<Py<PyAny>> {
         let index = id.and_then(|id| self.timers.iter().position(|timer| timer.id == id));
         let Some(index) = index else {

@@ -22,8 +22,8 @@ pub fn summary(py: Python<'_>, error: &PyErr) -> String {
     }
 }
 
-/// What makes two exceptions of one place the same kind: type, file and line. Not the message, which may differ each
-/// time.
+/// What makes two exceptions of one place the same kind: type, file and line. Not the message,
+/// which may differ each time.
 pub fn origin(py: Python<'_>, error: &PyErr) -> String {
     let kind = error.get_type(py).qualname().map_or_else(|_| String::new(), |name| name.to_string());
     match place(py, error) {
@@ -32,10 +32,11 @@ pub fn origin(py: Python<'_>, error: &PyErr) -> String {
     }
 }
 
-/// Python's own formatting knows chains, groups, notes and syntax errors. Its module is imported when the first
-/// exception needs it.
+/// Python's own formatting knows chains, groups, notes and syntax errors. Its module is imported
+/// when the first exception needs it.
 fn with_python(py: Python<'_>, error: &PyErr) -> PyResult<String> {
-    // The traceback apart from its exception: up to Python 3.11 only that one lacks the importer's own frames.
+    // The traceback apart from its exception: up to Python 3.11 only that one lacks the importer's
+    // own frames.
     let exception = (error.get_type(py), error.value(py), error.traceback(py));
     let lines = py.import("traceback")?.call_method1("format_exception", exception)?;
     lines.try_iter()?.map(|line| line?.extract::<String>()).collect()
@@ -63,7 +64,8 @@ fn what(py: Python<'_>, error: &PyErr) -> String {
     }
 }
 
-/// Where it was raised: a syntax error holds that itself, for other exceptions it is the innermost frame.
+/// Where it was raised: a syntax error holds that itself, for other exceptions it is the innermost
+/// frame.
 fn place(py: Python<'_>, error: &PyErr) -> Option<(String, u32)> {
     if error.is_instance_of::<PySyntaxError>(py) {
         let value = error.value(py);

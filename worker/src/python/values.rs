@@ -1,7 +1,7 @@
 //! The last input and output value of every channel.
 //!
-//! Any thread of the script may read them at any time, so they are atomics. The table grows in blocks, so that a
-//! value never moves and reading one takes no lock.
+//! Any thread of the script may read them at any time, so they are atomics. The table grows in
+//! blocks, so that a value never moves and reading one takes no lock.
 
 use mm_shared::ChannelId;
 use std::sync::OnceLock;
@@ -37,7 +37,8 @@ impl ChannelValues {
         }
     }
 
-    /// Last value that the channel's handler has finished with; 0.0 for a channel that does not exist.
+    /// Last value that the channel's handler has finished with; 0.0 for a channel that does not
+    /// exist.
     pub fn input(&self, channel: ChannelId) -> f64 {
         self.slot(channel).map_or(0.0, |slot| f64::from_bits(slot.input.load(Ordering::Relaxed)))
     }
