@@ -35,6 +35,9 @@ pub struct InstanceStatus {
     pub rss_bytes: Option<u64>,
     /// How long its handlers take.
     pub handler_us: Option<HandlerTimes>,
+    /// The addresses or names that it sends to or receives from.
+    #[serde(default)]
+    pub peers: Vec<String>,
     /// What else a user should know, such as a device that is missing.
     pub note: Option<String>,
 }

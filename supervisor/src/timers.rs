@@ -40,6 +40,13 @@ impl<K: Copy + Eq + Hash + Ord> Timers<K> {
         }
     }
 
+    /// Ends all timers but those whose key is to be kept.
+    pub fn retain(&mut self, mut keep: impl FnMut(&K) -> bool) {
+        self.by_key.retain(|key, _| keep(key));
+        let by_key = &self.by_key;
+        self.by_time.retain(|(_, key)| by_key.contains_key(key));
+    }
+
     /// The earliest deadline.
     #[must_use]
     pub fn next(&self) -> Option<Instant> {
@@ -83,5 +90,13 @@ mod tests {
         assert_eq!(timers.pop_due(now), None);
         timers.set(1, None);
         assert_eq!(timers.next(), None);
+    }
+
+    #[test]
+    fn timers_that_are_not_kept_never_come() {
+        let (mut timers, now) = (Timers::default(), Instant::now());
+        (0..4).for_each(|key| timers.set(key, Some(now)));
+        timers.retain(|key| key % 2 == 1);
+        assert_eq!([timers.pop_due(now), timers.pop_due(now), timers.pop_due(now)], [Some(1), Some(3), None]);
     }
 }

@@ -188,7 +188,7 @@ impl EventLoop {
                 backend: instance.backend.to_owned(),
                 events_in: traffic.events_in,
                 events_out: traffic.events_out,
-                ..standing.unwrap_or_else(|| hosts.standing(no))
+                ..standing.unwrap_or_else(|| hosts.status(no))
             }
         });
         ShowStatus {

@@ -16,8 +16,8 @@ mod show_reload;
 mod state_file;
 mod supervisor_options;
 
-use crate::backends::EventSink;
-use crate::backends::set::BackendSet;
+use crate::backends::Incoming;
+use crate::backends::set::{BackendSet, LoopAccess};
 use crate::control::protocol::EventDirection;
 use crate::event_loop::message::LoopMessage;
 use crate::instances::InstanceSet;
@@ -49,6 +49,9 @@ use std::time::{Duration, Instant};
 /// Messages that are taken in between two looks at the events.
 const MESSAGES_PER_TURN: usize = 64;
 
+/// Events that a source of a backend may add in one turn.
+const READ_BUDGET: usize = 4096;
+
 /// Routing takes no longer than this between two looks at the outside: events of a loop may each have many targets. What
 /// comes from outside waits for it up to three times on its way through a script, which is to add up to less than 1 ms.
 const STEP_TIME: Duration = Duration::from_micros(200);
@@ -78,7 +81,8 @@ pub struct EventLoop {
     names: SharedNames,
     control: ControlRequests,
     loop_monitor: LoopMonitor,
-    sink: EventSink,
+    /// Events that came in through backends, on their way to the router.
+    incoming: Vec<Incoming>,
     /// Something has gone out, and no worker was handed anything since.
     answered: bool,
     phase: Phase,
@@ -131,9 +135,21 @@ impl EventLoop {
         let poller = Poller::new()?;
         poller.watch(parts.signals.descriptor(), Interest::Read, Wake::Signal)?;
         poller.watch(parts.mailbox.descriptor(), Interest::ReadEdge, Wake::Mailbox)?;
-        parts.hosts.watch(&poller)?;
-        let Parts { hosts, fleet, router, tools, mailbox, signals, drain, spare, origin, state_file, saved } =
-            parts;
+        let Parts {
+            mut hosts,
+            fleet,
+            router,
+            tools,
+            mailbox,
+            signals,
+            drain,
+            spare,
+            origin,
+            state_file,
+            saved,
+        } = parts;
+        let mut incoming = Vec::new();
+        hosts.start(&mut LoopAccess { poller: &poller, events: &mut incoming })?;
         let (names, control) = (SharedNames::new(&origin.show), ControlRequests::new(&origin.show));
         let loop_monitor = LoopMonitor::new(&origin.show);
         let options = SupervisorOptions::of(&origin.show);
@@ -164,7 +180,7 @@ impl EventLoop {
             names,
             control,
             loop_monitor,
-            sink: EventSink::default(),
+            incoming,
             answered: false,
             phase: Phase::Starting,
         };
@@ -187,6 +203,7 @@ impl EventLoop {
             if self.phase == Phase::Ending && self.fleet.is_gone() && self.spare.is_gone() {
                 self.record_transitions();
                 self.save_last_values();
+                self.hosts.close_all(&mut self.poller);
                 return Ok(());
             }
             let now = self.wait(rest, &mut wakes)?;
@@ -228,7 +245,7 @@ impl EventLoop {
             let more = self.with_instances(now, InstanceSet::collect);
             self.route();
             let handed = self.with_instances(now, InstanceSet::deliver);
-            self.answered = self.hosts.flush() && !handed;
+            self.answered = self.with_backends(BackendSet::flush) && !handed;
             if more || !self.router.is_idle() {
                 return true;
             }
@@ -237,6 +254,11 @@ impl EventLoop {
             }
         }
         true
+    }
+
+    fn with_backends<R>(&mut self, act: impl FnOnce(&mut BackendSet, &mut LoopAccess<'_>) -> R) -> R {
+        let mut access = LoopAccess { poller: &self.poller, events: &mut self.incoming };
+        act(&mut self.hosts, &mut access)
     }
 
     fn with_instances<R>(
@@ -308,7 +330,7 @@ impl EventLoop {
             Wake::Signal => self.signalled(now),
             Wake::Mailbox => self.take_messages(now),
             Wake::Backend { index, token } => {
-                self.hosts.receive(index, token, &mut self.sink);
+                self.with_backends(|backends, access| backends.on_ready(index, token, READ_BUDGET, access));
                 self.route_incoming();
             }
             Wake::Bell(worker_id) => self.with_instances(now, |fleet, cx| {
@@ -358,19 +380,19 @@ impl EventLoop {
     fn tick(&mut self, now: Instant) {
         self.with_instances(now, InstanceSet::tick);
         self.with_instances(now, |_, cx| cx.tick_spare());
-        self.hosts.tick(now, &mut self.sink, &self.poller);
+        self.with_backends(|backends, access| backends.tick(now, access));
         self.route_incoming();
     }
 
     fn route_incoming(&mut self) {
-        for incoming in self.sink.drain() {
+        for incoming in self.incoming.drain(..) {
             self.router.accept(incoming);
         }
     }
 
     /// Routes what waits, a bounded amount of it.
     fn route(&mut self) {
-        let Self { router, hosts, fleet, sink, control, state_file, .. } = self;
+        let Self { router, hosts, fleet, poller, incoming, control, state_file, .. } = self;
         if let Some(state_file) = state_file.as_mut().filter(|_| !router.is_idle()) {
             state_file.touch();
         }
@@ -385,15 +407,16 @@ impl EventLoop {
                 if watched {
                     control.monitor(target.instance, target.channel, EventDirection::In, value);
                 }
-                if !hosts.handle(target.instance, target.channel, value, sink) {
+                let mut access = LoopAccess { poller, events: incoming };
+                if !hosts.handle(target.instance, target.channel, value, &mut access) {
                     fleet.accept(target.instance, Event { channel: target.channel, value });
                 }
             }
             if watched && let Some(origin) = router.origin(source) {
                 control.monitor(origin.instance, origin.channel, EventDirection::Out, value);
             }
-            for incoming in sink.drain() {
-                router.accept(incoming);
+            for event in incoming.drain(..) {
+                router.accept(event);
             }
         }
         router.shrink();

@@ -67,7 +67,7 @@ impl EventLoop {
         // What workers have sent so far goes where it was meant to go.
         self.with_instances(now, InstanceSet::collect);
         self.route();
-        self.hosts.apply(plans, &show, &change, &self.poller);
+        self.with_backends(|backends, access| backends.apply(plans, &show, &change, access));
         self.with_instances(now, |fleet, cx| fleet.apply(&show, &change, cx));
         self.router.apply(table);
         tracing::info!(event = "show_reloaded", "show reloaded: {change}");

@@ -51,7 +51,9 @@ impl EventLoop {
             for saved in channels {
                 if let Some(number) = numbers.get(&*saved.channel) {
                     self.router.restore(id, *number, saved.output);
-                    self.hosts.restore(id, *number, saved.output);
+                    self.with_backends(|backends, access| {
+                        backends.restore(id, *number, saved.output, access);
+                    });
                 }
             }
         }

@@ -1,109 +1,128 @@
 //! `loopback`: an event that goes in on a channel comes out on the same channel.
 //!
-//! It has no options (those a show sets are ignored), no port and nothing to encode, so this file is all of it.
-//! A mapping can turn a loopback into a loop; bounding the work of one step is the router's affair.
+//! It has no options (those a show sets are ignored), no port and nothing to encode, so this file is all of it, and the
+//! example in ARCHITECTURE.md ("Adding a backend"). One object serves all instances. A mapping can turn a loopback into
+//! a loop; bounding the work of one step is the router's responsibility.
 
-use super::{Backend, BackendKind, EventSink, OpenError, Plan, Watch};
+use super::{
+    Backend, BackendContext, BackendKind, BackendStatus, LocalInstance, OpenError, Plan, PlanChange, PlanKey,
+    Reconfigured, SourceId,
+};
 use crate::ids::InstanceId;
 use crate::show::LiveInstance;
 use mm_config::options::BackendSpec;
 use mm_config::{Diagnostics, Section};
 use mm_shared::ChannelId;
-use std::time::Instant;
+use std::io;
 
 /// The backend as the show file knows it.
 pub struct LoopbackKind;
 
+const SPEC: BackendSpec = BackendSpec { name: "loopback", options: &[], ignores_options: true };
+
 impl BackendKind for LoopbackKind {
     fn spec(&self) -> BackendSpec {
-        BackendSpec { name: "loopback", options: &[], ignores_options: true }
+        SPEC
     }
 
     fn echoes(&self) -> bool {
         true
     }
 
+    /// Any name is a channel, so there is nothing to check.
     fn plan(
         &self,
         _section: Option<&Section>,
         instances: &[LiveInstance<'_>],
         _diagnostics: &mut Diagnostics,
     ) -> Vec<Box<dyn Plan>> {
-        instances.iter().map(|live| Box::new(Loopback { no: live.id }) as Box<dyn Plan>).collect()
+        if instances.is_empty() {
+            return Vec::new();
+        }
+        vec![Box::new(LoopbackPlan { instances: instances.iter().map(|live| live.id).collect() })]
     }
 }
 
-/// An instance, which is its own plan: there is nothing to open.
-#[derive(Debug, Clone, Copy)]
-struct Loopback {
-    no: InstanceId,
+/// All instances of the show.
+struct LoopbackPlan {
+    instances: Vec<InstanceId>,
 }
 
-impl Plan for Loopback {
+impl Plan for LoopbackPlan {
+    fn key(&self) -> PlanKey {
+        PlanKey { backend: SPEC.name, name: String::new() }
+    }
+
     fn instances(&self) -> Vec<InstanceId> {
-        vec![self.no]
+        self.instances.clone()
     }
 
     fn open(&self) -> Result<Box<dyn Backend>, OpenError> {
-        Ok(Box::new(*self))
+        Ok(Box::new(Loopback))
     }
 }
 
+/// It keeps nothing between two events, not even which instances there are.
+struct Loopback;
+
 impl Backend for Loopback {
-    fn watches(&self) -> Vec<Watch<'_>> {
-        Vec::new()
+    /// There is no descriptor to watch.
+    fn start(&mut self, _cx: &mut BackendContext<'_>) -> io::Result<()> {
+        Ok(())
     }
 
-    fn receive(&mut self, _token: u32, _inlet: &mut EventSink) {}
+    fn on_ready(&mut self, _source: SourceId, _budget: usize, _cx: &mut BackendContext<'_>) {}
 
-    fn handle(&mut self, instance: InstanceId, channel: ChannelId, value: f64, sink: &mut EventSink) {
-        sink.push(instance, channel, value);
+    fn handle(
+        &mut self,
+        instance: LocalInstance,
+        channel: ChannelId,
+        value: f64,
+        cx: &mut BackendContext<'_>,
+    ) {
+        cx.sink.push(instance, channel, value);
     }
 
-    fn flush(&mut self) {}
-
-    fn deadline(&self) -> Option<Instant> {
-        None
+    /// Whatever instances come and go, nothing has to be opened again.
+    fn reconfigure(
+        &mut self,
+        _plan: &dyn Plan,
+        _change: &PlanChange,
+        _cx: &mut BackendContext<'_>,
+    ) -> Reconfigured {
+        Reconfigured::Kept
     }
 
-    fn tick(&mut self, _now: Instant, _inlet: &mut EventSink) {}
+    fn status(&self, _instance: LocalInstance) -> BackendStatus {
+        BackendStatus::default()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backends::Incoming;
-    use mm_config::{FileId, Instance, Setting, Span, Spanned};
-    use std::path::PathBuf;
-
-    fn instance() -> Instance {
-        let span = Span { file: FileId(0), start: 0, end: 0 };
-        let spanned = |text: &str| Spanned { value: text.to_string(), span };
-        let ignored = Setting { key: spanned("any"), value: spanned("thing"), directory: PathBuf::new() };
-        let (settings, channels) = (vec![ignored], Vec::new());
-        Instance { name: "loop".into(), backend: "loopback", settings, channels, span }
-    }
+    use crate::backends::test_loop::TestLoop;
+    use crate::backends::{Incoming, plan};
+    use crate::test_shows::live_show;
 
     #[test]
     fn what_goes_in_on_a_channel_comes_out_on_the_same_channel_in_order() {
-        let no = InstanceId(4);
-        let instance = instance();
-        let live = LiveInstance { id: no, place: 0, instance: &instance };
-        let mut plans = LoopbackKind.plan(None, &[live], &mut Diagnostics::default());
-        assert_eq!(plans.len(), 1);
-        let plan = plans.remove(0);
-        assert_eq!(plan.instances(), [no]);
-        let mut backend = plan.open().expect("there is nothing to open");
-        let mut sink = EventSink::default();
-
-        for (channel, value) in [(0, 0.25), (7, 1.0), (0, 0.25)] {
-            backend.handle(no, ChannelId(channel), value, &mut sink);
+        let show = live_show("[osc other]\nbind = * 0\n[loopback one]\nany = thing\n[loopback two]\n");
+        let plans = plan(&show, &mut Diagnostics::default());
+        let loopback =
+            plans.into_iter().find(|plan| plan.key().backend == "loopback").expect("it is planned");
+        let mut test_loop =
+            TestLoop::start(loopback.open().expect("there is nothing to open"), loopback.instances());
+        for (instance, channel, value) in [(0, 0, 0.25), (1, 7, 1.0), (0, 0, 0.25)] {
+            test_loop.handle(instance, channel, value);
         }
-        backend.flush();
-
-        let out: Vec<_> = sink.drain().collect();
-        let event = |channel, value| Incoming { instance: no, channel: ChannelId(channel), value };
-        assert_eq!(out, [event(0, 0.25), event(7, 1.0), event(0, 0.25)]);
-        assert!(backend.watches().is_empty() && backend.deadline().is_none());
+        test_loop.flush();
+        let event = |instance, channel, value| Incoming {
+            instance: InstanceId(instance),
+            channel: ChannelId(channel),
+            value,
+        };
+        assert_eq!(test_loop.drain(), [event(1, 0, 0.25), event(2, 7, 1.0), event(1, 0, 0.25)]);
+        assert_eq!(test_loop.deadline(), None);
     }
 }

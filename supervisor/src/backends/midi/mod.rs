@@ -35,8 +35,12 @@ mod port_leases;
 
 mod port;
 
-use super::{Backend, BackendKind, EventSink, OpenError, Plan, Watch};
+use super::{
+    Backend, BackendContext, BackendKind, BackendStatus, LocalInstance, OpenError, Plan, PlanKey, SourceId,
+    TimerId,
+};
 use crate::ids::InstanceId;
+use crate::poller::Interest;
 use crate::show::LiveInstance;
 use channel_map::ChannelMap;
 use connector::{Connector, ConnectorConfig, ConnectorHandle, OpenFn, OutageFlag};
@@ -102,6 +106,10 @@ struct MidiPlan {
 }
 
 impl Plan for MidiPlan {
+    fn key(&self) -> PlanKey {
+        PlanKey { backend: options::SPEC.name, name: self.name.clone() }
+    }
+
     fn instances(&self) -> Vec<InstanceId> {
         vec![self.id]
     }
@@ -130,7 +138,7 @@ impl MidiPlan {
     ) -> io::Result<Midi> {
         let rx_queue = MidiRxQueue::new()?;
         let open = open(rx_queue.handle());
-        let rx = MidiRx::new(self.id, self.name.clone(), self.common.detect, rx_queue);
+        let rx = MidiRx::new(self.name.clone(), self.common.detect, rx_queue);
         let (tx, remote) = MidiTx::start(TxConfig {
             name: self.name.clone(),
             addresses: self.channels.addresses.clone(),
@@ -160,46 +168,65 @@ struct Midi {
     connector: ConnectorHandle,
 }
 
+/// The queue of received messages.
+const RX_QUEUE: SourceId = SourceId(0);
+/// The one timer: for values that wait to be sent, and for counts that go to the log.
+const TIMER: TimerId = TimerId(0);
+
+impl Midi {
+    fn set_timer(&self, cx: &mut BackendContext<'_>) {
+        let deadline = [self.rx.deadline(), self.tx.deadline()].into_iter().flatten().min();
+        cx.set_timer(TIMER, deadline);
+    }
+
+    fn note(&self) -> Option<String> {
+        let ports = Some(self.connector.status()).filter(|text| !text.is_empty());
+        let parts: Vec<_> = ports.into_iter().chain(self.rx.status()).collect();
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
+}
+
+/// Dropping it only signals its threads, so there is no step in between for [`Backend::close`].
 impl Backend for Midi {
-    fn watches(&self) -> Vec<Watch<'_>> {
-        vec![Watch { descriptor: self.rx.queue().descriptor(), token: 0 }]
+    fn start(&mut self, cx: &mut BackendContext<'_>) -> io::Result<()> {
+        cx.watch(self.rx.queue().descriptor(), Interest::Read, RX_QUEUE)
     }
 
-    fn receive(&mut self, _token: u32, sink: &mut EventSink) {
-        self.rx.receive(&self.channels, sink);
+    fn on_ready(&mut self, _source: SourceId, budget: usize, cx: &mut BackendContext<'_>) {
+        self.rx.receive(&self.channels, budget, &mut cx.sink);
+        self.set_timer(cx);
     }
 
-    fn handle(&mut self, _instance: InstanceId, channel: ChannelId, value: f64, _sink: &mut EventSink) {
+    fn on_timer(&mut self, _timer: TimerId, now: Instant, cx: &mut BackendContext<'_>) {
+        self.rx.tick(now);
+        self.tx.tick(now);
+        self.set_timer(cx);
+    }
+
+    fn handle(
+        &mut self,
+        _instance: LocalInstance,
+        channel: ChannelId,
+        value: f64,
+        _cx: &mut BackendContext<'_>,
+    ) {
         if let Some((slot, address)) = self.channels.of_channel(channel) {
             self.tx.push(TxValue { slot, raw: address.kind.raw(value) });
         }
     }
 
-    fn flush(&mut self) {
+    fn flush(&mut self, cx: &mut BackendContext<'_>) {
         self.tx.flush();
+        self.set_timer(cx);
     }
 
-    fn errors(&self) -> u64 {
-        self.rx.errors() + self.tx.dropped()
-    }
-
-    fn conflated(&self) -> u64 {
-        self.tx.conflated()
-    }
-
-    fn note(&self, _instance: InstanceId) -> Option<String> {
-        let ports = Some(self.connector.status()).filter(|text| !text.is_empty());
-        let parts: Vec<_> = ports.into_iter().chain(self.rx.status()).collect();
-        (!parts.is_empty()).then(|| parts.join("; "))
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        [self.rx.deadline(), self.tx.deadline()].into_iter().flatten().min()
-    }
-
-    fn tick(&mut self, now: Instant, _sink: &mut EventSink) {
-        self.rx.tick(now);
-        self.tx.tick(now);
+    fn status(&self, _instance: LocalInstance) -> BackendStatus {
+        BackendStatus {
+            errors: self.rx.errors() + self.tx.dropped(),
+            conflated: self.tx.conflated(),
+            note: self.note(),
+            ..BackendStatus::default()
+        }
     }
 }
 

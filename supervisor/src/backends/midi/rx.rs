@@ -5,8 +5,7 @@ use super::channel_map::ChannelMap;
 use super::codec::{AddressedValue, decode, is_parameter_controller};
 use super::parameters::ParameterDecoder;
 use super::rx_queue::{MidiRxQueue, ReceivedMessage, RxCounts};
-use crate::backends::EventSink;
-use crate::ids::InstanceId;
+use crate::backends::{EventSink, LocalInstance};
 use mm_shared::LogThrottle;
 use std::time::{Duration, Instant};
 
@@ -22,7 +21,6 @@ const DETECT_LIMIT: u32 = 50;
 /// The receiving side of an instance.
 #[derive(Debug)]
 pub struct MidiRx {
-    id: InstanceId,
     name: String,
     queue: MidiRxQueue,
     parameters: ParameterDecoder,
@@ -35,20 +33,20 @@ pub struct MidiRx {
 }
 
 impl MidiRx {
-    pub fn new(id: InstanceId, name: String, detect: bool, queue: MidiRxQueue) -> Self {
+    pub fn new(name: String, detect: bool, queue: MidiRxQueue) -> Self {
         let detect = detect.then(|| LogThrottle::new(DETECT_LIMIT, Duration::from_secs(1)));
         let (parameters, reported) = (ParameterDecoder::default(), RxCounts::default());
-        Self { id, name, queue, parameters, detect, latest: None, reported, next_report: None }
+        Self { name, queue, parameters, detect, latest: None, reported, next_report: None }
     }
 
     pub fn queue(&self) -> &MidiRxQueue {
         &self.queue
     }
 
-    /// Turns the messages that wait into events.
-    pub fn receive(&mut self, channels: &ChannelMap, sink: &mut EventSink) {
-        let Self { id, name, queue, parameters, detect, latest, next_report, .. } = self;
-        queue.take(BATCH_LIMIT, |ReceivedMessage { at, message }| {
+    /// Turns up to `budget` messages that wait into events.
+    pub fn receive(&mut self, channels: &ChannelMap, budget: usize, sink: &mut EventSink<'_>) {
+        let Self { name, queue, parameters, detect, latest, next_report, .. } = self;
+        queue.take(BATCH_LIMIT.min(budget), |ReceivedMessage { at, message }| {
             *latest = Some(at);
             next_report.get_or_insert(at + REPORT_INTERVAL);
             for AddressedValue { address, raw } in decode(message, parameters) {
@@ -56,7 +54,10 @@ impl MidiRx {
                     log_detected(throttle, name, address, raw, at);
                 }
                 let value = address.kind.value(raw);
-                channels.listeners(address).iter().for_each(|channel| sink.push(*id, *channel, value));
+                channels
+                    .listeners(address)
+                    .iter()
+                    .for_each(|channel| sink.push(LocalInstance(0), *channel, value));
             }
         });
     }

@@ -2,9 +2,8 @@
 
 use super::port::fake::{FakeMidi, TEST_TIMEOUT, wait_for_text};
 use super::*;
-use crate::backends::EventSink;
+use crate::backends::test_loop::TestLoop;
 use crate::test_shows::show;
-use mm_shared::ChannelId;
 use std::sync::mpsc::channel;
 use std::thread;
 
@@ -81,14 +80,14 @@ fn a_successor_that_is_closed_while_it_waits_opens_no_ports() {
 #[test]
 fn values_that_wait_when_the_instance_is_closed_go_out_before_the_ports_close() {
     let (midi, leases) = (FakeMidi::default(), new_leases());
-    let mut instance = start(&midi, "box", leases);
+    let instance = start(&midi, "box", leases);
+    let mut instance = TestLoop::start(Box::new(instance), vec![InstanceId(0)]);
     midi.wait_until(|state| state.opened == 1);
     // The sending thread has the port once a first value is out.
-    let mut sink = EventSink::default();
-    instance.handle(InstanceId(0), ChannelId(1), 0.0, &mut sink);
+    instance.handle(0, 1, 0.0);
     instance.flush();
     midi.wait_until(|state| !state.sent.is_empty());
-    (0..=1000).for_each(|n| instance.handle(InstanceId(0), ChannelId(1), f64::from(n) / 1000.0, &mut sink));
+    (0..=1000).for_each(|n| instance.handle(0, 1, f64::from(n) / 1000.0));
     drop(instance);
     midi.wait_until(|state| state.closed == 1);
     assert_eq!(midi.state().sent.last().unwrap(), &[0xb0, 2, 127]);

@@ -1,7 +1,8 @@
 //! `osc`: Open Sound Control 1.0 over UDP.
 //!
-//! An instance is a socket, a table of paths and two sides that know nothing of each other: [`intake`] makes events
-//! of datagrams, [`outlet`] makes datagrams of events. Instances are independent, each is a backend of its own.
+//! An instance is a socket, a table of paths and two sides that know nothing of each other: [`rx`] makes events
+//! of datagrams, [`tx`] makes datagrams of events. Instances are independent, each is a backend of its own. A reload that
+//! changes neither `bind` nor `destination` keeps the socket, so no datagram is lost.
 
 mod options;
 mod pattern;
@@ -9,27 +10,33 @@ mod pattern;
 mod codec;
 mod range;
 
-mod intake;
-mod outlet;
 mod paths;
+mod rx;
+mod tx;
 
-mod port;
+mod socket;
 
-use super::{Backend, BackendKind, EventSink, OpenError, Plan, Watch};
+use super::{
+    Backend, BackendContext, BackendKind, BackendStatus, LocalInstance, OpenError, Plan, PlanChange, PlanKey,
+    Reconfigured, SourceId, TimerId,
+};
 use crate::ids::InstanceId;
+use crate::poller::Interest;
 use crate::show::LiveInstance;
-use intake::Intake;
 use mm_config::options::BackendSpec;
 use mm_config::{Diagnostics, Section};
 use mm_shared::ChannelId;
 use mm_shared::LogThrottle;
 use options::{Address, Destination, Options};
-use outlet::Outlet;
 use paths::Paths;
-use port::{Port, sender_address};
+use rx::OscRx;
+use socket::{OscSocket, sender_address};
+use std::any::Any;
 use std::fmt;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
+use tx::OscTx;
 
 /// How many batches one call receives at most, so that a flood leaves time for the others.
 const ROUNDS: usize = 2;
@@ -89,19 +96,25 @@ impl OscPlan {
         own.port == other.port && own.port != 0 && same_host
     }
 
+    /// Whether `running` has the socket that this plan asks for.
+    fn shares_socket(&self, running: &Osc) -> bool {
+        self.bind == running.bind && self.destination == *running.tx.destination()
+    }
+
     fn open_socket(self) -> Result<Osc, OpenError> {
-        let port = Port::open(&self.name, self.bind.as_ref(), &self.destination)?;
-        if let Some(local) = port.local_address().filter(|_| self.bind.is_some()) {
-            tracing::info!(instance = %self.name, "listens on {local}");
+        let socket = OscSocket::open(&self.name, self.bind.as_ref(), &self.destination)?;
+        if let Some(local) = socket.local_address().filter(|_| self.bind.is_some()) {
+            tracing::info!(event = "osc_listening", instance = %self.name, "listening on {local}");
         }
-        if let Some(peer) = port.peer() {
-            tracing::info!(instance = %self.name, "sends to {peer}");
+        if let Some(peer) = socket.peer() {
+            tracing::info!(event = "osc_destination_set", instance = %self.name, "sending to {peer}");
         }
         Ok(Osc {
-            intake: Intake::new(self.no, self.name.clone(), self.detect),
-            outlet: Outlet::new(self.name.clone(), self.destination),
+            rx: OscRx::new(self.name.clone(), self.detect),
+            tx: OscTx::new(self.name.clone(), self.destination),
             paths: self.paths,
-            port,
+            bind: self.bind,
+            socket,
             broken: LogThrottle::new(1, Duration::from_secs(10)),
             name: self.name,
         })
@@ -125,16 +138,20 @@ fn report_collision(earlier: &OscPlan, later: &OscPlan, diagnostics: &mut Diagno
 }
 
 impl Plan for OscPlan {
+    fn key(&self) -> PlanKey {
+        PlanKey { backend: options::SPEC.name, name: self.name.clone() }
+    }
+
     fn instances(&self) -> Vec<InstanceId> {
         vec![self.no]
     }
 
     fn resolve(&mut self) -> Result<(), OpenError> {
         if let Some(bind) = self.bind.as_mut().filter(|bind| bind.host != "*") {
-            bind.found = port::resolve(&self.name, "bind", bind)?;
+            bind.found = socket::resolve(&self.name, "bind", bind)?;
         }
         if let Destination::Fixed(address) = &mut self.destination {
-            address.found = port::resolve(&self.name, "destination", address)?;
+            address.found = socket::resolve(&self.name, "destination", address)?;
         }
         Ok(())
     }
@@ -144,16 +161,30 @@ impl Plan for OscPlan {
     }
 }
 
+/// The one descriptor of an instance.
+const SOCKET: SourceId = SourceId(0);
+/// The one timer of an instance: for what could not be sent, and for counts that go to the log.
+const TIMER: TimerId = TimerId(0);
+
 /// An instance at work.
 #[derive(Debug)]
 struct Osc {
     name: String,
     paths: Paths,
-    port: Port,
-    intake: Intake,
-    outlet: Outlet,
+    /// What the socket was opened for.
+    bind: Option<Address>,
+    socket: OscSocket,
+    rx: OscRx,
+    tx: OscTx,
     /// Failures of the socket itself.
     broken: LogThrottle,
+}
+
+impl Osc {
+    fn set_timer(&self, cx: &mut BackendContext<'_>) {
+        let all = [self.rx.deadline(), self.tx.deadline(), self.broken.deadline()];
+        cx.set_timer(TIMER, all.into_iter().flatten().min());
+    }
 }
 
 /// Shown to people where the sender of a packet is.
@@ -169,63 +200,109 @@ impl fmt::Display for Sender<'_> {
 }
 
 impl Backend for Osc {
-    fn watches(&self) -> Vec<Watch<'_>> {
-        vec![Watch { descriptor: self.port.descriptor(), token: 0 }]
+    fn start(&mut self, cx: &mut BackendContext<'_>) -> io::Result<()> {
+        cx.watch(self.socket.descriptor(), Interest::Read, SOCKET)
     }
 
-    fn receive(&mut self, _token: u32, sink: &mut EventSink) {
-        let Self { paths, port, intake, outlet, .. } = self;
+    fn on_ready(&mut self, _source: SourceId, budget: usize, cx: &mut BackendContext<'_>) {
+        let Self { paths, socket, rx, tx, .. } = self;
+        let full_at = cx.sink.len().saturating_add(budget);
         for _ in 0..ROUNDS {
+            let room = full_at.saturating_sub(cx.sink.len());
+            if room == 0 {
+                break;
+            }
             let mut last_sender = None;
-            let full = port.receive(|datagram, sender| {
-                let sound = intake.datagram(datagram, &Sender(sender), paths, sink);
-                if sound && outlet.learns() {
+            let more = socket.receive(room, |datagram, sender| {
+                let sound = rx.datagram(datagram, &Sender(sender), paths, &mut cx.sink);
+                if sound && tx.learns() {
                     last_sender = sender_address(sender).or(last_sender);
                 }
             });
             if let Some(sender) = last_sender {
-                outlet.learn(sender, port);
+                tx.learn(sender, socket);
             }
-            match full {
+            match more {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => {
                     if let Some(suppressed) = self.broken.hit(Instant::now()) {
-                        tracing::warn!(instance = %self.name, suppressed, "cannot receive: {error}");
+                        tracing::warn!(
+                            event = "osc_receive_failed",
+                            instance = %self.name,
+                            suppressed,
+                            "cannot receive: {error}"
+                        );
                     }
                     break;
                 }
             }
         }
+        self.set_timer(cx);
     }
 
-    fn handle(&mut self, _instance: InstanceId, channel: ChannelId, value: f64, _inlet: &mut EventSink) {
-        self.outlet.set(channel, value, &mut self.paths, &self.port);
-    }
-
-    fn flush(&mut self) {
-        self.outlet.flush(&mut self.paths, &mut self.port);
-    }
-
-    fn restore(&mut self, _instance: InstanceId, channel: ChannelId, value: f64) {
-        Outlet::restore(channel, value, &mut self.paths);
-    }
-
-    fn errors(&self) -> u64 {
-        self.intake.errors() + self.outlet.errors() + self.broken.total()
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        let all = [self.intake.deadline(), self.outlet.deadline(), self.broken.deadline()];
-        all.into_iter().flatten().min()
-    }
-
-    fn tick(&mut self, now: Instant, _inlet: &mut EventSink) {
-        self.intake.tick(now);
-        self.outlet.tick(now, &mut self.paths, &mut self.port);
+    fn on_timer(&mut self, _timer: TimerId, now: Instant, cx: &mut BackendContext<'_>) {
+        self.rx.tick(now);
+        self.tx.tick(now, &mut self.paths, &mut self.socket);
         if let Some(count) = self.broken.flush(now) {
-            tracing::warn!(instance = %self.name, "receiving failed {count} more times");
+            tracing::warn!(
+                event = "osc_receive_failed",
+                instance = %self.name,
+                suppressed = count,
+                "receiving failed {count} more times"
+            );
         }
+        self.set_timer(cx);
+    }
+
+    fn handle(
+        &mut self,
+        _instance: LocalInstance,
+        channel: ChannelId,
+        value: f64,
+        _cx: &mut BackendContext<'_>,
+    ) {
+        self.tx.set(channel, value, &mut self.paths, &self.socket);
+    }
+
+    fn flush(&mut self, cx: &mut BackendContext<'_>) {
+        self.tx.flush(&mut self.paths, &mut self.socket);
+        self.set_timer(cx);
+    }
+
+    fn restore(&mut self, _instance: LocalInstance, channel: ChannelId, value: f64) {
+        OscTx::restore(channel, value, &mut self.paths);
+    }
+
+    /// Other paths, ranges or options are taken over; another address needs another socket.
+    fn reconfigure(
+        &mut self,
+        plan: &dyn Plan,
+        _change: &PlanChange,
+        cx: &mut BackendContext<'_>,
+    ) -> Reconfigured {
+        let plan: &dyn Any = plan;
+        let Some(plan) = plan.downcast_ref::<OscPlan>().filter(|plan| plan.shares_socket(self)) else {
+            return Reconfigured::Reopen;
+        };
+        self.tx.flush(&mut self.paths, &mut self.socket);
+        self.tx.clear();
+        self.paths = plan.paths.clone();
+        self.rx.set_detect(plan.detect.clone());
+        self.set_timer(cx);
+        Reconfigured::Kept
+    }
+
+    fn status(&self, _instance: LocalInstance) -> BackendStatus {
+        BackendStatus {
+            errors: self.rx.errors() + self.tx.errors() + self.broken.total(),
+            peers: self.socket.peer().map(|peer| peer.to_string()).into_iter().collect(),
+            ..BackendStatus::default()
+        }
+    }
+
+    fn close(&mut self, _cx: &mut BackendContext<'_>) {
+        self.tx.flush(&mut self.paths, &mut self.socket);
     }
 }
 

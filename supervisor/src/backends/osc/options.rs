@@ -84,7 +84,7 @@ pub struct Options {
 }
 
 /// A `HOST PORT` that has not been looked up.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Address {
     pub host: String,
     pub port: u16,
@@ -93,8 +93,17 @@ pub struct Address {
     pub found: Vec<SocketAddr>,
 }
 
+/// Equality is that of the place, wherever it is written, and in whatever order a name server lists its addresses.
+impl PartialEq for Address {
+    fn eq(&self, other: &Self) -> bool {
+        let same_found = self.found.len() == other.found.len()
+            && self.found.iter().all(|address| other.found.contains(address));
+        self.host == other.host && self.port == other.port && same_found
+    }
+}
+
 /// Where an instance sends to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Destination {
     None,
     Fixed(Address),

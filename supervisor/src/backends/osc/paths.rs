@@ -56,7 +56,7 @@ pub enum Shape {
 #[derive(Debug, Clone)]
 pub struct Output {
     pub message: Outgoing,
-    /// Which peer, by the number the outlet gave it, has got the message as it was last; 0 for none.
+    /// Which peer, by the number the tx gave it, has got the message as it was last; 0 for none.
     pub sent_to: u32,
     /// Whether it waits to be sent.
     pub queued: bool,

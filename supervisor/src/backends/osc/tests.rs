@@ -2,9 +2,8 @@
 
 use super::*;
 use crate::backends::Incoming;
+use crate::backends::test_loop::{BUDGET, TestLoop};
 use mm_config::{Channel, FileId, Instance, Setting, Severity, Span, Spanned};
-use mm_shared::ChannelId;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{SockaddrStorage, getsockname};
 use rosc::{OscBundle, OscMessage, OscPacket, OscTime, OscType, decoder, encoder};
 use std::net::{SocketAddr, UdpSocket};
@@ -57,9 +56,8 @@ const NO: InstanceId = InstanceId(3);
 
 /// An opened instance with a peer of its own.
 struct Rig {
-    backend: Box<dyn Backend>,
+    osc: TestLoop<Osc>,
     peer: UdpSocket,
-    sink: EventSink,
 }
 
 fn peer() -> UdpSocket {
@@ -68,17 +66,17 @@ fn peer() -> UdpSocket {
     peer
 }
 
-fn open(settings: &[(&str, &str)], channels: &[&str]) -> Result<Box<dyn Backend>, OpenError> {
+fn plan(settings: &[(&str, &str)], channels: &[&str]) -> OscPlan {
     let written = Written::new(settings, channels);
     let mut diagnostics = Diagnostics::default();
-    let mut plans = OscKind.plan(
-        None,
-        &[LiveInstance { id: NO, place: 0, instance: &written.instance }],
-        &mut diagnostics,
-    );
+    let live = LiveInstance { id: NO, place: 0, instance: &written.instance };
+    let plan = OscPlan::new(live, false, &mut diagnostics);
     assert!(!diagnostics.has_errors(), "{:?}", written.underlined(&diagnostics));
-    assert_eq!(plans.len(), 1);
-    plans.remove(0).open()
+    plan
+}
+
+fn open(settings: &[(&str, &str)], channels: &[&str]) -> Result<TestLoop<Osc>, OpenError> {
+    Ok(TestLoop::start(Box::new(plan(settings, channels).open_socket()?), vec![NO]))
 }
 
 impl Rig {
@@ -87,12 +85,11 @@ impl Rig {
         let peer = peer();
         let to = format!("127.0.0.1 {}", port_of(&peer));
         let own = [("bind", "127.0.0.1 0"), ("destination", to.as_str())];
-        let backend = open(&[&own, settings].concat(), channels).expect("it opens");
-        Self { backend, peer, sink: EventSink::default() }
+        Self { osc: open(&[&own, settings].concat(), channels).expect("it opens"), peer }
     }
 
     fn address(&self) -> SocketAddr {
-        let descriptor = self.backend.watches()[0].descriptor.as_raw_fd();
+        let descriptor = self.osc.backend.socket.descriptor().as_raw_fd();
         let address: SockaddrStorage = getsockname(descriptor).expect("it is a socket");
         sender_address(&address).expect("it is bound")
     }
@@ -104,11 +101,15 @@ impl Rig {
     /// Receives until `count` events are there or nothing comes any more.
     fn events(&mut self, count: usize) -> Vec<(u32, f64)> {
         let start = Instant::now();
-        while self.sink.len() < count && start.elapsed() < LIMIT {
+        while self.osc.len() < count && start.elapsed() < LIMIT {
             self.receive();
         }
-        self.sink
-            .drain()
+        self.drain()
+    }
+
+    fn drain(&mut self) -> Vec<(u32, f64)> {
+        let events = self.osc.drain().into_iter();
+        events
             .map(|Incoming { instance, channel, value }| {
                 assert_eq!(instance, NO);
                 (channel.0, value)
@@ -118,21 +119,13 @@ impl Rig {
 
     /// Waits until the socket is readable, then has the backend read it.
     fn receive(&mut self) {
-        let watches = self.backend.watches();
-        let mut polled = [PollFd::new(watches[0].descriptor, PollFlags::POLLIN)];
-        let timeout = PollTimeout::try_from(LIMIT).expect("a limit");
-        assert_eq!(poll(&mut polled, timeout), Ok(1), "nothing came in");
-        self.backend.receive(0, &mut self.sink);
-    }
-
-    fn handle(&mut self, channel: u32, value: f64) {
-        self.backend.handle(NO, ChannelId(channel), value, &mut self.sink);
+        assert!(self.osc.receive(LIMIT, BUDGET), "nothing came in");
     }
 
     /// One routing step.
     fn step(&mut self, values: &[(u32, f64)]) {
-        values.iter().for_each(|(channel, value)| self.handle(*channel, *value));
-        self.backend.flush();
+        values.iter().for_each(|(channel, value)| self.osc.handle(0, *channel, *value));
+        self.osc.flush();
     }
 
     /// What arrives at the peer next.
@@ -261,15 +254,15 @@ fn without_a_pattern_or_a_destination_nothing_goes_out_and_nothing_breaks() {
     let mut rig = Rig::new(&[], &["/a"]);
     rig.step(&[(0, 0.5), (0, 0.75)]);
     rig.nothing_arrives();
-    let mut backend = open(&[("bind", "127.0.0.1 0"), ("/a", "f 0 1")], &["/a"]).expect("it opens");
-    backend.handle(NO, ChannelId(0), 0.5, &mut EventSink::default());
-    backend.flush();
+    let mut osc = open(&[("bind", "127.0.0.1 0"), ("/a", "f 0 1")], &["/a"]).expect("it opens");
+    osc.handle(0, 0, 0.5);
+    osc.flush();
 }
 
 #[test]
 fn a_destination_is_learned_from_the_last_sound_packet() {
-    let backend = open(&[("bind", "127.0.0.1 0"), ("destination", "learn"), ("/a", "f 0 1")], &["/a"]);
-    let mut rig = Rig { backend: backend.expect("it opens"), peer: peer(), sink: EventSink::default() };
+    let osc = open(&[("bind", "127.0.0.1 0"), ("destination", "learn"), ("/a", "f 0 1")], &["/a"]);
+    let mut rig = Rig { osc: osc.expect("it opens"), peer: peer() };
     rig.step(&[(0, 0.5)]);
     rig.send(&encode("/any", vec![]));
     rig.receive();
@@ -291,8 +284,8 @@ fn a_destination_is_learned_from_the_last_sound_packet() {
 fn a_learned_destination_can_have_a_port_of_its_own() {
     let listener = peer();
     let learn = format!("learn@{}", port_of(&listener));
-    let backend = open(&[("bind", "127.0.0.1 0"), ("destination", &learn), ("/a", "f 0 1")], &["/a"]);
-    let mut rig = Rig { backend: backend.expect("it opens"), peer: peer(), sink: EventSink::default() };
+    let osc = open(&[("bind", "127.0.0.1 0"), ("destination", &learn), ("/a", "f 0 1")], &["/a"]);
+    let mut rig = Rig { osc: osc.expect("it opens"), peer: peer() };
     rig.send(&encode("/any", vec![]));
     rig.receive();
     rig.step(&[(0, 0.5)]);
@@ -304,8 +297,8 @@ fn a_learned_destination_can_have_a_port_of_its_own() {
 fn an_instance_without_bind_sends_and_hears_the_answer() {
     let peer = peer();
     let to = format!("localhost {}", port_of(&peer));
-    let backend = open(&[("destination", &to), ("/a", "f 0 1")], &["/a"]).expect("it opens");
-    let mut rig = Rig { backend, peer, sink: EventSink::default() };
+    let osc = open(&[("destination", &to), ("/a", "f 0 1")], &["/a"]).expect("it opens");
+    let mut rig = Rig { osc, peer };
     rig.step(&[(0, 0.5)]);
     let mut buffer = [0; 64];
     let (_, from) = rig.peer.recv_from(&mut buffer).expect("it arrives");
@@ -318,8 +311,8 @@ fn both_families_come_in_and_go_out_through_the_ipv6_wildcard() {
     let peer = peer();
     let to = format!("127.0.0.1 {}", port_of(&peer));
     let settings = [("bind", ":: 0"), ("destination", to.as_str()), ("/a", "f 0 1")];
-    let backend = open(&settings, &["/a"]).expect("it opens");
-    let mut rig = Rig { backend, peer, sink: EventSink::default() };
+    let osc = open(&settings, &["/a"]).expect("it opens");
+    let mut rig = Rig { osc, peer };
     let port = rig.address().port();
     rig.peer.send_to(&encode("/a", floats([0.5])), ("127.0.0.1", port)).expect("it is sent");
     assert_eq!(rig.events(1), [(0, 0.5)]);
@@ -383,84 +376,53 @@ fn malformed_packets_are_settled_in_the_log_later_and_leave_no_deadline_behind()
     (0..10).for_each(|_| rig.send(b"garbage"));
     rig.send(&encode("/a", floats([0.5])));
     assert_eq!(rig.events(1), [(0, 0.5)]);
-    let due = rig.backend.deadline().expect("nine were not said");
-    rig.backend.tick(due, &mut rig.sink);
-    assert_eq!(rig.backend.deadline(), None);
-}
-
-/// Datagrams that look more or less like OSC, from a fixed seed.
-struct Noise(u64);
-
-impl Noise {
-    fn below(&mut self, limit: u32) -> u32 {
-        // The splitmix64 generator: any will do, as long as a failure can be repeated.
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed >> 33) as u32 % limit
-    }
-
-    fn packet(&mut self, pieces: &[&[u8]]) -> Vec<u8> {
-        let mut packet = Vec::new();
-        for _ in 0..self.below(8) {
-            match self.below(4) {
-                0 => packet.extend((0..self.below(12)).map(|_| 0).collect::<Vec<u8>>()),
-                1 => (0..self.below(12)).for_each(|_| packet.push(self.below(256) as u8)),
-                _ => packet.extend(pieces[self.below(pieces.len() as u32) as usize]),
-            }
-        }
-        packet
-    }
-}
-
-/// Feeds random packets to an instance's intake. Only channels that exist get events, and only sound values.
-fn feed_random_packets(count: usize) {
-    let channels = ["/a", "/b:1", "/ccc:7", "/fixed:1"];
-    let written = Written::new(&[("bind", "* 0"), ("/fixed", "fi 0 1 0 255")], &channels);
-    let mut diagnostics = Diagnostics::default();
-    let live = LiveInstance { id: NO, place: 0, instance: &written.instance };
-    let OscPlan { paths, .. } = OscPlan::new(live, false, &mut diagnostics);
-    let mut intake = Intake::new(NO, "out".into(), None);
-    let pieces: [&[u8]; 12] = [
-        b"/a\0\0",
-        b"/b\0\0",
-        b"/ccc\0\0\0\0",
-        b"/fixed\0\0",
-        b",f\0\0",
-        b",ff\0",
-        b",iihsbTFd[f]\0\0\0\0",
-        b",fi\0",
-        b"#bundle\0",
-        b"\0\0\0\x10",
-        b"\0\0\0\x08",
-        b"\x3f\0\0\0",
-    ];
-    let mut noise = Noise(1);
-    let mut sink = EventSink::default();
-    let mut seen = [0_u32; 4];
-    for _ in 0..count {
-        let packet = noise.packet(&pieces);
-        intake.datagram(&packet, &"test", &paths, &mut sink);
-        for event in sink.drain() {
-            assert!((0.0..=1.0).contains(&event.value));
-            let address = channels[event.channel.index()].split(':').next().unwrap_or_default();
-            assert!(
-                packet.windows(address.len()).any(|window| window == address.as_bytes()),
-                "the wrong channel"
-            );
-            seen[event.channel.index()] += 1;
-        }
-    }
-    assert!(seen[0] > 0 && seen[1] > 0 && seen[3] > 0, "the noise is too wild to mean anything: {seen:?}");
+    let due = rig.osc.deadline().expect("nine were not said");
+    rig.osc.tick(due);
+    assert_eq!(rig.osc.deadline(), None);
 }
 
 #[test]
-fn random_packets_reach_no_wrong_channel() {
-    feed_random_packets(200_000);
+fn no_datagram_is_read_once_the_budget_is_used_up() {
+    let mut rig = Rig::new(&[("/a", "i 0 1000")], &["/a"]);
+    (0..10).for_each(|n| rig.send(&encode("/a", vec![OscType::Int(n)])));
+    let value = |n: i32| (0, f64::from(n) / 1000.0);
+    for first in [0, 3, 6] {
+        assert!(rig.osc.receive(LIMIT, 3));
+        assert_eq!(rig.drain(), [value(first), value(first + 1), value(first + 2)]);
+    }
+    rig.osc.receive(LIMIT, 0);
+    assert_eq!(rig.drain(), []);
+    assert_eq!(rig.events(1), [value(9)]);
 }
 
 #[test]
-#[ignore = "takes a while; run with --ignored"]
-fn ten_million_random_packets_reach_no_wrong_channel() {
-    feed_random_packets(10_000_000);
+fn another_pattern_keeps_the_socket_and_another_address_does_not() {
+    let mut rig = Rig::new(&[], &["/a"]);
+    let (address, to) = (rig.address(), format!("127.0.0.1 {}", port_of(&rig.peer)));
+    let other = |bind, to: &str| plan(&[("bind", bind), ("destination", to), ("/b", "f 0 2")], &["/a", "/b"]);
+    let unanswered = encode("/b", floats([1.0]));
+    rig.send(&unanswered);
+    let (kept, moved) = (other("127.0.0.1 0", &to), other("127.0.0.1 1", &to));
+    let change = PlanChange::new(&[NO], &[NO], |_| false);
+    let outcome = rig.osc.with(|osc, cx| osc.reconfigure(&kept, &change, cx));
+    assert_eq!(outcome, Reconfigured::Kept);
+    assert_eq!(rig.address(), address);
+    assert_eq!(rig.events(1), [(1, 0.5)], "what waited in the socket is not lost");
+    rig.step(&[(1, 1.0)]);
+    assert_eq!(rig.arrived(), ("/b".into(), floats([2.0])));
+    assert_eq!(rig.osc.with(|osc, cx| osc.reconfigure(&moved, &change, cx)), Reconfigured::Reopen);
+    assert_eq!(
+        rig.osc.with(|osc, cx| osc.reconfigure(&other("127.0.0.1 0", "::1 9"), &change, cx)),
+        Reconfigured::Reopen
+    );
+}
+
+#[test]
+fn status_names_the_peer_and_counts_errors() {
+    let mut rig = Rig::new(&[], &["/a"]);
+    rig.send(b"garbage");
+    rig.receive();
+    let status = rig.osc.backend.status(LocalInstance(0));
+    assert_eq!(status.errors, 1);
+    assert_eq!(status.peers, [rig.peer.local_addr().expect("it is bound").to_string()]);
 }

@@ -3,9 +3,8 @@
 
 use super::options::Destination;
 use super::paths::{Path, Paths, Shape};
-use super::port::{BATCH, Port};
-use mm_shared::ChannelId;
-use mm_shared::LogThrottle;
+use super::socket::{BATCH, OscSocket};
+use mm_shared::{ChannelId, LogThrottle};
 use nix::errno::Errno;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -20,7 +19,7 @@ const FAILURE_PERIOD: Duration = Duration::from_secs(60);
 
 /// What an instance keeps between two routing steps.
 #[derive(Debug)]
-pub struct Outlet {
+pub struct OscTx {
     name: String,
     destination: Destination,
     /// Whether it has been said that there is no destination.
@@ -43,10 +42,15 @@ enum Remedy {
     Wait(Duration),
 }
 
-impl Outlet {
+impl OscTx {
     pub fn new(name: String, destination: Destination) -> Self {
         let (queue, failed) = (Vec::new(), LogThrottle::new(1, FAILURE_PERIOD));
         Self { name, destination, warned: false, peer: 1, queue, retry: None, failed, failing: false }
+    }
+
+    /// Where it sends to.
+    pub fn destination(&self) -> &Destination {
+        &self.destination
     }
 
     /// Whether senders are of interest.
@@ -55,7 +59,7 @@ impl Outlet {
     }
 
     /// A sound packet came from `sender`.
-    pub fn learn(&mut self, sender: SocketAddr, port: &mut Port) {
+    pub fn learn(&mut self, sender: SocketAddr, port: &mut OscSocket) {
         let Destination::Learn { port: forced } = self.destination else { return };
         let mut address = sender;
         address.set_port(forced.unwrap_or(sender.port()));
@@ -67,7 +71,7 @@ impl Outlet {
     }
 
     /// Takes in a value for a channel. Before a destination is learned it is remembered, but nothing is sent.
-    pub fn set(&mut self, channel: ChannelId, value: f64, paths: &mut Paths, port: &Port) {
+    pub fn set(&mut self, channel: ChannelId, value: f64, paths: &mut Paths, port: &OscSocket) {
         if self.destination == Destination::None {
             return self.warn_of_destination();
         }
@@ -115,8 +119,15 @@ impl Outlet {
         );
     }
 
+    /// Forgets what is queued: the paths are about to be others, and their numbers with them.
+    pub fn clear(&mut self) {
+        self.queue.clear();
+        self.retry = None;
+        self.warned = false;
+    }
+
     /// Sends what is queued.
-    pub fn flush(&mut self, paths: &mut Paths, port: &mut Port) {
+    pub fn flush(&mut self, paths: &mut Paths, port: &mut OscSocket) {
         if self.queue.is_empty() {
             return;
         }
@@ -153,7 +164,7 @@ impl Outlet {
         self.queue.drain(..done);
     }
 
-    fn warn_of_failure(&mut self, error: &io::Error, port: &Port) {
+    fn warn_of_failure(&mut self, error: &io::Error, port: &OscSocket) {
         if let Some(suppressed) = self.failed.hit(Instant::now()) {
             self.failing = true;
             let peer = port.peer().map(|peer| peer.to_string()).unwrap_or_default();
@@ -166,13 +177,13 @@ impl Outlet {
         self.failed.total()
     }
 
-    /// When [`Outlet::tick`] has something to do.
+    /// When [`OscTx::tick`] has something to do.
     pub fn deadline(&self) -> Option<Instant> {
         [self.retry, self.failed.deadline()].into_iter().flatten().min()
     }
 
     /// Tries again what did not go out, and says how often that failed.
-    pub fn tick(&mut self, now: Instant, paths: &mut Paths, port: &mut Port) {
+    pub fn tick(&mut self, now: Instant, paths: &mut Paths, port: &mut OscSocket) {
         if self.retry.is_some_and(|retry| retry <= now) {
             self.flush(paths, port);
         }

@@ -42,7 +42,7 @@ const RECEIVE_BUFFER: usize = 4 << 20;
 
 /// An open socket with what it takes to use it in batches.
 #[derive(Debug)]
-pub struct Port {
+pub struct OscSocket {
     socket: UdpSocket,
     buffer: Vec<u8>,
     receiving: MultiHeaders<SockaddrStorage>,
@@ -62,7 +62,7 @@ struct Peer {
     copies: Vec<Option<SockaddrStorage>>,
 }
 
-impl Port {
+impl OscSocket {
     /// Opens the socket that `bind` and `destination` ask for.
     pub fn open(
         instance: &str,
@@ -112,12 +112,17 @@ impl Port {
         self.blocks = true;
     }
 
-    /// Hands what has come in to `each`, with its sender, up to a batch. Says whether there may be more.
-    pub fn receive(&mut self, mut each: impl FnMut(&[u8], &SockaddrStorage)) -> io::Result<bool> {
+    /// Hands what has come in to `each`, with its sender, up to a batch and up to `limit` datagrams. Returns whether
+    /// there may be more.
+    pub fn receive(
+        &mut self,
+        limit: usize,
+        mut each: impl FnMut(&[u8], &SockaddrStorage),
+    ) -> io::Result<bool> {
         let mut places = self.buffer.chunks_exact_mut(PLACE);
         let mut slices: [_; BATCH] =
             std::array::from_fn(|_| [IoSliceMut::new(places.next().unwrap_or_default())]);
-        let (descriptor, expected) = (self.socket.as_raw_fd(), self.expected);
+        let (descriptor, expected) = (self.socket.as_raw_fd(), self.expected.min(limit));
         let slices = slices.iter_mut().take(expected);
         let received = match recvmmsg(descriptor, &mut self.receiving, slices, MsgFlags::MSG_DONTWAIT, None) {
             Ok(received) => received,

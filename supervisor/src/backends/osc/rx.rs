@@ -3,8 +3,7 @@
 use super::codec::{Malformed, Message, describe_arguments, each_message};
 use super::paths::{Delivery, Paths};
 use super::range::Argument;
-use crate::backends::EventSink;
-use crate::ids::InstanceId;
+use crate::backends::{EventSink, LocalInstance};
 use mm_shared::LogThrottle;
 use std::fmt::Display;
 use std::time::{Duration, Instant};
@@ -15,8 +14,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// What an instance keeps between two datagrams.
 #[derive(Debug)]
-pub struct Intake {
-    no: InstanceId,
+pub struct OscRx {
     name: String,
     detect: Option<Detect>,
     malformed: LogThrottle,
@@ -31,12 +29,17 @@ struct Detect {
     shown: LogThrottle,
 }
 
-impl Intake {
+impl OscRx {
     /// `detect` is the root that is taken off the addresses it shows, or `None` where it is off.
-    pub fn new(no: InstanceId, name: String, detect: Option<String>) -> Self {
-        let detect = detect.map(|root| Detect { root, shown: LogThrottle::new(50, SECOND) });
+    pub fn new(name: String, detect: Option<String>) -> Self {
+        let detect = detect.map(Detect::new);
         let (malformed, ignored) = (LogThrottle::new(1, SECOND), LogThrottle::new(5, MINUTE));
-        Self { no, name, detect, malformed, ignored, open_ends: Vec::new(), arguments: Vec::new() }
+        Self { name, detect, malformed, ignored, open_ends: Vec::new(), arguments: Vec::new() }
+    }
+
+    /// Shows from now on what comes in below another root, or nothing.
+    pub fn set_detect(&mut self, root: Option<String>) {
+        self.detect = root.map(Detect::new);
     }
 
     /// Turns a datagram into events. Says whether at least one message of it is well-formed.
@@ -45,7 +48,7 @@ impl Intake {
         datagram: &[u8],
         sender: &dyn Display,
         paths: &Paths,
-        sink: &mut EventSink,
+        sink: &mut EventSink<'_>,
     ) -> bool {
         let mut open_ends = std::mem::take(&mut self.open_ends);
         let mut sound = false;
@@ -63,15 +66,15 @@ impl Intake {
         sound
     }
 
-    fn message(&mut self, bytes: &[u8], paths: &Paths, sink: &mut EventSink) -> Result<(), Malformed> {
+    fn message(&mut self, bytes: &[u8], paths: &Paths, sink: &mut EventSink<'_>) -> Result<(), Malformed> {
         let message = Message::read(bytes)?;
         if let Some(detect) = &mut self.detect {
             detect.show(&self.name, bytes, &message);
         }
         let Some(path) = paths.find(message.address) else { return Ok(()) };
         message.read_arguments(&mut self.arguments)?;
-        let no = self.no;
-        let delivery = path.deliver(&self.arguments, |channel, value| sink.push(no, channel, value));
+        let delivery =
+            path.deliver(&self.arguments, |channel, value| sink.push(LocalInstance(0), channel, value));
         if delivery != Delivery::Done
             && let Some(suppressed) = self.ignored.hit(Instant::now())
         {
@@ -97,7 +100,7 @@ impl Intake {
         self.malformed.total() + self.ignored.total()
     }
 
-    /// When [`Intake::tick`] has something to say.
+    /// When [`OscRx::tick`] has something to say.
     pub fn deadline(&self) -> Option<Instant> {
         let detect = self.detect.as_ref().and_then(|detect| detect.shown.deadline());
         [self.malformed.deadline(), self.ignored.deadline(), detect].into_iter().flatten().min()
@@ -121,6 +124,10 @@ impl Intake {
 }
 
 impl Detect {
+    fn new(root: String) -> Self {
+        Self { root, shown: LogThrottle::new(50, SECOND) }
+    }
+
     /// Shows each parameter as a show names it, for pasting into `[map]`.
     fn show(&mut self, name: &str, bytes: &[u8], message: &Message<'_>) {
         let local = message.address.strip_prefix(self.root.as_bytes());
@@ -144,3 +151,6 @@ impl Detect {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

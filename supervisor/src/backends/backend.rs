@@ -1,0 +1,209 @@
+//! The interface between the event loop and a backend: what a backend is before, while and after it is open.
+//!
+//! ```text
+//! BackendKind::plan ─► Plan ─► Plan::open ─► Backend::start ─► on_ready, on_timer, handle, flush ─► close ─► is_closed
+//!                                            reconfigure (HUP) ┘
+//! ```
+//!
+//! Rules for implementations:
+//!
+//! - No call blocks or waits. What may take long belongs into a thread, whose doorbell is a source.
+//! - [`Backend::on_ready`] reads at most its budget, [`Backend::handle`] only stores, [`Backend::flush`] sends.
+//! - Instances are local indices: [`LocalInstance`] 0 is the first that [`Plan::instances`] returned.
+//! - A readiness may be spurious, so all descriptors are non-blocking.
+//! - A panic costs the backend, not the show: it is dropped and opened again. `Drop` must not block.
+
+use super::context::{BackendContext, SourceId, TimerId};
+use crate::ids::InstanceId;
+use crate::show::LiveInstance;
+use mm_config::options::BackendSpec;
+use mm_config::{Diagnostics, Section};
+use mm_shared::ChannelId;
+use std::any::Any;
+use std::time::Instant;
+
+/// A kind of backend: what a show file can say about it, and how that becomes plans.
+pub trait BackendKind: Sync {
+    /// Its name and its options.
+    fn spec(&self) -> BackendSpec;
+
+    /// Whether an event that goes into a channel comes out of an instance again without anything outside the show.
+    fn echoes(&self) -> bool {
+        false
+    }
+
+    /// Plans its `instances`, which may be none. What the show file has wrong goes to `diagnostics`, names of channels
+    /// included; what is returned then is not opened. `section` holds the global options.
+    fn plan(
+        &self,
+        section: Option<&Section>,
+        instances: &[LiveInstance<'_>],
+        diagnostics: &mut Diagnostics,
+    ) -> Vec<Box<dyn Plan>>;
+}
+
+/// What a plan opens, by a name that stays over reloads of the show file: a plan of the same key takes over the backend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanKey {
+    /// The name of the backend's kind.
+    pub backend: &'static str,
+    /// What one plan of that kind has and no other: the instance's name, or the address that all instances share.
+    pub name: String,
+}
+
+/// What the show file asks of a backend, checked, with nothing opened yet.
+pub trait Plan: Any + Send {
+    /// What it opens.
+    fn key(&self) -> PlanKey;
+
+    /// The instances that it serves, in the order of their local indices.
+    fn instances(&self) -> Vec<InstanceId>;
+
+    /// Looks up the names of hosts, so that opening need not wait for that. Called outside of the event loop.
+    ///
+    /// # Errors
+    ///
+    /// A name that does not resolve.
+    fn resolve(&mut self) -> Result<(), OpenError> {
+        Ok(())
+    }
+
+    /// Opens ports and devices. Called again after a failure.
+    ///
+    /// # Errors
+    ///
+    /// An address that does not resolve, a port in use and the like; the text names the instance or section.
+    fn open(&self) -> Result<Box<dyn Backend>, OpenError>;
+}
+
+/// An instance by its place in [`Plan::instances`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LocalInstance(pub usize);
+
+/// An open backend. One object serves one instance or several, as the protocol requires.
+pub trait Backend {
+    /// Registers descriptors and timers. Called once, right after opening.
+    ///
+    /// # Errors
+    ///
+    /// The system refuses; the backend is dropped and opened again later.
+    fn start(&mut self, cx: &mut BackendContext<'_>) -> std::io::Result<()>;
+
+    /// A source is ready for what it is watched for, or has an error. Adds about `budget` events to the sink at most: a
+    /// message that was read is delivered whole, but none is read once the budget is used up. The kernel reports again
+    /// what is left.
+    fn on_ready(&mut self, source: SourceId, budget: usize, cx: &mut BackendContext<'_>);
+
+    /// The deadline of a timer has come, which it no longer has.
+    fn on_timer(&mut self, _timer: TimerId, _now: Instant, _cx: &mut BackendContext<'_>) {}
+
+    /// Takes an event that was routed to `channel` of `instance`. [`Backend::flush`] always follows.
+    fn handle(
+        &mut self,
+        instance: LocalInstance,
+        channel: ChannelId,
+        value: f64,
+        cx: &mut BackendContext<'_>,
+    );
+
+    /// The routing step is over: sends what changed in it.
+    fn flush(&mut self, _cx: &mut BackendContext<'_>) {}
+
+    /// A channel had this value before the supervisor was started again; nothing is sent for it.
+    fn restore(&mut self, _instance: LocalInstance, _channel: ChannelId, _value: f64) {}
+
+    /// Goes on under a new plan of the same key and kind, without closing what did not change. Local indices are those
+    /// of the new plan from this call on.
+    fn reconfigure(
+        &mut self,
+        _plan: &dyn Plan,
+        _change: &PlanChange,
+        _cx: &mut BackendContext<'_>,
+    ) -> Reconfigured {
+        Reconfigured::Reopen
+    }
+
+    /// State, counters and peers of an instance.
+    fn status(&self, instance: LocalInstance) -> BackendStatus;
+
+    /// Begins to close: sends what is to be sent last. Sources and timers stay in use until [`Backend::is_closed`], but
+    /// for a bounded time only; then the backend is dropped.
+    fn close(&mut self, _cx: &mut BackendContext<'_>) {}
+
+    /// Whether the backend, which was told to close, can be dropped. Asked every few milliseconds.
+    fn is_closed(&mut self) -> bool {
+        true
+    }
+}
+
+/// What became of a backend under a new plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reconfigured {
+    /// It goes on.
+    Kept,
+    /// It has to be closed and opened again.
+    Reopen,
+}
+
+/// How the instances of a new plan relate to those of the old one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PlanChange {
+    /// For each instance of the new plan: its index in the old one, and whether it is the same to the letter.
+    before: Vec<Option<(LocalInstance, bool)>>,
+}
+
+impl PlanChange {
+    /// Compares two plans' instances; `is_unchanged` tells which are the same to the letter.
+    pub fn new(old: &[InstanceId], new: &[InstanceId], is_unchanged: impl Fn(InstanceId) -> bool) -> Self {
+        let before = |id: &InstanceId| {
+            let index = old.iter().position(|other| other == id)?;
+            Some((LocalInstance(index), is_unchanged(*id)))
+        };
+        Self { before: new.iter().map(before).collect() }
+    }
+
+    /// The index that an instance of the new plan had in the old one.
+    #[must_use]
+    pub fn before(&self, instance: LocalInstance) -> Option<LocalInstance> {
+        self.before.get(instance.0).copied().flatten().map(|(before, _)| before)
+    }
+
+    /// Whether an instance of the new plan was in the old one with the same options and channels.
+    #[must_use]
+    pub fn is_unchanged(&self, instance: LocalInstance) -> bool {
+        self.before.get(instance.0).copied().flatten().is_some_and(|(_, unchanged)| unchanged)
+    }
+}
+
+/// What a backend reports about one of its instances.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BackendStatus {
+    pub state: BackendState,
+    /// Incoming packets that were not messages, messages that could not be sent, and the like.
+    pub errors: u64,
+    /// Values that were replaced by later ones of their channel, because the output was too slow for them.
+    pub conflated: u64,
+    /// The other side: addresses or names that the instance sends to, or receives from.
+    pub peers: Vec<String>,
+    /// What else a user should know, such as a device that is missing.
+    pub note: Option<String>,
+}
+
+/// What an open backend does for an instance.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum BackendState {
+    #[default]
+    Running,
+    /// It waits for its peer; events are kept or conflated until then.
+    Connecting,
+}
+
+/// Why a backend could not be opened. Status 1 at start.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct OpenError {
+    /// What failed, where and why, in one line.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}

@@ -1,0 +1,118 @@
+//! A place in the set of backends: what is planned there, and how far that is open.
+
+use crate::backends::{Backend, Plan};
+use crate::ids::InstanceId;
+use crate::show::LiveShow;
+use mm_shared::ChannelId;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// How long after its first failure a backend is opened again; each further failure doubles it.
+const FIRST_RETRY_INTERVAL: Duration = Duration::from_millis(500);
+/// The longest time between two attempts. A backend that was open for that long starts from the shortest again.
+const LAST_RETRY_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What is in a slot now.
+pub enum SlotState {
+    /// Not open: a timer of the set opens it.
+    Waiting,
+    Open(Box<dyn Backend>),
+    /// On its way out, until its deadline at most.
+    Closing {
+        backend: Box<dyn Backend>,
+        deadline: Instant,
+    },
+}
+
+/// A backend with what it takes to open it.
+pub struct BackendSlot {
+    /// `None` when the show no longer has it: the slot ends when it is closed.
+    pub plan: Option<Box<dyn Plan>>,
+    pub state: SlotState,
+    /// By local index.
+    pub instances: Vec<InstanceId>,
+    /// The names of the instances, for the log.
+    pub names: String,
+    /// Whether it took an event in this step, so that it has something to flush.
+    pub touched: bool,
+    /// The last value of each channel that came for it while it was not open.
+    pub missed: BTreeMap<(InstanceId, ChannelId), f64>,
+    pub retry: RetryInterval,
+}
+
+impl BackendSlot {
+    /// A backend that is still to be opened.
+    pub fn new(plan: Box<dyn Plan>, show: &LiveShow) -> Self {
+        let mut this = Self {
+            plan: None,
+            state: SlotState::Waiting,
+            instances: Vec::new(),
+            names: String::new(),
+            touched: false,
+            missed: BTreeMap::new(),
+            retry: RetryInterval::default(),
+        };
+        this.set_plan(plan, show);
+        this
+    }
+
+    /// Serves the instances of `plan` from now on.
+    pub fn set_plan(&mut self, plan: Box<dyn Plan>, show: &LiveShow) {
+        self.instances = plan.instances();
+        let named = self.instances.iter().filter_map(|id| show.instance(*id));
+        self.names = named.map(|instance| format!("`{}`", instance.name)).collect::<Vec<_>>().join(", ");
+        self.plan = Some(plan);
+    }
+}
+
+/// How long to wait before a backend is opened again.
+#[derive(Debug)]
+pub struct RetryInterval {
+    next: Duration,
+    opened: Option<Instant>,
+}
+
+impl Default for RetryInterval {
+    fn default() -> Self {
+        Self { next: FIRST_RETRY_INTERVAL, opened: None }
+    }
+}
+
+impl RetryInterval {
+    /// The backend was opened.
+    pub fn note_open(&mut self, now: Instant) {
+        self.opened = Some(now);
+    }
+
+    /// The backend failed: how long to wait now.
+    pub fn after_failure(&mut self, now: Instant) -> Duration {
+        let opened = self.opened.take();
+        if opened.is_some_and(|opened| now.saturating_duration_since(opened) >= LAST_RETRY_INTERVAL) {
+            self.next = FIRST_RETRY_INTERVAL;
+        }
+        let pause = self.next;
+        self.next = (self.next * 2).min(LAST_RETRY_INTERVAL);
+        pause
+    }
+
+    /// Whether the next failure is the first in a row.
+    pub fn is_first(&self) -> bool {
+        self.next == FIRST_RETRY_INTERVAL
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_between_attempts_grows_to_ten_seconds_and_starts_again_after_a_good_time() {
+        let (mut retry, now) = (RetryInterval::default(), Instant::now());
+        let pauses: Vec<u128> = (0..7).map(|_| retry.after_failure(now).as_millis()).collect();
+        assert_eq!(pauses, [500, 1000, 2000, 4000, 8000, 10_000, 10_000]);
+        retry.note_open(now);
+        assert_eq!(retry.after_failure(now + Duration::from_secs(1)).as_secs(), 10, "it panicked at once");
+        retry.note_open(now);
+        assert_eq!(retry.after_failure(now + LAST_RETRY_INTERVAL), FIRST_RETRY_INTERVAL);
+    }
+}
