@@ -1,7 +1,9 @@
-//! The control plane between supervisor and worker: one enum for each direction, over `ipc-channel`.
+//! The control plane between supervisor and worker: one enum for each direction, over
+//! `ipc-channel`.
 //!
-//! Events never travel here; they have the rings. What does travel here is rare and may be large: the boot
-//! of an incarnation, its outcome, errors of the script with their tracebacks, the request to stop.
+//! Events never travel here; they have the rings. What does travel here is rare and may be large:
+//! the boot of an incarnation, its outcome, errors of the script with their tracebacks, the request
+//! to stop.
 //!
 //! Order of an incarnation's life, with what each side may say:
 //!
@@ -10,22 +12,25 @@
 //! supervisor         ──► Boot                  ──► Serve                              ──► Stop
 //! ```
 //!
-//! The supervisor treats every message as hostile: numbers are checked against what it knows, texts are cut.
+//! The supervisor treats every message as hostile: numbers are checked against what it knows, texts
+//! are cut.
 
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// Version of everything both binaries share: messages, segments, arguments. It is raised with every change
-/// of any of them; supervisor and worker of different versions refuse each other.
+/// Version of everything both binaries share: messages, segments, arguments. It is raised with
+/// every change of any of them; supervisor and worker of different versions refuse each other.
 pub const PROTOCOL: u32 = 1;
 
-/// A worker that gets this signal writes the Python stacks of all its threads to standard error, whatever it is
-/// doing. It is `SIGRTMIN+8` of the C library: one that neither Python nor, in all likelihood, a script uses.
+/// A worker that gets this signal writes the Python stacks of all its threads to standard error,
+/// whatever it is doing. It is `SIGRTMIN+8` of the C library: one that neither Python nor, in all
+/// likelihood, a script uses.
 pub const STACK_SIGNAL: i32 = 42;
 
 /// The most names that a script may add to those of the show by sending on them.
 ///
-/// The names and their last values are kept for the next incarnation, so their number has to have a bound.
+/// The names and their last values are kept for the next incarnation, so their number has to have a
+/// bound.
 pub const EXTRA_CHANNELS: u32 = 65_536;
 
 /// What the supervisor says to a worker.
@@ -33,11 +38,12 @@ pub const EXTRA_CHANNELS: u32 = 65_536;
 pub enum ToWorker {
     /// First and once: an encoded [`Boot`] (see [`crate::frame`]).
     Boot(Vec<u8>),
-    /// After `Ready`: the worker serves from now on. Sent apart from `Boot`, so that a worker can be made ready
-    /// beside the one that it will replace. Holds the channels whose values have changed since `Boot`, by name; one
-    /// that the worker does not know yet is added.
+    /// After `Ready`: the worker serves from now on. Sent apart from `Boot`, so that a worker can
+    /// be made ready beside the one that it will replace. Holds the channels whose values have
+    /// changed since `Boot`, by name; one that the worker does not know yet is added.
     Serve(Vec<ChannelBoot>),
-    /// Take no more events, say `Yielded`, run the cleanup handler, say `Stopped` and exit with status 0.
+    /// Take no more events, say `Yielded`, run the cleanup handler, say `Stopped` and exit with
+    /// status 0.
     Stop,
 }
 
@@ -52,9 +58,11 @@ pub struct Boot {
     pub modules: Vec<Module>,
     /// `module.function`, the handler of every channel whose name holds no dot.
     pub default_handler: Option<String>,
-    /// Channels by number: a channel's number is its index here. Those that mappings use come first.
+    /// Channels by number: a channel's number is its index here. Those that mappings use come
+    /// first.
     pub channels: Vec<ChannelBoot>,
-    /// How many of `channels`, from the start, are used by a mapping; outputs on the others are remembered only.
+    /// How many of `channels`, from the start, are used by a mapping; outputs on the others are
+    /// remembered only.
     pub mapped: u32,
     /// Whether to say which files the modules came from.
     pub watch: bool,
@@ -90,14 +98,16 @@ pub enum FromWorker {
         /// Its process, as it sees itself.
         pid: u32,
     },
-    /// The files that the script was loaded from, those of modules that it imports itself included, as far as they
-    /// are not installed packages. Said once, after the import and before its outcome, if `Boot` asks for it.
+    /// The files that the script was loaded from, those of modules that it imports itself included,
+    /// as far as they are not installed packages. Said once, after the import and before its
+    /// outcome, if `Boot` asks for it.
     Sources(Vec<PathBuf>),
     /// The modules are imported and the handlers found; the worker waits for `Serve`.
     Ready,
     /// A module could not be imported; the worker exits after this.
     Failed(Failure),
-    /// The script sent on a name that no mapping uses. Numbers go on from those of `Boot`, without a gap.
+    /// The script sent on a name that no mapping uses. Numbers go on from those of `Boot`, without
+    /// a gap.
     Channel {
         /// The number that records use for it.
         number: u32,
@@ -115,8 +125,8 @@ pub enum FromWorker {
         /// How many errors before this one were counted but not sent, to keep the log readable.
         suppressed: u64,
     },
-    /// The worker takes no more events and sends none; its cleanup handler runs next. What it has not taken is for
-    /// its successor.
+    /// The worker takes no more events and sends none; its cleanup handler runs next. What it has
+    /// not taken is for its successor.
     Yielded,
     /// The cleanup handler has run; the worker exits with status 0 after this.
     Stopped,

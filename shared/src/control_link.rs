@@ -1,5 +1,5 @@
-//! The control plane's connection: how a worker that was just started finds its supervisor, and the typed pipes
-//! between them afterwards.
+//! The control plane's connection: how a worker that was just started finds its supervisor, and the
+//! typed pipes between them afterwards.
 //!
 //! ```text
 //! worker      connects to the name on its command line, and says where it listens itself: one frame ──►
@@ -8,14 +8,16 @@
 //! supervisor  messages over the channel                         ◄── ToWorker
 //! ```
 //!
-//! The supervisor only ever *sends* over `ipc-channel`. That library believes what a packet's header says of its
-//! length: one that was forged lets the receiver allocate as much (a failed allocation ends the process), panic, or
-//! read what is not the packet's. A worker may believe its supervisor; the supervisor believes no worker. So what
-//! workers say comes in frames (see [`frame`](crate::frame)), which are read here, and of which none is longer than
-//! [`LONGEST`].
+//! The supervisor only ever *sends* over `ipc-channel`. That library believes what a packet's
+//! header says of its length: one that was forged lets the receiver allocate as much (a failed
+//! allocation ends the process), panic, or read what is not the packet's. A worker may believe its
+//! supervisor; the supervisor believes no worker. So what workers say comes in frames (see
+//! [`frame`](crate::frame)), which are read here, and of which none is longer than [`LONGEST`].
 //!
-//! - [`Listener::accept`] has no time limit. When the worker ends before it connects, [`abandon`] lets it return.
-//! - Sending blocks when the peer does not read, for ever: never call it from a loop that must go on.
+//! - [`Listener::accept`] has no time limit. When the worker ends before it connects, [`abandon`]
+//!   lets it return.
+//! - Sending blocks when the peer does not read, for ever: never call it from a loop that must go
+//!   on.
 //! - There is no descriptor to poll: receive in a thread of its own.
 
 mod from_worker;
@@ -78,11 +80,13 @@ impl LinkError {
     }
 }
 
-/// The worker's side: connects to the supervisor that listens under `name`, and waits for its answer.
+/// The worker's side: connects to the supervisor that listens under `name`, and waits for its
+/// answer.
 ///
 /// # Errors
 ///
-/// [`LinkError::System`] when nobody listens there; [`LinkError::Closed`] when it does not want this worker.
+/// [`LinkError::System`] when nobody listens there; [`LinkError::Closed`] when it does not want
+/// this worker.
 pub fn connect(name: &str) -> Result<(FromWorkerSender, ToWorkerReceiver), LinkError> {
     let sender = FromWorkerSender::new(UnixStream::connect(name)?);
     let directory = Path::new(name).parent().unwrap_or(Path::new("/"));

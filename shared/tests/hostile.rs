@@ -1,6 +1,6 @@
-//! A peer that keeps no promise: every word of its that is looked at may be anything, and something else the next
-//! time. What must hold then: no panic, no access outside, no event that is not one, and no event of ours lost or
-//! given back twice.
+//! A peer that keeps no promise: every word of its that is looked at may be anything, and something
+//! else the next time. What must hold then: no panic, no access outside, no event that is not one,
+//! and no event of ours lost or given back twice.
 
 use mm_shared::ring::heap::{Heap, HeapWords, ring};
 use mm_shared::ring::layout::{BLOCK_WORDS, slot_words};
@@ -51,7 +51,8 @@ impl Load for Whims {
     }
 }
 
-/// HeapWords that hit the interesting spots: small cursors, heads of records with channels around the limit, anything.
+/// HeapWords that hit the interesting spots: small cursors, heads of records with channels around
+/// the limit, anything.
 fn whim() -> impl Strategy<Value = u64> {
     prop_oneof![
         4 => 0..24u64,

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 use std::thread;
 
-/// The place of this process while a test uses it. Workers and their supervisor are one process here, which has a
-/// single directory for the sockets of `ipc-channel`.
+/// The place of this process while a test uses it. Workers and their supervisor are one process
+/// here, which has a single directory for the sockets of `ipc-channel`.
 struct Place {
     rendezvous: Rendezvous,
     path: PathBuf,

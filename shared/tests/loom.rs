@@ -1,7 +1,9 @@
-//! The ring under every order of operations, and every outcome of relaxed ones, that the memory model allows.
+//! The ring under every order of operations, and every outcome of relaxed ones, that the memory
+//! model allows.
 //!
-//! Run with `RUSTFLAGS="--cfg loom" cargo test -p mm-shared --release --test loom`. A wake-up that is lost shows as
-//! a deadlock, a record that is read too early or overwritten too early as a wrong value.
+//! Run with `RUSTFLAGS="--cfg loom" cargo test -p mm-shared --release --test loom`. A wake-up that
+//! is lost shows as a deadlock, a record that is read too early or overwritten too early as a wrong
+//! value.
 
 #![cfg(loom)]
 
@@ -64,7 +66,8 @@ fn event(n: u32) -> Event {
     Event { channel: ChannelId(n), value: f64::from(n) }
 }
 
-/// Tries every schedule; with a bound, every one with at most so many switches from a thread that could have gone on.
+/// Tries every schedule; with a bound, every one with at most so many switches from a thread that
+/// could have gone on.
 fn check(bound: Option<usize>, model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = bound;

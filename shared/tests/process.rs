@@ -1,4 +1,5 @@
-//! How a worker lives as a process. Each part is played by this program, started again for one ignored test.
+//! How a worker lives as a process. Each part is played by this program, started again for one
+//! ignored test.
 
 use mm_shared::sys::process;
 use nix::sys::signal::{Signal, raise};
@@ -33,8 +34,8 @@ fn look_at_signals() {
     assert_eq!(ignoring, (0, bit(Signal::SIGINT) | bit(Signal::SIGPIPE)));
 }
 
-/// The signals that this thread blocks, and those that this process ignores; without 32 and 33, which the C library
-/// keeps for itself and leaves ignored in some of the processes that it starts.
+/// The signals that this thread blocks, and those that this process ignores; without 32 and 33,
+/// which the C library keeps for itself and leaves ignored in some of the processes that it starts.
 fn masks() -> (u64, u64) {
     let status = std::fs::read_to_string("/proc/thread-self/status").expect("proc");
     let mask = |name: &str| {

@@ -1,8 +1,8 @@
 //! What Python costs for each event: calling a handler, and `output()` into the ring.
 //!
-//! `cargo bench -p mm-worker`. One interpreter in this process, set up as a worker is, on real segments; this process is
-//! the supervisor too and empties the ring. Allocations of the Rust code are counted: there must be none. What Python
-//! allocates for itself is not.
+//! `cargo bench -p mm-worker`. One interpreter in this process, set up as a worker is, on real
+//! segments; this process is the supervisor too and empties the ring. Allocations of the Rust code
+//! are counted: there must be none. What Python allocates for itself is not.
 
 #[path = "../src/args.rs"]
 #[allow(dead_code, reason = "the worker's modules refer to each other, and not all of them is measured")]

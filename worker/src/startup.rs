@@ -1,7 +1,7 @@
 //! Before Python: making the process what a worker is, and connecting it to its supervisor.
 //!
-//! Everything that goes wrong here is the installation's fault, not the script's: one line on standard error, and exit
-//! status 1.
+//! Everything that goes wrong here is the installation's fault, not the script's: one line on
+//! standard error, and exit status 1.
 
 use crate::args::{Args, ArgsError};
 use crate::link::{Inbox, Outgoing};
@@ -66,8 +66,8 @@ pub struct Process {
 
 /// The request to stop that comes as a signal.
 ///
-/// Unless it is told to [`listen`](Term::listen), TERM has its default effect: nothing is lost by it while the modules
-/// are imported, and an exit that takes too long is to be cut short.
+/// Unless it is told to [`listen`](Term::listen), TERM has its default effect: nothing is lost by
+/// it while the modules are imported, and an exit that takes too long is to be cut short.
 pub struct Term {
     bell: UnixStream,
     hammer: UnixStream,
@@ -124,7 +124,8 @@ pub fn let_term_kill() {
     TERM.kills.store(true, Ordering::SeqCst);
 }
 
-/// The same in a child that was just forked, also if TERM came while it still took that for a request.
+/// The same in a child that was just forked, also if TERM came while it still took that for a
+/// request.
 pub fn let_term_kill_child() {
     let_term_kill();
     if TERM.requested.load(Ordering::SeqCst) {
@@ -145,8 +146,8 @@ impl Term {
         TERM.kills.store(false, Ordering::SeqCst);
     }
 
-    /// Where Python writes when a signal has come that the script handles: that wakes the loop too. Without it, a
-    /// signal just before the loop falls asleep would wait for the next event.
+    /// Where Python writes when a signal has come that the script handles: that wakes the loop too.
+    /// Without it, a signal just before the loop falls asleep would wait for the next event.
     pub fn wakeup_fd(&self) -> RawFd {
         self.hammer.as_raw_fd()
     }

@@ -1,4 +1,5 @@
-//! What a worker says: frames over a socket. Whoever reads them trusts neither their length nor what they hold.
+//! What a worker says: frames over a socket. Whoever reads them trusts neither their length nor
+//! what they hold.
 
 use super::LinkError;
 use crate::control::{FromWorker, PROTOCOL};
@@ -8,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 
-/// Most bytes of a message; the longest that a worker has to send are lists of files, and tracebacks, which it cuts.
+/// Most bytes of a message; the longest that a worker has to send are lists of files, and
+/// tracebacks, which it cuts.
 pub const LONGEST: usize = 4 << 20;
 
 /// Where a worker listens.
@@ -37,8 +39,8 @@ impl FromWorkerSender {
     ///
     /// # Errors
     ///
-    /// [`LinkError::Closed`] when nobody will read it, [`LinkError::TooLong`] for one that nobody would; others as
-    /// named there.
+    /// [`LinkError::Closed`] when nobody will read it, [`LinkError::TooLong`] for one that nobody
+    /// would; others as named there.
     pub fn send(&self, message: &FromWorker) -> Result<(), LinkError> {
         self.write(MESSAGE, message)
     }
@@ -69,8 +71,8 @@ impl FromWorkerReceiver {
     ///
     /// # Errors
     ///
-    /// [`LinkError::Closed`] after the last message of a worker that went away; others as named there. None of them
-    /// is to be tried again.
+    /// [`LinkError::Closed`] after the last message of a worker that went away; others as named
+    /// there. None of them is to be tried again.
     pub fn recv(&self) -> Result<FromWorker, LinkError> {
         self.read(MESSAGE, LONGEST)
     }

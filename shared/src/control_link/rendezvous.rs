@@ -1,5 +1,6 @@
-//! Where a worker and its supervisor find each other: for each worker a directory of its own, below a private one of the
-//! supervisor. It holds the socket that the worker connects to, and for a moment the one that it listens on itself.
+//! Where a worker and its supervisor find each other: for each worker a directory of its own, below
+//! a private one of the supervisor. It holds the socket that the worker connects to, and for a
+//! moment the one that it listens on itself.
 
 use super::LinkError;
 use super::from_worker::{FromWorkerReceiver, WHEREABOUTS, Whereabouts};
@@ -33,8 +34,8 @@ pub struct Rendezvous {
 }
 
 impl Rendezvous {
-    /// Uses `directory`, which is made if it is not there, and belongs to this supervisor alone: what an earlier run
-    /// left in it for its workers is removed.
+    /// Uses `directory`, which is made if it is not there, and belongs to this supervisor alone:
+    /// what an earlier run left in it for its workers is removed.
     ///
     /// # Errors
     ///
@@ -50,14 +51,16 @@ impl Rendezvous {
     ///
     /// # Errors
     ///
-    /// Those of the system, and `InvalidFilename` when the directory's path is too long or not UTF-8.
+    /// Those of the system, and `InvalidFilename` when the directory's path is too long or not
+    /// UTF-8.
     pub fn listen(&self) -> io::Result<(Listener, String)> {
         let usable = self.directory.to_str().is_some_and(|path| path.len() + BELOW <= LONGEST_NAME);
         if !usable {
             let message = format!("the path `{}` cannot hold a socket", self.directory.display());
             return Err(io::Error::new(io::ErrorKind::InvalidFilename, message));
         }
-        // whoever tidies up temporary files may have removed it from under a show that runs for months
+        // whoever tidies up temporary files may have removed it from under a show that runs for
+        // months
         make(&self.directory)?;
         let directory =
             tempfile::Builder::new().prefix(PREFIX).rand_bytes(RANDOM).tempdir_in(&self.directory)?;
@@ -81,7 +84,8 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// [`LinkError::Closed`] when whoever connected went away again without a word; others as named there.
+    /// [`LinkError::Closed`] when whoever connected went away again without a word; others as named
+    /// there.
     pub fn accept(self) -> Result<(ToWorkerSender, FromWorkerReceiver), LinkError> {
         let (socket, _) = self.socket.accept()?;
         let receiver = FromWorkerReceiver::new(socket);
@@ -103,7 +107,8 @@ fn has_gone(socket: &UnixStream) -> bool {
     !matches!(recv(socket.as_raw_fd(), &mut [0], flags), Err(nix::errno::Errno::EAGAIN))
 }
 
-/// Lets an [`accept`](Listener::accept) under this name return with an error. Harmless if it has returned already.
+/// Lets an [`accept`](Listener::accept) under this name return with an error. Harmless if it has
+/// returned already.
 pub fn abandon(name: &str) {
     // whether this connects or not, nobody waits after it
     let _ = UnixStream::connect(name);

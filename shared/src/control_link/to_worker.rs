@@ -1,4 +1,5 @@
-//! What the supervisor says: an `ipc-channel`. Only the worker receives, which trusts its supervisor.
+//! What the supervisor says: an `ipc-channel`. Only the worker receives, which trusts its
+//! supervisor.
 
 use super::LinkError;
 use super::rendezvous::LONGEST_NAME;
@@ -47,8 +48,8 @@ impl ToWorkerReceiver {
     ///
     /// # Errors
     ///
-    /// [`LinkError::Closed`] when the supervisor has closed its end; others as named there. None of them is to be
-    /// tried again.
+    /// [`LinkError::Closed`] when the supervisor has closed its end; others as named there. None of
+    /// them is to be tried again.
     pub fn recv(&self) -> Result<ToWorker, LinkError> {
         loop {
             match guarded(|| self.0.recv()) {
@@ -59,12 +60,13 @@ impl ToWorkerReceiver {
     }
 }
 
-/// Listens in `directory`, unless this process has chosen another one before. The text is the path to tell.
+/// Listens in `directory`, unless this process has chosen another one before. The text is the path
+/// to tell.
 pub(super) fn one_shot_server(
     directory: &Path,
 ) -> Result<(IpcOneShotServer<Introduction>, String), LinkError> {
-    // `ipc-channel` makes its sockets where temporary files go. This decides it for Rust alone: for scripts, it stays
-    // as the environment says
+    // `ipc-channel` makes its sockets where temporary files go. This decides it for Rust alone: for
+    // scripts, it stays as the environment says
     let _ = tempfile::env::override_temp_dir(directory);
     // it panics where nothing can be made there, for want of space for instance
     let made = catch_unwind(AssertUnwindSafe(IpcOneShotServer::new));
@@ -78,7 +80,8 @@ pub(super) fn accept(server: IpcOneShotServer<Introduction>) -> Result<ToWorkerR
     Ok(ToWorkerReceiver(receiver))
 }
 
-/// Runs a function of `ipc-channel` that may panic over what has come. Nothing of it is used again after that.
+/// Runs a function of `ipc-channel` that may panic over what has come. Nothing of it is used again
+/// after that.
 fn guarded<T>(receive: impl FnOnce() -> Result<T, IpcError>) -> Result<T, LinkError> {
     match catch_unwind(AssertUnwindSafe(receive)) {
         Ok(received) => Ok(received?),

@@ -34,8 +34,8 @@ impl WorkerFds {
         }
     }
 
-    /// Lets `command` hand them to the process that it starts, under the same numbers, and no other descriptors
-    /// above 2. They live as long as the command.
+    /// Lets `command` hand them to the process that it starts, under the same numbers, and no other
+    /// descriptors above 2. They live as long as the command.
     pub fn pass_to(self, command: &mut Command) {
         inherit::pass_only(command, Vec::from(self.into_array()));
     }
@@ -46,7 +46,8 @@ impl WorkerFds {
     }
 }
 
-/// Numbers of a worker's descriptors. As text: five numbers with commas between them, in the order of the fields.
+/// Numbers of a worker's descriptors. As text: five numbers with commas between them, in the order
+/// of the fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RawFds {
     /// See [`WorkerFds::down`].

@@ -1,9 +1,9 @@
 //! The two segments of a worker, and the end that each process has of them.
 //!
-//! Both are memory files without a name, made for one worker each. In this order: their memory is allocated, so that
-//! touching it cannot fail later; the supervisor maps *down* for writing; then they are sealed. From then on no process
-//! can change their length, add a seal, or map *down* for writing. The supervisor maps *up* for reading only: each
-//! segment has one writer.
+//! Both are memory files without a name, made for one worker each. In this order: their memory is
+//! allocated, so that touching it cannot fail later; the supervisor maps *down* for writing; then
+//! they are sealed. From then on no process can change their length, add a seal, or map *down* for
+//! writing. The supervisor maps *up* for reading only: each segment has one writer.
 
 use crate::ring::layout::{
     BLOCK_WORDS, CONSUMER_AT, PRODUCER_AT, PROGRESS_AT, PROGRESS_WORDS, SLOTS_AT, segment_len, slot_words,

@@ -1,4 +1,5 @@
-//! The sizes of a worker's rings. Each side keeps its own copy; the worker gets them on its command line.
+//! The sizes of a worker's rings. Each side keeps its own copy; the worker gets them on its command
+//! line.
 
 use std::fmt;
 use std::io;

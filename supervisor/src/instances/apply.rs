@@ -1,5 +1,6 @@
-//! HUP: the script instances of a show that was read again. Those that did not change are not touched; what changed only
-//! in how it is supervised changes in place; what changed in what runs is restarted, with its values.
+//! HUP: the script instances of a show that was read again. Those that did not change are not
+//! touched; what changed only in how it is supervised changes in place; what changed in what runs
+//! is restarted, with its values.
 
 use super::InstanceSet;
 use super::context::LoopContext;

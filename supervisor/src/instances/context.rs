@@ -1,4 +1,4 @@
-//! What an instance may touch while it handles something: lent to it by the loop, for that long.
+//! What the loop lends to an instance while that handles an event.
 
 use super::data_plane::hot::HotInstances;
 use super::launcher::WorkerLauncher;
@@ -15,7 +15,8 @@ use std::time::Instant;
 /// What all instances share.
 #[derive(Debug, Default)]
 pub struct Registry {
-    /// Which instance an incarnation belongs to, from its start until its process is reaped and its control channel closed.
+    /// The instance of each worker, from its start until its process is reaped and its control
+    /// channel has closed.
     owners: HashMap<WorkerId, InstanceId>,
     last: u64,
     /// Instances whose workers do not ring.
@@ -23,7 +24,7 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// The instance that an incarnation belongs to.
+    /// The instance of a worker.
     #[must_use]
     pub fn owner(&self, worker_id: WorkerId) -> Option<InstanceId> {
         self.owners.get(&worker_id).copied()
@@ -34,13 +35,13 @@ impl Registry {
         WorkerId(self.last)
     }
 
-    /// Nothing more can come from an incarnation.
+    /// Nothing more can come from a worker.
     pub fn forget(&mut self, worker_id: WorkerId) {
         self.owners.remove(&worker_id);
     }
 }
 
-/// What an instance may touch.
+/// What the loop lends to an instance.
 pub struct LoopContext<'a> {
     /// What it takes to start a worker.
     pub tools: &'a WorkerLauncher,
@@ -52,9 +53,9 @@ pub struct LoopContext<'a> {
     pub drain: &'a Drain,
     /// What all instances share.
     pub registry: &'a mut Registry,
-    /// A worker for whoever needs one first.
+    /// A worker for the first instance that needs one.
     pub spare: &'a mut Spare,
-    /// Tells of scripts that have changed.
+    /// Reports scripts that have changed.
     pub watch: &'a mut ScriptWatch,
     /// Whether the loop is pinned to its CPU; workers whose work is short are to sleep there too.
     pub is_pinned: bool,
@@ -63,7 +64,7 @@ pub struct LoopContext<'a> {
 }
 
 impl LoopContext<'_> {
-    /// A number for a new incarnation of `owner`, never used before.
+    /// An id for a new worker of `owner`, never used before.
     pub fn next_worker_id(&mut self, owner: InstanceId) -> WorkerId {
         let id = self.registry.next_id();
         self.registry.owners.insert(id, owner);

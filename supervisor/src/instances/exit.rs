@@ -1,4 +1,4 @@
-//! How a worker's life ended, in words.
+//! Why a worker ended, in words.
 
 use crate::ids::WorkerId;
 use crate::reaper::WaitStatus;
@@ -9,7 +9,7 @@ use std::fmt;
 /// Why a worker ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExitReason {
-    /// By itself, with this status.
+    /// It exited with this status.
     Exited(i32),
     /// By a signal that was not ours.
     Killed(Signal),
@@ -17,7 +17,7 @@ pub enum ExitReason {
     ImportFailed(String),
     /// Its modules were not imported in time.
     StartTimeout,
-    /// It made no progress for so long; the text says where.
+    /// It made no progress; the text is where.
     Hang(String),
     /// It used more resident memory, in bytes, than `memory-limit` allows.
     OverMemory {
@@ -32,9 +32,9 @@ pub enum ExitReason {
     NotStarted(String),
     /// It was asked to.
     Stopped,
-    /// With the process that all workers are children of.
+    /// Together with the reaper, the parent of all workers.
     Lost,
-    /// The system does not say.
+    /// The reason is not known.
     Unknown,
 }
 
@@ -52,7 +52,7 @@ pub struct ExitRecord {
 }
 
 impl ExitRecord {
-    /// An end at this moment; `place` says what the worker was doing.
+    /// An exit at this moment; `place` is what the worker was doing.
     #[must_use]
     pub fn now(ending: &ExitReason, place: &str) -> Self {
         let reason = format!("{ending}{place}");
@@ -61,7 +61,7 @@ impl ExitRecord {
 }
 
 impl ExitReason {
-    /// What the system says of a process that has ended.
+    /// The reason that the wait status of a process gives.
     #[must_use]
     pub fn of_process(how: WaitStatus) -> Self {
         match how {

@@ -1,4 +1,5 @@
-//! What an instance has been through: its starts, how its last worker ended, and the transitions that clients wait for.
+//! What an instance has been through: its starts, how its last worker ended, and the transitions
+//! that clients wait for.
 
 use super::exit::{ExitReason, ExitRecord};
 use super::transition::Transition;

@@ -1,7 +1,8 @@
 //! The script instances of a show, each with its worker processes.
 //!
-//! Reading order: [`instance`] connects three owners, [`supervision`] decides what happens to workers, [`data_plane`] has the
-//! events, [`history`] what a client may ask for afterwards. [`worker`] and what follows it start processes.
+//! Reading order: [`instance`] connects three owners, [`supervision`] decides what happens to
+//! workers, [`data_plane`] has the events, [`history`] what a client may ask for afterwards.
+//! [`worker`] and what follows it start processes.
 
 pub mod instance;
 
@@ -34,7 +35,7 @@ use crate::show::LiveShow;
 use crate::state::SavedChannel;
 use crate::status::{InstanceState, InstanceStatus};
 use context::{LoopContext, Registry};
-use data_plane::flow::SHARE;
+use data_plane::flow::COLLECT_LIMIT;
 use data_plane::values::Values;
 use instance::ScriptInstance;
 use mm_shared::Event;
@@ -71,7 +72,7 @@ impl InstanceSet {
         }
     }
 
-    /// The instance that an incarnation belongs to, also one that the show no longer has.
+    /// The instance of a worker, also one that the show no longer has.
     fn owner(&mut self, worker_id: WorkerId, registry: &Registry) -> Option<&mut ScriptInstance> {
         let no = registry.owner(worker_id)?;
         match self.index.get(no.0).copied().flatten() {
@@ -139,7 +140,8 @@ impl InstanceSet {
         }
     }
 
-    /// Hands over to the workers what waits for them, and wakes each at most once; says whether anything waited.
+    /// Delivers to the workers what waits for them, and wakes each at most once. Returns whether
+    /// anything waited.
     pub fn deliver(&mut self, cx: &mut LoopContext<'_>) -> bool {
         let mut any = false;
         for instance in &mut self.instances {
@@ -148,8 +150,8 @@ impl InstanceSet {
         any
     }
 
-    /// Looks a little longer for what a worker sends, if one was just handed a few events and its answer is likely
-    /// to come soon. With several such workers nobody is waited for.
+    /// Polls for what a worker sends, if exactly one was just handed a few events and is likely to
+    /// answer soon.
     pub fn spin(&mut self, cx: &mut LoopContext<'_>) -> bool {
         let mut soon = None;
         for (index, instance) in self.instances.iter_mut().enumerate() {
@@ -176,7 +178,7 @@ impl InstanceSet {
         while let Some(id) = cx.registry.hot.get(position) {
             position += 1;
             if let Some(instance) = self.find(id) {
-                more |= instance.collect(SHARE, cx);
+                more |= instance.collect(COLLECT_LIMIT, cx);
             }
         }
         more
@@ -256,7 +258,8 @@ impl InstanceSet {
         Some(self.get(id)?.state())
     }
 
-    /// Brings the values of all instances up to date. Returns whether events are under way that will change them.
+    /// Brings the values of all instances up to date. Returns whether events are under way that
+    /// will change them.
     pub fn update_values(&mut self) -> bool {
         let mut under_way = false;
         for instance in &mut self.instances {
@@ -271,7 +274,8 @@ impl InstanceSet {
         Some(self.get(id)?.values())
     }
 
-    /// Puts back the values of an instance's channels from the last run. Returns whether it is a script instance.
+    /// Puts back the values of an instance's channels from the last run. Returns whether it is a
+    /// script instance.
     pub fn restore(&mut self, id: InstanceId, saved: &[&SavedChannel]) -> bool {
         let Some(instance) = self.find(id) else { return false };
         instance.restore(saved);

@@ -1,4 +1,5 @@
-//! A worker of a script instance: the process, and what the instance has to remember about it until it has ended.
+//! A worker of a script instance: the process, and what the instance has to remember about it until
+//! it has ended.
 
 use super::data_plane::rings::WorkerRings;
 use super::data_plane::values::BootedNames;
@@ -25,7 +26,8 @@ pub struct ScriptWorker {
 #[derive(Debug, Clone, Copy)]
 struct Served {
     since: Instant,
-    /// How often the worker had changed its activity by then. Any other number shows that its script serves.
+    /// How often the worker had changed its activity by then. Any other number shows that its
+    /// script serves.
     generation: u64,
 }
 
@@ -47,8 +49,8 @@ impl ScriptWorker {
         self.process.pid()
     }
 
-    /// The script sends on a name that the show does not have, before this worker serves. `None`: it serves. Otherwise
-    /// returns whether the number can be right.
+    /// The script sends on a name that the show does not have, before this worker serves. `None`:
+    /// it serves. Otherwise returns whether the number can be right.
     pub fn add_name(&mut self, number: u32, name: &str) -> Option<Result<(), String>> {
         let booted = self.booted.as_mut()?;
         Some(if booted.add(number, name.to_owned()) {

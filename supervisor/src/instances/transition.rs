@@ -1,6 +1,6 @@
-//! What an instance has come to, for those who wait for it: clients that have asked for a restart, a reload, a stop.
+//! Transitions of an instance that clients wait for after a restart, a reload or a stop.
 
-/// A point in the life of an instance that somebody may wait for.
+/// A transition that a client may wait for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Transition {
     /// A worker serves.
@@ -22,7 +22,7 @@ pub enum Transition {
         /// How the worker ended.
         reason: String,
     },
-    /// A reload was given up; the old worker goes on.
+    /// A reload failed; the previous worker keeps running.
     ReloadFailed {
         /// Why.
         reason: String,
@@ -31,7 +31,7 @@ pub enum Transition {
     },
     /// A reload has become a restart, because the script cannot run twice at once.
     Fallback {
-        /// What tells.
+        /// The error that shows it.
         reason: String,
     },
 }

@@ -1,4 +1,4 @@
-//! What makes a worker that of its instance; the same from one incarnation to the next.
+//! What every worker of an instance is started with: its modules, its directory, its environment.
 
 use super::data_plane::values::{BootedNames, Values};
 use super::launcher::WorkerLauncher;
@@ -10,7 +10,7 @@ use mm_shared::control::{Boot, Module, ToWorker};
 use mm_shared::frame;
 use std::path::PathBuf;
 
-/// What makes a worker that of its instance.
+/// What every worker of an instance is started with.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WorkerSpec {
     instance: String,
@@ -22,7 +22,7 @@ pub struct WorkerSpec {
 }
 
 impl WorkerSpec {
-    /// The recipe of the instance called `instance`.
+    /// The specification for the instance called `instance`.
     #[must_use]
     pub fn new(show: &Show, instance: &str, options: &PythonOptions) -> Self {
         let module =
@@ -43,8 +43,8 @@ impl WorkerSpec {
         self.venv.is_none()
     }
 
-    /// The files whose change reloads the instance, as far as they are known without an import; none if it is not to be
-    /// watched. A module may be a file, or a package.
+    /// The files whose change reloads the instance, as far as they are known without an import;
+    /// none if it is not to be watched. A module may be a file, or a package.
     #[must_use]
     pub fn watched_files(&self) -> Option<Vec<PathBuf>> {
         if !self.watch {
@@ -79,7 +79,8 @@ impl WorkerSpec {
         Ok((worker, booted))
     }
 
-    /// Gives a worker its boot, which makes it one of this instance. One that cannot have it is killed.
+    /// Gives a worker its boot, which makes it one of this instance. One that cannot have it is
+    /// killed.
     ///
     /// # Errors
     ///

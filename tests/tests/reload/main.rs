@@ -3,6 +3,7 @@
 
 mod load;
 mod outcomes;
+mod overlap;
 mod watch;
 
 use mm_tests::osc::F;

@@ -1,7 +1,8 @@
-//! Messages from the supervisor. The channel has no descriptor to wait for, so a thread receives and rings.
+//! Messages from the supervisor. The channel has no descriptor to wait for, so a thread receives
+//! and rings.
 //!
-//! When the supervisor closes the channel nobody needs this process any more. The thread then ends it at once, also
-//! when Python is stuck in a loop and will never look at its inbox again.
+//! When the supervisor closes the channel nobody needs this process any more. The thread then ends
+//! it at once, also when Python is stuck in a loop and will never look at its inbox again.
 
 use super::wait_for;
 use mm_shared::Doorbell;
@@ -57,7 +58,8 @@ impl Inbox {
         }
     }
 
-    /// From now on the end of the channel is no reason to hurry: the process is about to exit in good order.
+    /// From now on the end of the channel is no reason to hurry: the process is about to exit in
+    /// good order.
     pub fn leave(&self) {
         self.leaving.store(true, Ordering::Release);
     }

@@ -1,4 +1,5 @@
-//! The control plane's end in the worker: two threads, so that neither a handler nor the main loop ever waits for it.
+//! The control plane's end in the worker: two threads, so that neither a handler nor the main loop
+//! ever waits for it.
 //!
 //! [`Inbox`] receives and wakes the main loop; [`Outgoing`] is a queue that its own thread empties.
 
@@ -12,7 +13,8 @@ use std::os::fd::AsFd;
 pub use incoming::Inbox;
 pub use outgoing::Outgoing;
 
-/// Waits until a doorbell was rung, or a signal has come: the caller looks again at what it waits for.
+/// Waits until a doorbell was rung, or a signal has come: the caller looks again at what it waits
+/// for.
 pub fn wait_for(bell: &Doorbell) {
     let mut fds = [PollFd::new(bell.as_fd(), PollFlags::POLLIN)];
     let _ = poll(&mut fds, PollTimeout::NONE);

@@ -206,7 +206,8 @@ def f(v):
     assert_eq!(worker.line(), "in");
     let before = eventfd_counts(&worker);
     worker.say(ToWorker::Stop);
-    // The handler returns only when the message is in the inbox, whose eventfd the main loop never reads.
+    // The handler returns only when the message is in the inbox, whose eventfd the main loop never
+    // reads.
     worker.until("the inbox rings", |worker| eventfd_counts(worker) > before);
     worker.script.write("go", "");
     assert_eq!(worker.exit().code(), Some(0));

@@ -1,4 +1,5 @@
-//! The real binary, driven as the supervisor drives it. One file for each thing that a script can rely on.
+//! The real binary, driven as the supervisor drives it. One file for each thing that a script can
+//! rely on.
 
 mod rig;
 

@@ -258,7 +258,8 @@ impl Worker {
         }
     }
 
-    /// Naps, hands over these values at once, and returns how many events are there when the worker rings.
+    /// Naps, hands over these values at once, and returns how many events are there when the worker
+    /// rings.
     pub fn outputs_when_rung(&mut self, name: &str, values: &[f64]) -> usize {
         assert!(self.end.up.prepare_nap(), "nothing is under way");
         let channel = self.channel(name);
@@ -361,8 +362,8 @@ impl Drop for Worker {
     }
 }
 
-/// The private directory where the workers of this process connect, and where scripts lie. It goes with the last
-/// script.
+/// The private directory where the workers of this process connect, and where scripts lie. It goes
+/// with the last script.
 pub struct Meeting(Rendezvous);
 
 /// How many scripts there are, and the directory that they share.

@@ -1,7 +1,8 @@
 //! Failsafe: what an instance's output channels are set to while it does not run, and back again.
 //!
-//! The instance's own last values stay as they are, so that they can be sent again: when it runs again, each channel
-//! that was set gets its last value back, unless the script has sent another one by then.
+//! The instance's own last values stay as they are, so that they can be sent again: when it runs
+//! again, each channel that was set gets its last value back, unless the script has sent another
+//! one by then.
 
 use crate::instances::options::{Failsafe as Rule, PythonOptions};
 use mm_config::Show;
@@ -9,8 +10,9 @@ use mm_shared::ChannelId;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-/// How long a script that runs again has to send values of its own before the last ones are sent again.
-const GRACE: Duration = Duration::from_millis(20);
+/// How long a script that runs again has to send values of its own before the last ones are sent
+/// again.
+const GIVE_BACK_DELAY: Duration = Duration::from_millis(20);
 
 /// The failsafe of one instance.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,13 +20,13 @@ pub struct Failsafe {
     /// Channels that are set, with their values.
     settings: Vec<(ChannelId, f64)>,
     after: Duration,
-    state: State,
+    state: FailsafeState,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-enum State {
-    /// The instance runs, and its channels are its own.
-    Its,
+enum FailsafeState {
+    /// The instance runs and sets its channels itself.
+    Inactive,
     /// The instance does not run.
     Waiting(Instant),
     /// The channels are set.
@@ -51,7 +53,7 @@ impl Failsafe {
         let settings = outputs
             .into_iter()
             .filter_map(|channel| Some((ChannelId(u32::try_from(channel).ok()?), value(channel)?)));
-        Self { settings: settings.collect(), after: options.failsafe_after, state: State::Its }
+        Self { settings: settings.collect(), after: options.failsafe_after, state: FailsafeState::Inactive }
     }
 
     /// The show was read again: these settings count from now on.
@@ -66,43 +68,44 @@ impl Failsafe {
             return;
         }
         match &self.state {
-            State::Its => self.state = State::Waiting(now + self.after),
+            FailsafeState::Inactive => self.state = FailsafeState::Waiting(now + self.after),
             // none has been given back, so all are as they were set
-            State::GivingBack(_, channels) if channels.len() == self.settings.len() => {
-                self.state = State::Set;
+            FailsafeState::GivingBack(_, channels) if channels.len() == self.settings.len() => {
+                self.state = FailsafeState::Set;
             }
-            State::GivingBack(..) => self.state = State::Waiting(now + self.after),
-            State::Waiting(_) | State::Set => {}
+            FailsafeState::GivingBack(..) => self.state = FailsafeState::Waiting(now + self.after),
+            FailsafeState::Waiting(_) | FailsafeState::Set => {}
         }
     }
 
     /// The instance runs again.
     pub fn resumed(&mut self, now: Instant) {
         self.state = match self.state {
-            State::Set => {
+            FailsafeState::Set => {
                 let channels = self.settings.iter().map(|(channel, _)| *channel).collect();
-                State::GivingBack(now + GRACE, channels)
+                FailsafeState::GivingBack(now + GIVE_BACK_DELAY, channels)
             }
-            _ => State::Its,
+            _ => FailsafeState::Inactive,
         };
     }
 
-    /// The script has not begun to serve yet: its time to send values of its own begins anew.
+    /// The script has not begun to serve yet: the time in which it may send values of its own
+    /// starts again.
     pub fn postpone(&mut self, now: Instant) {
-        if let State::GivingBack(at, _) = &mut self.state {
-            *at = now + GRACE;
+        if let FailsafeState::GivingBack(at, _) = &mut self.state {
+            *at = now + GIVE_BACK_DELAY;
         }
     }
 
-    /// Whether [`Failsafe::sent`] wants to be told.
+    /// Whether [`Failsafe::sent`] has to be called.
     #[must_use]
     pub fn is_giving_back(&self) -> bool {
-        matches!(self.state, State::GivingBack(..))
+        matches!(self.state, FailsafeState::GivingBack(..))
     }
 
-    /// The script has sent on a channel, which is its own again.
+    /// The script has sent on a channel, so its last value is not sent again.
     pub fn sent(&mut self, channel: ChannelId) {
-        if let State::GivingBack(_, channels) = &mut self.state {
+        if let FailsafeState::GivingBack(_, channels) = &mut self.state {
             channels.remove(&channel);
         }
     }
@@ -111,8 +114,8 @@ impl Failsafe {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         match self.state {
-            State::Waiting(at) | State::GivingBack(at, _) => Some(at),
-            State::Its | State::Set => None,
+            FailsafeState::Waiting(at) | FailsafeState::GivingBack(at, _) => Some(at),
+            FailsafeState::Inactive | FailsafeState::Set => None,
         }
     }
 
@@ -121,12 +124,12 @@ impl Failsafe {
         if self.deadline().is_none_or(|at| now < at) {
             return Vec::new();
         }
-        match std::mem::replace(&mut self.state, State::Its) {
-            State::GivingBack(_, channels) => {
+        match std::mem::replace(&mut self.state, FailsafeState::Inactive) {
+            FailsafeState::GivingBack(_, channels) => {
                 channels.into_iter().map(|channel| (channel, last(channel))).collect()
             }
             _ => {
-                self.state = State::Set;
+                self.state = FailsafeState::Set;
                 self.settings.clone()
             }
         }
@@ -139,7 +142,11 @@ mod tests {
 
     fn failsafe() -> Failsafe {
         let after = Duration::from_secs(1);
-        Failsafe { settings: vec![(ChannelId(0), 0.0), (ChannelId(3), 0.5)], after, state: State::Its }
+        Failsafe {
+            settings: vec![(ChannelId(0), 0.0), (ChannelId(3), 0.5)],
+            after,
+            state: FailsafeState::Inactive,
+        }
     }
 
     /// One that was set after a second, and whose instance runs again after two.
@@ -198,7 +205,7 @@ mod tests {
         let start = Instant::now();
         let mut failsafe = giving_back(start);
         failsafe.ceased(start + Duration::from_secs(2));
-        assert_eq!(failsafe.state, State::Set);
+        assert_eq!(failsafe.state, FailsafeState::Set);
     }
 
     #[test]

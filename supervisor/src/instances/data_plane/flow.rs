@@ -1,7 +1,8 @@
 //! The events of one instance on their way to its worker and back.
 //!
-//! Towards the worker an event goes straight into the ring, unless earlier ones still wait: then it joins the queue,
-//! as it does while no worker serves. Each step ends with one `deliver`, which publishes all at once and rings at most once.
+//! Towards the worker an event goes straight into the ring, unless earlier ones still wait or no
+//! worker serves: then it is queued. Each turn ends with one `deliver`, which publishes all events
+//! at once and rings at most once.
 
 use super::hot::Looking;
 use super::rings::WorkerRings;
@@ -12,8 +13,8 @@ use mm_shared::{Event, Violation};
 use std::cmp::Reverse;
 use std::time::Instant;
 
-/// The most events that are taken from one worker in one step; a worker that sends more waits its turn.
-pub const SHARE: usize = 4_096;
+/// The most events that are taken from one worker in one turn.
+pub const COLLECT_LIMIT: usize = 4_096;
 
 /// The events of one instance.
 #[derive(Debug)]
@@ -26,7 +27,7 @@ pub struct Flow {
     staged: bool,
     /// Events staged since they were published last.
     fresh: usize,
-    /// The ring was full, and the worker has been told to ring when it no longer is.
+    /// The ring was full, and the worker rings when it no longer is.
     waits_for_space: bool,
     poll_window: PollWindow,
 }
@@ -74,12 +75,12 @@ impl Flow {
         self.queue.push(event);
     }
 
-    /// Moves what waits into the ring, as much as there is room for, and wakes the worker if it sleeps. `is_pinned`: the
-    /// loop is pinned to its CPU.
+    /// Moves what waits into the ring, as much as there is room for, and wakes the worker if it
+    /// sleeps. `is_pinned`: the loop is pinned to its CPU.
     ///
     /// # Errors
     ///
-    /// The worker's cursor is not where it can be.
+    /// The worker's cursor is where it cannot be.
     pub fn deliver(&mut self, end: &mut WorkerRings, is_pinned: bool) -> Result<(), Violation> {
         loop {
             self.fill(end)?;
@@ -112,7 +113,7 @@ impl Flow {
                 }
             }
             if let Some(event) = self.queue.pop() {
-                // there is room: checked above
+                // There is room: checked above.
                 let _ = end.down.push(event);
             }
         }
@@ -140,7 +141,7 @@ impl Flow {
     ///
     /// # Errors
     ///
-    /// The worker's cursor is not where it can be.
+    /// The worker's cursor is where it cannot be.
     pub fn waiting(&mut self, end: &mut WorkerRings) -> Result<usize, Violation> {
         let values = &mut self.values;
         end.down.reclaim_with(|event| values.taken(event))?;
@@ -156,8 +157,8 @@ impl Flow {
         self.staged || (!self.queue.is_empty() && !self.waits_for_space)
     }
 
-    /// Takes what the worker has sent, up to `most` events, and passes on what mappings may use. Returns how many
-    /// events it took.
+    /// Takes what the worker has sent, up to `most` events, and passes on what mappings may use.
+    /// Returns how many events it took.
     ///
     /// # Errors
     ///
@@ -182,11 +183,12 @@ impl Flow {
         taken
     }
 
-    /// Asks the worker to ring from now on: when it sends something, or, if it is busy, when it no longer is.
+    /// Asks the worker to ring from now on: when it sends something, or, if it is busy, when it no
+    /// longer is.
     ///
     /// # Errors
     ///
-    /// The worker's cursor is not where it can be.
+    /// The worker's cursor is where it cannot be.
     pub fn rest(&mut self, end: &mut WorkerRings, now: Instant) -> Result<IdleMode, Violation> {
         if let Some(window) = self.poll_window.window(now)
             && window.is_busy(self.waiting(end)?, end.down.in_hand().is_some())
@@ -200,11 +202,11 @@ impl Flow {
         Ok(if end.prepare_sleep() { IdleMode::Block } else { IdleMode::Busy })
     }
 
-    /// The worker takes no more events: what it has not taken goes back in front of the queue. Returns the event
-    /// that it was still working on.
+    /// The worker takes no more events: what it has not taken goes back in front of the queue.
+    /// Returns the event that it was still working on.
     pub fn take_back(&mut self, end: &mut WorkerRings) -> Option<Event> {
         let values = &mut self.values;
-        // of a cursor that cannot be, nothing is believed: then nothing counts as taken since the last look
+        // If the cursor is impossible, no event counts as taken since the last look.
         let _ = end.down.reclaim_with(|event| values.taken(event));
         let in_hand = end.down.in_hand();
         self.values.ended(in_hand.is_none());
@@ -220,12 +222,12 @@ impl Flow {
         self.queue.set_limit(limit);
     }
 
-    /// Nobody is to take events for a while that nobody can foresee: keeps the last value of each channel only.
+    /// No worker takes events for an unknown time: only the last value of each channel is kept.
     pub fn keep_latest_only(&mut self) {
         self.queue.set_limit(0);
     }
 
-    /// Somebody will take events again.
+    /// A worker takes events, or will soon: they are kept in order.
     pub fn keep_order(&mut self) {
         self.queue.raise_limit(self.limit);
     }

@@ -1,15 +1,19 @@
-//! The instances whose workers do not ring, and that the loop therefore has to look at in every turn.
+//! The instances whose workers do not ring, and that the loop therefore has to look at in every
+//! turn.
 //!
-//! A worker rings only after this side has asked it to. Whoever takes from its ring or looks into it tells it that it need not
-//! ring, and from then on its events are found only by looking. An instance that is in no list in that state stands still
-//! until something else makes it ring, which may be never. So the rings ([`super::rings`]) take back the wish to be rung
-//! for only in exchange for a [`Looking`], which only [`HotInstances::look_at`] gives out, and which puts the instance into
-//! the list. It leaves the list in [`HotInstances::rest`] alone, when its worker was asked to ring.
+//! A worker rings only after this side has asked it to. Whoever takes from its ring or looks into
+//! it tells it that it need not ring, and from then on its events are found only by looking. An
+//! instance that is in no list in that state stands still until something else makes it ring, which
+//! may be never. So the rings ([`super::rings`]) take back the wish to be rung for only in exchange
+//! for a [`Looking`], which only [`HotInstances::look_at`] gives out, and which puts the instance
+//! into the list. It leaves the list in [`HotInstances::rest`] alone, when its worker was asked to
+//! ring.
 
 use crate::ids::InstanceId;
 use mm_shared::wakeup::IdleMode;
 
-/// The right to take from the ring of an instance's worker: the instance is looked at in the next turn.
+/// The right to take from the ring of an instance's worker: the instance is looked at in the next
+/// turn.
 #[derive(Debug)]
 #[must_use = "the instance is looked at for nothing"]
 pub struct Looking(());
@@ -42,8 +46,9 @@ impl HotInstances {
         self.ids.get(position).copied()
     }
 
-    /// Asks the workers of all hot instances to ring: `rest` asks that of one, and returns how the loop may wait then. Only an
-    /// instance for which the loop may block is looked at no longer. Returns how the loop may wait for all of them.
+    /// Asks the workers of all hot instances to ring: `rest` asks that of one, and returns how the
+    /// loop may wait then. Only an instance for which the loop may block is looked at no longer.
+    /// Returns how the loop may wait for all of them.
     pub fn rest(&mut self, mut rest: impl FnMut(InstanceId) -> IdleMode) -> IdleMode {
         let mut mode = IdleMode::Block;
         let Self { ids, is_hot } = self;
@@ -56,7 +61,8 @@ impl HotInstances {
         mode
     }
 
-    /// Looks at all instances of `others` as well: those that became hot while the workers were asked to ring.
+    /// Looks at all instances of `others` as well: those that became hot while the workers were
+    /// asked to ring.
     pub fn add_all(&mut self, others: Self) {
         for id in others.ids {
             drop(self.look_at(id));

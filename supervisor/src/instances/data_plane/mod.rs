@@ -1,5 +1,5 @@
-//! The data plane of one instance: its events on their way to the worker and back, the last values of its channels, and what
-//! its outputs are set to while no worker serves.
+//! The data plane of one instance: its events on their way to the worker and back, the last values
+//! of its channels, and what its outputs are set to while no worker serves.
 //!
 //! It does not know which worker serves: the instance lends it the rings of the one that does.
 
@@ -42,8 +42,8 @@ pub enum Expectation {
     NoWorker,
 }
 
-/// Passes an event of the worker on to the router. A worker keeps to the range; one that does not harms its own channels
-/// only.
+/// Passes an event of the worker on to the router. A worker keeps to the range; one that does not
+/// harms its own channels only.
 #[inline]
 fn router_sink<'a>(
     instance: InstanceId,
@@ -93,7 +93,8 @@ impl DataPlane {
         (self.flow.queued(), self.flow.conflated())
     }
 
-    /// Takes an event that was routed here; `receiver` are the rings of the worker that takes new events.
+    /// Takes an event that was routed here; `receiver` are the rings of the worker that takes new
+    /// events.
     #[inline]
     pub fn accept(&mut self, event: Event, receiver: Option<&mut WorkerRings>) {
         self.flow.accept(event, receiver);
@@ -115,8 +116,8 @@ impl DataPlane {
         self.flow.deliver(rings, is_pinned)
     }
 
-    /// Takes up to `most` events that the worker has sent, as far as the router has room. Returns whether there may be
-    /// more.
+    /// Takes up to `most` events that the worker has sent, as far as the router has room. Returns
+    /// whether there may be more.
     ///
     /// # Errors
     ///
@@ -134,8 +135,9 @@ impl DataPlane {
         Ok(self.flow.collect(rings, looking, most, sink)? == most)
     }
 
-    /// The worker takes and sends nothing more: what it has sent goes on, unless it is not `trusted`, and what it has not
-    /// taken is queued in front. Returns the event that it was still handling.
+    /// The worker takes and sends nothing more: what it has sent goes on, unless it is not
+    /// `trusted`, and what it has not taken is queued in front. Returns the event that it was still
+    /// handling.
     pub fn detach(
         &mut self,
         rings: &mut WorkerRings,
@@ -151,8 +153,8 @@ impl DataPlane {
         self.flow.take_back(rings)
     }
 
-    /// A worker serves from now on; its rings are looked at until it was asked to ring. Returns what the worker has to be
-    /// told of values that have changed since its boot.
+    /// A worker serves from now on; its rings are looked at until it was asked to ring. Returns
+    /// what the worker has to be told of values that have changed since its boot.
     #[must_use]
     pub fn attach(
         &mut self,
@@ -171,7 +173,8 @@ impl DataPlane {
         self.flow.rung(rings);
     }
 
-    /// Asks the worker to ring from now on; returns how the loop may wait so that nothing is overlooked.
+    /// Asks the worker to ring from now on; returns how the loop may wait so that nothing is
+    /// overlooked.
     ///
     /// # Errors
     ///
@@ -194,8 +197,8 @@ impl DataPlane {
         (1..=SPARSE_EVENTS_LIMIT).contains(&self.flow.take_fresh())
     }
 
-    /// Polls for what the worker sends before the loop sleeps, if that is likely to pay. Returns whether the worker has sent
-    /// something.
+    /// Polls for what the worker sends before the loop sleeps, if that is likely to pay. Returns
+    /// whether the worker has sent something.
     pub fn spin(&mut self, rings: &mut WorkerRings, cx: &mut LoopContext<'_>) -> bool {
         let own = cpu::current();
         let peer = rings.exchange_cpu(own, cx.is_pinned);
@@ -224,7 +227,8 @@ impl DataPlane {
         self.failsafe.deadline()
     }
 
-    /// Whether the last values are sent again now, so that what the script sends by itself has to be collected before.
+    /// Whether the last values are sent again now, so that what the script sends by itself has to
+    /// be collected before.
     #[must_use]
     pub fn gives_back_now(&self, now: Instant) -> bool {
         self.failsafe.is_giving_back() && self.failsafe.deadline().is_some_and(|at| at <= now)

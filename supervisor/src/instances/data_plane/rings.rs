@@ -1,7 +1,8 @@
 //! The rings of one worker, as an instance may use them.
 //!
-//! The ring from the worker is private here: to take from it, or to tell the worker that it need not ring, needs a
-//! [`Looking`], so no instance is forgotten whose worker does not ring ([`super::hot`] says why).
+//! The ring from the worker is private here: to take from it, or to tell the worker that it need
+//! not ring, needs a [`Looking`], so no instance is forgotten whose worker does not ring
+//! ([`super::hot`] says why).
 
 use super::hot::Looking;
 use mm_shared::{Consumer, Doorbell, Event, Mapped, Producer, ProgressReader, SupervisorEnd, Violation};
@@ -39,7 +40,8 @@ impl WorkerRings {
         self.up.wake();
     }
 
-    /// Takes up to `most` events of the worker, which need not ring from now on. Returns how many it were.
+    /// Takes up to `most` events of the worker, which need not ring from now on. Returns how many
+    /// it were.
     ///
     /// # Errors
     ///

@@ -1,26 +1,30 @@
 //! The last values of an instance's channels, which outlive its workers.
 //!
-//! Inputs are followed by what the worker takes out of its ring, outputs by what it sends. A handler's event becomes
-//! the input value only when the handler is done, so the event taken last is held back until the next one is
-//! taken, or until the worker is known to have finished with it.
+//! Input values follow from the events that the worker takes out of its ring, output values from
+//! those that it sends. An event becomes the input value when its handler has returned, so the
+//! event taken last is held back until the next one is taken, or until the worker is known to have
+//! finished it.
 
 use mm_shared::control::{ChannelBoot, EXTRA_CHANNELS};
 use mm_shared::{ChannelId, Event};
 use std::collections::HashMap;
 
-/// The channels of an instance, by number: those of the show first, then those that the script added by sending on them.
+/// The channels of an instance, by number: those of the show first, then those that the script
+/// added by sending on them.
 #[derive(Debug)]
 pub struct Values {
     channels: Vec<Channel>,
     mapped: u32,
     held: Option<Event>,
-    /// Values of names that the present worker was told, but has not numbered yet.
+    /// Values of names that the present worker knows, but has not numbered yet.
     unnumbered: HashMap<String, Channel>,
-    /// Counts changes, so that a worker that was told all values at its boot is told them again only if one has changed.
+    /// Counts changes, so that a worker gets all values again after its boot only if one has
+    /// changed.
     version: u64,
 }
 
-/// What a worker that does not serve yet knows: the values at its boot, and the names that it has added since.
+/// What a worker that does not serve yet knows: the version of the values at its boot, and the
+/// names that it has added since.
 #[derive(Debug)]
 pub struct BootedNames {
     version: u64,
@@ -30,7 +34,8 @@ pub struct BootedNames {
 }
 
 impl BootedNames {
-    /// Adds a name. Returns whether its number can be right: numbers have no gaps, and there is a bound.
+    /// Adds a name. Returns whether its number can be right: numbers have no gaps, and there is a
+    /// bound.
     pub fn add(&mut self, number: u32, name: String) -> bool {
         let next = number.checked_sub(self.first).map(|index| index as usize);
         if next != Some(self.names.len()) || self.names.len() >= EXTRA_CHANNELS as usize {
@@ -43,7 +48,7 @@ impl BootedNames {
 
 #[derive(Debug, Clone)]
 struct Channel {
-    /// Unknown between a record and the message that names its channel.
+    /// `None` between a record and the message that names its channel.
     name: Option<String>,
     input: f64,
     output: f64,
@@ -59,7 +64,8 @@ impl Values {
         Self { channels, mapped, held: None, unnumbered: HashMap::new(), version: 0 }
     }
 
-    /// The show has other channels now; values stay with their names. Names that the script added go on behind.
+    /// The show has other channels now; values stay with their names. Names that the script added
+    /// go on behind.
     pub fn rename(&mut self, names: Vec<String>) {
         let mut old: HashMap<String, Channel> = HashMap::new();
         let mut added = Vec::new();
@@ -116,7 +122,8 @@ impl Values {
             .filter_map(|channel| Some((channel.name.as_deref()?, channel.input, channel.output)))
     }
 
-    /// Puts back the values of the last run: name, input, output. Names that the show does not have are added.
+    /// Puts back the values of the last run: name, input, output. Names that the show does not have
+    /// are added.
     pub fn restore<'a>(&mut self, saved: impl IntoIterator<Item = (&'a str, f64, f64)>) {
         self.version += 1;
         let names = self.channels.iter().map(|channel| channel.name.clone());
@@ -140,8 +147,8 @@ impl Values {
         }
     }
 
-    /// The worker has ended, or is known to be between two events. What it had taken last counts, unless its handler
-    /// was still at it.
+    /// The worker has ended, or is known to be between two events. What it had taken last counts,
+    /// unless its handler was still at it.
     pub fn ended(&mut self, finished: bool) {
         if let Some(event) = self.held.take()
             && finished
@@ -170,7 +177,8 @@ impl Values {
         self.version += 1;
     }
 
-    /// The script sends on a name that the show does not have. Says whether its number can be right.
+    /// The script sends on a name that the show does not have. Returns whether its number can be
+    /// right.
     pub fn named(&mut self, number: u32, name: String) -> bool {
         if number < self.mapped || number >= self.limit() {
             return false;
@@ -187,8 +195,8 @@ impl Values {
         true
     }
 
-    /// What the next worker is told at its boot. Channels whose names never arrived are forgotten, and those behind them:
-    /// that worker numbers them in its own way.
+    /// What the next worker gets at its boot. Channels whose names never arrived are forgotten, and
+    /// those behind them: that worker numbers them in its own way.
     #[must_use]
     pub fn boot(&mut self) -> (Vec<ChannelBoot>, BootedNames) {
         let channels = self.all_for_worker();
@@ -197,8 +205,8 @@ impl Values {
         (channels, BootedNames { version: self.version, first: self.mapped, names })
     }
 
-    /// A worker serves from now on: added names have its numbers, values stay with their names. Returns what it has to be
-    /// told: nothing, or all values if one has changed since its boot.
+    /// A worker serves from now on: added names have its numbers, values stay with their names.
+    /// Returns what it has to get: nothing, or all values if one has changed since its boot.
     #[must_use]
     pub fn serve(&mut self, booted: BootedNames) -> Vec<ChannelBoot> {
         let changed = if self.version == booted.version { Vec::new() } else { self.all_for_worker() };

@@ -4,8 +4,8 @@
 //! - [`DataPlane`] has the events and the values.
 //! - [`History`] has what a client may ask for afterwards.
 //!
-//! Every entry ends with [`ScriptInstance::follow_up`], which does what supervision has left to do. What comes from workers is
-//! in [`worker_events`].
+//! Every entry ends with [`ScriptInstance::follow_up`], which does what supervision has left to do.
+//! What comes from workers is in [`worker_events`].
 
 mod reports;
 mod status;
@@ -149,7 +149,8 @@ impl ScriptInstance {
         waiting > 0 || worker.is_some_and(|worker| worker.rings().down.in_hand().is_some())
     }
 
-    /// How many events the worker has not taken yet. A broken cursor counts as none: it is found when events are delivered.
+    /// How many events the worker has not taken yet. A broken cursor counts as none: it is found
+    /// when events are delivered.
     fn waiting(&mut self) -> usize {
         let worker = self.supervision.workers_mut().sender();
         worker.map_or(0, |worker| self.data.waiting(worker.rings()).unwrap_or(0))
@@ -208,7 +209,8 @@ impl ScriptInstance {
             self.follow_up(cx);
         } else {
             tracing::info!(event = "instance_changed", instance = %self.name, "changed in the show, restarting");
-            // No worker takes new events from here on, so none gets those of channels that it does not know.
+            // No worker takes new events from here on, so none gets those of channels that it does
+            // not know.
             self.command(LifeEvent::Restart, cx);
         }
     }
@@ -331,7 +333,8 @@ impl ScriptInstance {
         }
     }
 
-    /// Has the files of the script watched, if the show asks for it; `more` are files that an import has reported.
+    /// Has the files of the script watched, if the show asks for it; `more` are files that an
+    /// import has reported.
     fn watch_files(&self, more: Vec<PathBuf>, cx: &mut LoopContext<'_>) {
         let Some(mut files) = self.spec.watched_files() else { return };
         files.extend(more);
@@ -383,7 +386,8 @@ impl ScriptInstance {
         self.data.answers_soon() && self.supervision.workers_mut().receiver().is_some()
     }
 
-    /// Looks a moment longer for what the worker sends, if that is likely to pay. Returns whether it has sent something.
+    /// Looks a moment longer for what the worker sends, if that is likely to pay. Returns whether
+    /// it has sent something.
     pub fn spin(&mut self, cx: &mut LoopContext<'_>) -> bool {
         let Some(worker) = self.supervision.workers_mut().receiver() else { return false };
         self.data.spin(worker.rings(), cx)
@@ -406,7 +410,8 @@ impl ScriptInstance {
         }
     }
 
-    /// Asks the worker to ring from now on; returns how the loop may wait so that nothing is overlooked.
+    /// Asks the worker to ring from now on; returns how the loop may wait so that nothing is
+    /// overlooked.
     pub fn rest(&mut self, cx: &mut LoopContext<'_>) -> IdleMode {
         let Some(worker) = self.supervision.workers_mut().sender() else { return IdleMode::Block };
         let id = worker.id();

@@ -86,7 +86,8 @@ impl ScriptInstance {
         }
     }
 
-    /// The script sends on a name that the show does not have. Until a worker serves, the numbers that it gives are its own.
+    /// The script sends on a name that the show does not have. Until a worker serves, the numbers
+    /// that it gives are its own.
     fn name_channel(&mut self, id: WorkerId, number: u32, name: String) -> Result<(), String> {
         let Some(member) = self.supervision.workers_mut().get_mut(id) else { return Ok(()) };
         if let Some(outcome) = member.worker.add_name(number, &name) {
@@ -140,8 +141,9 @@ impl ScriptInstance {
         self.supervision.fault(id, false, moment(cx));
     }
 
-    /// The process of a worker has ended. Of one that did not serve yet, the reason may still be on its way: an import that
-    /// failed is reported on the control channel, which another thread reads.
+    /// The process of a worker has ended. Of one that did not serve yet, the reason may still be on
+    /// its way: an import that failed is reported on the control channel, which another thread
+    /// reads.
     fn exited(&mut self, id: WorkerId, how: WaitStatus, cx: &mut LoopContext<'_>) {
         let Some(member) = self.supervision.workers_mut().get_mut(id) else { return };
         let is_known = member.role().is_attached();
@@ -198,7 +200,8 @@ impl ScriptInstance {
         reports::exit(&self.name, &report, self.supervision.state(), cx.now);
     }
 
-    /// Notes the end of a worker, and what it means to clients, before the state machine knows of it.
+    /// Notes the end of a worker, and what it means to clients, before the state machine knows of
+    /// it.
     fn note_exit(&mut self, role: Role, reason: &ExitReason, exit: &ExitRecord) {
         let (text, traceback) = (exit.reason.clone(), exit.traceback.clone());
         match (role, self.supervision.state()) {
@@ -220,7 +223,8 @@ impl ScriptInstance {
     }
 }
 
-/// Whether an import failed because the worker that serves holds something that there is only one of, such as a port.
+/// Whether an import failed because the worker that serves holds something that there is only one
+/// of, such as a port.
 fn cannot_run_twice(reason: &ExitReason) -> bool {
     // EADDRINUSE, in the words of Python and of the C library.
     let texts = ["[Errno 98]", "Address already in use"];

@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// The share of a delay that chance may take away, so that instances that died together do not all come
-/// back in one instant.
+/// The largest share of a delay that is left out at random, so that instances that died together do
+/// not all come back at once.
 const JITTER: f64 = 0.2;
 
-/// The delay before restart number `failures` since the instance last ran stably: none for the first, then
-/// `base` doubled each time up to `max`, less up to a fifth by `jitter` (0.0 to 1.0).
+/// The delay before restart number `failures` since the instance last ran stably: none for the
+/// first, then `base` doubled each time up to `max`, less up to a fifth by `jitter` (0.0 to 1.0).
 #[must_use]
 pub fn delay(failures: u32, base: Duration, max: Duration, jitter: f64) -> Duration {
     let Some(doublings) = failures.checked_sub(1) else { return Duration::ZERO };
@@ -24,7 +24,8 @@ pub struct Intensity {
 }
 
 impl Intensity {
-    /// Notes a restart at `now`, and says whether it is one too many: more than `limit.0` within `limit.1`.
+    /// Notes a restart at `now`. Returns whether it is one too many: more than `limit.0` within
+    /// `limit.1`.
     pub fn exceeded(&mut self, now: Instant, limit: Option<(u32, Duration)>) -> bool {
         let Some((most, window)) = limit else { return false };
         while self.restarts.front().is_some_and(|at| now.duration_since(*at) >= window) {
@@ -37,7 +38,7 @@ impl Intensity {
         false
     }
 
-    /// Forgets all restarts: the user has stepped in.
+    /// Forgets all restarts, after a command of the user.
     pub fn clear(&mut self) {
         self.restarts.clear();
     }

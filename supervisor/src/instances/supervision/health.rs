@@ -1,5 +1,5 @@
-//! Looks after one worker that handles events: whether it hangs, whether it has grown too large, and whether its control
-//! channel is open.
+//! Looks after one worker that handles events: whether it hangs, whether it has grown too large,
+//! and whether its control channel is open.
 
 use super::watchdog::{Look, Watchdog};
 use mm_shared::sys::process::{is_traced, resident};
@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 /// How often memory is looked at.
 const MEMORY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long a worker may take to exit after its control channel has closed. An exit closes the channel first, and a large
-/// worker gives back its memory in between.
+/// How long a worker may take to exit after its control channel has closed. An exit closes the
+/// channel first, and a large worker gives back its memory in between.
 const CLOSED_CHANNEL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a worker must not exceed.

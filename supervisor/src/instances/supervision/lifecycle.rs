@@ -1,9 +1,11 @@
-//! The life of an instance as a state machine: a state and an event give the next state and what to do.
+//! The life of an instance as a state machine: a state and an event give the next state and what to
+//! do.
 //!
-//! Nothing here touches a process or a clock, so every transition can be tested with invented times. What the user wants
-//! is kept apart from what is: a stop or restart that comes while a worker is ending changes only what happens after its
-//! exit ([`AfterExit`]), so the last command counts. How a worker is pressed to end is the stop ladder's part
-//! ([`super::stop`]), which worker serves is the worker table's ([`super::workers`]).
+//! Nothing here touches a process or a clock, so every transition can be tested with invented
+//! times. What the user wants is kept apart from what is: a stop or restart that comes while a
+//! worker is ending changes only what happens after its exit ([`AfterExit`]), so the last command
+//! counts. How a worker is pressed to end is the stop ladder's part ([`super::stop`]), which worker
+//! serves is the worker table's ([`super::workers`]).
 //!
 //! ```text
 //!               start, restart                 ready
@@ -18,7 +20,7 @@ use super::backoff::{Intensity, delay};
 use crate::instances::options::RestartRule;
 use std::time::{Duration, Instant};
 
-/// What the show file says about an instance's life.
+/// The options that decide about an instance's life.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     /// Which ends of a worker are followed by a start.
@@ -27,7 +29,8 @@ pub struct Policy {
     pub backoff: Duration,
     /// The longest delay.
     pub backoff_max: Duration,
-    /// After running this long from ready on, an instance counts as stable and its failures are forgotten.
+    /// After running this long from ready on, an instance counts as stable and its failures are
+    /// forgotten.
     pub stable: Duration,
     /// At most so many restarts within so long; `None` never gives up.
     pub max_restarts: Option<(u32, Duration)>,
@@ -80,7 +83,7 @@ pub enum AfterExit {
     StayStopped,
     /// A start: the user restarted it.
     Restart,
-    /// What the restart policy says: it ends by a fault of its own, or by itself.
+    /// What the restart policy requires: it ends by a fault of its own, or by itself.
     ApplyPolicy,
 }
 

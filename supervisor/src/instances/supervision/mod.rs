@@ -1,12 +1,16 @@
-//! Supervision of one instance: its state machine, the table of its workers, and the ladder that brings a worker to its end.
+//! Supervision of one instance: its state machine, the table of its workers, and the ladder that
+//! brings a worker to its end.
 //!
-//! It acts on workers through [`WorkerHandle`] only, so tests run it without processes. What needs more than a worker, such as
-//! starting one, is left as a [`Task`] for the instance. Two rules are kept here, after every event:
+//! It acts on workers through [`WorkerHandle`] only, so tests run it without processes. What needs
+//! more than a worker, such as starting one, is left as a [`Task`] for the instance. Two rules are
+//! kept here, after every event:
 //!
-//! - The worker that is ready serves when no other worker is attached ([`Supervision::serve_next`]). A reload therefore needs
-//!   to name no successor: whatever is started, stopped or lost while the predecessor finishes its handler, the one worker
-//!   that is ready then serves, once, and with the values of that moment.
-//! - A stop or a restart is over when no worker is left that handles events, a predecessor included.
+//! - The worker that is ready serves when no other worker is attached
+//!   ([`Supervision::serve_next`]). A reload therefore needs not name its successor: whatever is
+//!   started, stopped or lost while the predecessor finishes its handler, the one worker that is
+//!   ready then serves, once, and with the values of that moment.
+//! - A stop or a restart is over when no worker is left that handles events, a predecessor
+//!   included.
 
 pub mod backoff;
 pub mod health;
@@ -28,7 +32,8 @@ use workers::{Member, Role, WorkerHandle, WorkerTable};
 /// What supervision leaves to the instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Task {
-    /// Start a worker; [`Supervision::spawned`] takes it in, or [`Supervision::spawn_failed`] says that there is none.
+    /// Start a worker; [`Supervision::spawned`] takes it, or [`Supervision::spawn_failed`] if it
+    /// could not be started.
     Spawn,
     /// The same for a replacement.
     SpawnReplacement,
@@ -163,7 +168,8 @@ impl<W: WorkerHandle> Supervision<W> {
         }
     }
 
-    /// A worker takes no more events. `settle` takes what is left in the rings of one that was attached.
+    /// A worker takes no more events. `settle` takes what is left in the rings of one that was
+    /// attached.
     pub fn yielded(&mut self, id: WorkerId, moment: Moment, settle: impl FnOnce(&mut W)) {
         let stage = StopStage::requested(moment.now, self.policy.stop_timeout);
         let Some(member) = self.workers.get_mut(id) else { return };
@@ -283,8 +289,8 @@ impl<W: WorkerHandle> Supervision<W> {
         }
     }
 
-    /// The replacement is ready: it serves when the main worker, or the predecessor that this one itself waits for, has
-    /// finished its handler.
+    /// The replacement is ready: it serves when the main worker, or the predecessor that this one
+    /// itself waits for, has finished its handler.
     fn swap(&mut self, requested: StopStage) {
         if let Some(main) = self.workers.main_mut() {
             if main.role() == Role::Serving {
@@ -319,8 +325,8 @@ impl<W: WorkerHandle> Supervision<W> {
         Some(replacement.worker.id())
     }
 
-    /// Tells the state machine that its worker has exited. While it waits to be stopped or restarted, that is when no
-    /// predecessor handles events either.
+    /// Tells the state machine that its worker has exited. While it waits to be stopped or
+    /// restarted, that is when no predecessor handles events either.
     fn report_exit(&mut self, moment: Moment) {
         if let LifeState::Stopping { after } = self.lifecycle.state() {
             if self.workers.main().is_none() {

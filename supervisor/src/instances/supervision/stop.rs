@@ -1,15 +1,17 @@
-//! The one ladder by which a worker is brought to its end, whatever its role: asked, its stacks, TERM, KILL.
+//! The one ladder by which a worker is brought to its end, whatever its role: asked, its stacks,
+//! TERM, KILL.
 //!
-//! A worker only ever moves up the ladder. Each rung but the last has a deadline, so a worker that does not react to one
-//! meets the next. The exception is [`StopStage::Yielding`]: the handler that a reload waits for has as long as
-//! `watchdog` allows, and the watchdog moves such a worker on.
+//! A worker only ever moves up the ladder. Each rung but the last has a deadline, so a worker that
+//! does not react to one meets the next. The exception is [`StopStage::Yielding`]: the handler that
+//! a reload waits for has as long as `watchdog` allows, and the watchdog moves such a worker on.
 
 use std::time::{Duration, Instant};
 
 /// The longest time between TERM and KILL; `stop-timeout` where that is shorter.
 pub const TERM_GRACE: Duration = Duration::from_secs(1);
 
-/// How long a worker has to write its stacks before TERM or KILL, either of which would cut them off.
+/// How long a worker has to write its stacks before TERM or KILL, either of which would cut them
+/// off.
 pub const STACKS_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// How far a worker has been pressed to end.

@@ -1,8 +1,9 @@
-//! Finds workers that hang, from what they say of themselves in shared memory: no message has to be sent for it.
+//! Finds workers that hang, from the activity that they publish in shared memory. No message is
+//! sent for it.
 //!
-//! A worker hangs when it has been at the same thing for longer than `watchdog`, and that thing is a callable of the
-//! script, or it has events to take. It does not when this process was late itself, when the machine slept, or when
-//! somebody looks at the worker with a debugger: then the time begins anew.
+//! A worker hangs when its activity has not changed for longer than `watchdog`, and that activity
+//! is a callable of the script, or events wait for it. The time starts again when this process was
+//! late itself, when the machine slept, or while a debugger holds the worker.
 
 use mm_shared::Activity;
 use mm_shared::progress::ActivitySnapshot;
@@ -10,17 +11,18 @@ use mm_shared::sys::clock;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// Looks at a worker are this far apart at the most.
-const LONGEST_PERIOD: Duration = Duration::from_millis(500);
-/// And this far at the least.
-const SHORTEST_PERIOD: Duration = Duration::from_millis(10);
-/// How much later than planned a look may be before its time no longer counts.
-const LATE: Duration = Duration::from_millis(500);
+/// The longest time between two looks at a worker.
+const LONGEST_INTERVAL: Duration = Duration::from_millis(500);
+/// The shortest time between two looks at a worker.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
+/// A look that is later than this counts from its own time on: this process was held up, or the
+/// machine slept.
+const LATE_LIMIT: Duration = Duration::from_millis(500);
 
 /// What a look at a worker shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Look {
-    /// What it says that it does.
+    /// The activity that it publishes.
     pub doing: ActivitySnapshot,
     /// Events that it has not taken yet.
     pub waiting: usize,
@@ -31,7 +33,7 @@ pub struct Look {
 pub struct Watchdog {
     limit: Duration,
     seen: Option<Look>,
-    /// Since when the worker has been at what was seen.
+    /// Since when the worker has been doing what was seen.
     since: Instant,
     next: Instant,
     asleep: Duration,
@@ -50,10 +52,11 @@ impl Watchdog {
         self.next
     }
 
-    /// Takes in what a look at `now` shows. `Some` says how long the worker has hung.
+    /// Takes what a look at `now` shows. Returns how long the worker has hung, if it hangs.
     pub fn look(&mut self, look: Look, now: Instant) -> Option<Duration> {
         let asleep = time_asleep();
-        let unfair = now.saturating_duration_since(self.next) > LATE || asleep > self.asleep + LATE;
+        let unfair =
+            now.saturating_duration_since(self.next) > LATE_LIMIT || asleep > self.asleep + LATE_LIMIT;
         self.asleep = asleep;
         self.next = next_look(self.limit, now);
         let moved = self
@@ -69,10 +72,10 @@ impl Watchdog {
     }
 }
 
-/// Whether a worker that does this has to get on with it.
+/// Whether a worker that does this is expected to make progress.
 fn is_at_work(look: Look) -> bool {
     match look.doing.activity {
-        // it waits for us, not we for it
+        // It waits for the supervisor.
         Some(Activity::Sending) => false,
         Some(activity) => activity.is_script() || look.waiting > 0,
         None => true,
@@ -80,7 +83,7 @@ fn is_at_work(look: Look) -> bool {
 }
 
 fn period(limit: Duration) -> Duration {
-    (limit / 8).clamp(SHORTEST_PERIOD, LONGEST_PERIOD)
+    (limit / 8).clamp(SHORTEST_INTERVAL, LONGEST_INTERVAL)
 }
 
 /// When to look after `now`: at a multiple of the period, so that one wake-up serves all workers.

@@ -1,8 +1,10 @@
-//! The workers of one instance: which there are, the role of each, and how far each has been pressed to end.
+//! The workers of one instance: which there are, the role of each, and how far each has been
+//! pressed to end.
 //!
-//! The role is the only place that knows whether a worker serves. At most one worker is *attached*, which means that events
-//! flow through its rings: [`WorkerTable::serve_next`] is the only way to become attached, and it refuses while another
-//! worker is. So no worker serves beside another, and a worker that waits for its predecessor serves exactly once.
+//! The role is the only place that knows whether a worker serves. At most one worker is *attached*,
+//! which means that events flow through its rings: [`WorkerTable::serve_next`] is the only way to
+//! become attached, and it refuses while another worker is. So no worker serves beside another, and
+//! a worker that waits for its predecessor serves exactly once.
 
 use super::health::{HealthMonitor, Limits};
 use super::stop::StopStage;
@@ -102,7 +104,8 @@ impl<W: WorkerHandle> Member<W> {
         }
     }
 
-    /// It handles no more events. `settle` takes what is left in the rings of one that was attached.
+    /// It handles no more events. `settle` takes what is left in the rings of one that was
+    /// attached.
     pub(super) fn detach(&mut self, settle: impl FnOnce(&mut W)) {
         if self.role.is_attached() {
             settle(&mut self.worker);
@@ -143,12 +146,12 @@ impl<W: WorkerHandle> Member<W> {
         Some(stage)
     }
 
-    /// The worker broke a rule: nothing that it says is believed from now on.
+    /// The worker broke a rule: nothing that it sends is believed from now on.
     pub(super) fn distrust(&mut self) {
         self.is_trusted = false;
     }
 
-    /// Whether what it says is believed.
+    /// Whether what it sends is believed.
     #[must_use]
     pub fn is_trusted(&self) -> bool {
         self.is_trusted
@@ -169,7 +172,8 @@ impl<W: WorkerHandle> Member<W> {
         }
     }
 
-    /// Whether the watchdog and the memory limit apply: a worker that is ending has other deadlines.
+    /// Whether the watchdog and the memory limit apply: a worker that is ending has other
+    /// deadlines.
     fn is_watched(&self) -> bool {
         self.role.is_attached() && matches!(self.stage, None | Some(StopStage::Yielding))
     }
@@ -276,8 +280,9 @@ impl<W: WorkerHandle> WorkerTable<W> {
         Some(&mut member.worker)
     }
 
-    /// The worker whose events are collected. One that is ending is read until it yields or exits, since one that waits
-    /// for space in its ring would not get that far otherwise. One that broke a rule is not read.
+    /// The worker whose events are collected. One that is ending is read until it yields or exits,
+    /// since one that waits for space in its ring would not get that far otherwise. One that broke
+    /// a rule is not read.
     #[inline]
     pub fn sender(&mut self) -> Option<&mut W> {
         let mut members = self.members.iter_mut();
@@ -285,7 +290,8 @@ impl<W: WorkerHandle> WorkerTable<W> {
         Some(&mut member.worker)
     }
 
-    /// Attaches the worker that is ready, unless another one is attached. The only way to [`Role::Serving`].
+    /// Attaches the worker that is ready, unless another one is attached. The only way to
+    /// [`Role::Serving`].
     pub(super) fn serve_next(&mut self, limits: Limits, now: Instant) -> Option<&mut W> {
         if self.is_attached() {
             return None;

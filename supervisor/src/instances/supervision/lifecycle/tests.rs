@@ -284,7 +284,8 @@ fn whatever_happens_there_is_at_most_one_worker() {
         if impossible {
             continue;
         }
-        // One that stops unasked during a reload is not the worker any more, whether it has exited or not.
+        // One that stops unasked during a reload is not the worker any more, whether it has exited
+        // or not.
         let leaves = event == Yielded && matches!(life.state(), LifeState::Reloading { .. });
         if leaves || matches!(event, Exited { .. } | SpawnFailed) {
             workers -= 1;

@@ -20,7 +20,8 @@ fn handing_over() -> World {
     world
 }
 
-/// Worker 1 finishes its handler and yields; all three events are handled by then or by `next`, in order.
+/// Worker 1 finishes its handler and yields; all three events are handled by then or by `next`, in
+/// order.
 fn finish_with(mut world: World, next: u64) {
     world.finish(1);
     world.yield_events(1);

@@ -1,4 +1,5 @@
-//! Supervision without processes: workers that do what a test says, a queue of numbered events, and a clock of its own.
+//! Supervision without processes: workers that do what a test says, a queue of numbered events, and
+//! a clock of its own.
 
 mod hand_over;
 mod random_walk;

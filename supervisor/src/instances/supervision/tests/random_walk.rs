@@ -1,5 +1,6 @@
-//! Random sequences of commands, faults and slow handlers. Whatever coincides: at most one worker serves, each channel's
-//! events are handled in order and at most once, and nothing is lost but the event in the hand of a worker that died.
+//! Random sequences of commands, faults and slow handlers. Whatever coincides: at most one worker
+//! serves, each channel's events are handled in order and at most once, and nothing is lost but the
+//! event in the hand of a worker that died.
 
 use super::super::lifecycle::{LifeEvent, LifeState};
 use super::super::stop::StopStage;
