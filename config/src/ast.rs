@@ -30,7 +30,7 @@ pub(crate) enum Block {
         settings: Vec<Assignment>,
     },
     Map {
-        mappings: Vec<Mapping>,
+        mappings: Vec<MappingLine>,
     },
     /// The header is wrong: the lines below it would only add errors that are none.
     Unusable,
@@ -45,7 +45,7 @@ pub(crate) struct Assignment {
 
 /// `left < right`
 #[derive(Debug)]
-pub(crate) struct Mapping {
+pub(crate) struct MappingLine {
     pub left: Reference,
     pub direction: Direction,
     pub right: Reference,

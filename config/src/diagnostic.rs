@@ -1,6 +1,5 @@
 //! What is wrong with a show, and where: collected here, rendered in `render`.
 
-use crate::render::render;
 use crate::source::{Source, Sources, Span};
 
 /// How bad a diagnostic is.
@@ -142,10 +141,5 @@ impl Diagnostics {
     /// The source that `span` points into.
     pub fn source(&self, span: Span) -> Option<&Source> {
         self.sources.get(span.file)
-    }
-
-    /// All diagnostics as text for a person, then a line that counts them.
-    pub fn render(&self, color: bool) -> String {
-        render(self, color)
     }
 }

@@ -14,6 +14,8 @@ mod source;
 
 mod lexer;
 
+mod section_names;
+
 mod ast;
 mod parser;
 

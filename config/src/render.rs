@@ -15,8 +15,14 @@ use crate::source::{Source, Span};
 /// Another place of the same file is shown in one piece with the first when it is this near.
 const NEAR: usize = 30;
 
-/// All diagnostics by place, then a line that counts them; empty when there are none.
-pub(crate) fn render(diagnostics: &Diagnostics, color: bool) -> String {
+impl Diagnostics {
+    /// All diagnostics as text for a person, by place, then a line that counts them; empty when there are none.
+    pub fn render(&self, color: bool) -> String {
+        render(self, color)
+    }
+}
+
+fn render(diagnostics: &Diagnostics, color: bool) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     let renderer = renderer.decor_style(DecorStyle::Ascii);
     let mut ordered: Vec<&Diagnostic> = diagnostics.iter().collect();

@@ -3,7 +3,6 @@
 use std::fmt::Write;
 
 use super::{BackendSpec, OptionSpec, Scope};
-use crate::supervisor::SUPERVISOR_OPTIONS;
 
 /// The options of a backend as a markdown table, or a sentence when there are none.
 pub fn backend_markdown(backend: &BackendSpec) -> String {
@@ -23,10 +22,10 @@ pub fn backend_markdown(backend: &BackendSpec) -> String {
     text
 }
 
-/// The options of `[supervisor]` as a markdown table.
-pub fn supervisor_markdown() -> String {
+/// Options that need no section as a markdown table.
+pub fn options_markdown(options: &[OptionSpec]) -> String {
     let mut text = String::from("| option | value | default | meaning |\n|---|---|---|---|\n");
-    SUPERVISOR_OPTIONS.iter().for_each(|spec| row(&mut text, spec, None));
+    options.iter().for_each(|spec| row(&mut text, spec, None));
     text
 }
 

@@ -9,7 +9,7 @@ mod values;
 mod markdown;
 
 pub use kinds::{Invalid, ValueKind, check_address, check_port};
-pub use markdown::{backend_markdown, supervisor_markdown};
+pub use markdown::{backend_markdown, options_markdown};
 pub use values::{duration, fraction, size, switch};
 
 use crate::model::Setting;

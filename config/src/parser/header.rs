@@ -5,11 +5,8 @@
 use super::Parser;
 use crate::ast::Block;
 use crate::lexer::{Piece, blank};
-use crate::resolve::is_backend_name;
+use crate::section_names::{WORDS, is_backend_name};
 use crate::suggest::did_you_mean;
-
-/// The first words of headers that do not name a backend.
-pub(crate) const WORDS: [&str; 4] = ["map", "supervisor", "backend", "include"];
 
 /// What a header does.
 pub(super) enum Header<'t> {

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::Parser;
-use crate::ast::{Block, Direction, Mapping, Reference};
+use crate::ast::{Block, Direction, MappingLine, Reference};
 use crate::lexer::{Piece, blank};
 
 impl Parser<'_> {
@@ -31,7 +31,7 @@ impl Parser<'_> {
         if let (Some(left), Some(right), Some(Block::Map { mappings })) =
             (left, right, self.written.blocks.last_mut())
         {
-            mappings.push(Mapping { left, direction, right });
+            mappings.push(MappingLine { left, direction, right });
         }
     }
 

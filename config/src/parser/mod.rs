@@ -14,7 +14,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use self::header::Header;
-pub(crate) use self::header::WORDS;
 use self::includes::Includes;
 use crate::ast::{Assignment, Block, Written};
 use crate::diagnostic::Diagnostics;

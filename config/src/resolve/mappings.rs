@@ -40,7 +40,7 @@ struct Side<'s> {
 }
 
 impl<'s> Resolver<'s, '_> {
-    pub(super) fn mappings<'a>(&mut self, blocks: impl Iterator<Item = &'a Vec<ast::Mapping>>) {
+    pub(super) fn mappings<'a>(&mut self, blocks: impl Iterator<Item = &'a Vec<ast::MappingLine>>) {
         let channels = self.show.instances.iter().map(|_| HashMap::new()).collect();
         let mut mapped = Mapped { channels, ..Mapped::default() };
         for mapping in blocks.flatten() {
@@ -52,7 +52,7 @@ impl<'s> Resolver<'s, '_> {
         self.report_unknown(mapped.unknown);
     }
 
-    fn mapping(&mut self, mapping: &ast::Mapping, mapped: &mut Mapped<'s>) {
+    fn mapping(&mut self, mapping: &ast::MappingLine, mapped: &mut Mapped<'s>) {
         let (left, right) = (self.side(mapping.left, mapped), self.side(mapping.right, mapped));
         let (Some(left), Some(right)) = (left, right) else { return };
         if !self.sizes_fit(&left, &right) || !self.there_is_room(mapping, &left, &right, mapped) {
@@ -77,7 +77,7 @@ impl<'s> Resolver<'s, '_> {
     /// Whether the show can hold this mapping, expanded, as well.
     fn there_is_room(
         &mut self,
-        mapping: &ast::Mapping,
+        mapping: &ast::MappingLine,
         left: &Side<'s>,
         right: &Side<'s>,
         mapped: &mut Mapped<'s>,

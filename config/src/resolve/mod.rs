@@ -18,32 +18,6 @@ use crate::options::BackendSpec;
 use crate::overrides::Override;
 use crate::source::{Sources, Span};
 
-/// Backends of MIDIMonster that are planned. Those that the program has are not taken for missing.
-const NOT_YET: [&str; 2] = ["artnet", "sacn"];
-
-/// Backends of MIDIMonster that have no counterpart here.
-const ELSEWHERE: [&str; 12] = [
-    "atem",
-    "evdev",
-    "jack",
-    "lua",
-    "maweb",
-    "mqtt",
-    "ola",
-    "openpixelcontrol",
-    "rtpmidi",
-    "visca",
-    "wininput",
-    "winmidi",
-];
-
-/// Whether a word in a header was meant to be a backend.
-pub(crate) fn is_backend_name(word: &str, backends: &[BackendSpec]) -> bool {
-    backends.iter().any(|backend| backend.name == word)
-        || NOT_YET.contains(&word)
-        || ELSEWHERE.contains(&word)
-}
-
 /// Fills `show` with what `written` and `overrides` mean.
 pub(crate) fn resolve(
     written: &Written,

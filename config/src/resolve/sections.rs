@@ -1,12 +1,13 @@
 //! Sections: backends, instances, and the overrides that come before them.
 
 use super::settings::Place;
-use super::{Declared, ELSEWHERE, NOT_YET, Resolver};
+use super::{Declared, Resolver};
 use crate::ast::{Assignment, Block};
 use crate::model::{Instance, Section};
 use crate::options::BackendSpec;
 use crate::overrides::Flag;
-use crate::parser::WORDS;
+use crate::section_names::WORDS;
+use crate::section_names::{ELSEWHERE, NOT_YET};
 use crate::source::{Span, excerpt};
 use crate::suggest::{closest, did_you_mean};
 

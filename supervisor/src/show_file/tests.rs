@@ -3,7 +3,7 @@
 use super::*;
 use crate::backends::PYTHON;
 use crate::instances::options::PythonOptions;
-use mm_config::options::{OptionSpec, backend_markdown, supervisor_markdown};
+use mm_config::options::{OptionSpec, backend_markdown, options_markdown};
 use mm_config::{SUPERVISOR_OPTIONS, Show};
 use std::fs;
 use std::path::PathBuf;
@@ -79,7 +79,7 @@ fn the_readme_has_all_options_as_the_program_takes_them() {
         let name = backend.name;
         assert_eq!(documented(&readme, name), backend_markdown(&backend), "options of `{name}`");
     }
-    assert_eq!(documented(&readme, "supervisor"), supervisor_markdown());
+    assert_eq!(documented(&readme, "supervisor"), options_markdown(mm_config::SUPERVISOR_OPTIONS));
 }
 
 fn text(text: &str) -> Loaded {
