@@ -18,8 +18,8 @@ fn main() {
 const EVENT: Event = Event { channel: ChannelId(7), value: 0.5 };
 
 fn pair() -> (SupervisorEnd, WorkerEnd) {
-    let (supervisor, fds) = create(RingSizes::default()).expect("segments");
-    (supervisor, adopt(fds, RingSizes::default()).expect("segments"))
+    let (supervisor, _control, fds) = create(RingSizes::default()).expect("segments");
+    (supervisor, adopt(fds, RingSizes::default()).expect("segments").0)
 }
 
 #[divan::bench]

@@ -1,11 +1,11 @@
-//! The control plane between supervisor and worker: one enum for each direction, over
-//! `ipc-channel`.
+//! The control plane between supervisor and worker: one enum for each direction. How they travel is
+//! told in [`crate::control_link`].
 //!
 //! Events never travel here; they have the rings. What does travel here is rare and may be large:
-//! the boot of an incarnation, its outcome, errors of the script with their tracebacks, the request
-//! to stop.
+//! the boot of a worker, its outcome, errors of the script with their tracebacks, the request to
+//! stop.
 //!
-//! Order of an incarnation's life, with what each side may say:
+//! The order of a worker's life, with the messages of each side:
 //!
 //! ```text
 //! worker      Hello ──►         Ready | Failed ──►          Error*, Channel*, Warning* ──►         Yielded, Stopped ──►
@@ -20,29 +20,28 @@ use std::path::PathBuf;
 
 /// Version of everything both binaries share: messages, segments, arguments. It is raised with
 /// every change of any of them; supervisor and worker of different versions refuse each other.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// A worker that gets this signal writes the Python stacks of all its threads to standard error,
-/// whatever it is doing. It is `SIGRTMIN+8` of the C library: one that neither Python nor, in all
-/// likelihood, a script uses.
+/// whatever it does at that moment. It is `SIGRTMIN+8` of the C library, which Python does not use,
+/// and hardly any script.
 pub const STACK_SIGNAL: i32 = 42;
 
 /// The most names that a script may add to those of the show by sending on them.
 ///
-/// The names and their last values are kept for the next incarnation, so their number has to have a
-/// bound.
+/// The names and their last values are kept for the next worker, so their number has a bound.
 pub const EXTRA_CHANNELS: u32 = 65_536;
 
-/// What the supervisor says to a worker.
+/// A message from the supervisor to a worker.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum ToWorker {
     /// First and once: an encoded [`Boot`] (see [`crate::frame`]).
-    Boot(Vec<u8>),
+    Boot(#[serde(with = "byte_run")] Vec<u8>),
     /// After `Ready`: the worker serves from now on. Sent apart from `Boot`, so that a worker can
     /// be made ready beside the one that it will replace. Holds the channels whose values have
     /// changed since `Boot`, by name; one that the worker does not know yet is added.
     Serve(Vec<ChannelBoot>),
-    /// Take no more events, say `Yielded`, run the cleanup handler, say `Stopped` and exit with
+    /// Take no more events, send `Yielded`, run the cleanup handler, send `Stopped` and exit with
     /// status 0.
     Stop,
 }
@@ -77,7 +76,7 @@ pub struct Module {
     pub directory: PathBuf,
 }
 
-/// A channel as the next incarnation finds it.
+/// A channel as the next worker finds it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ChannelBoot {
     /// The channel's name, which may hold dots.
@@ -88,20 +87,22 @@ pub struct ChannelBoot {
     pub output: f64,
 }
 
-/// What a worker says to the supervisor.
+/// A message from a worker to the supervisor.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum FromWorker {
-    /// First and once: who is there.
+    /// First and once.
     Hello {
         /// The worker's [`PROTOCOL`].
         protocol: u32,
         /// Its process, as it sees itself.
         pid: u32,
+        /// Where it waits for the channel on which it receives.
+        address: String,
     },
     /// The files that the script was loaded from, those of modules that it imports itself included,
-    /// as far as they are not installed packages. Said once, after the import and before its
+    /// as far as they are not installed packages. Sent once, after the import and before its
     /// outcome, if `Boot` asks for it.
-    Sources(Vec<PathBuf>),
+    Sources(#[serde(with = "path_list")] Vec<PathBuf>),
     /// The modules are imported and the handlers found; the worker waits for `Serve`.
     Ready,
     /// A module could not be imported; the worker exits after this.
@@ -114,7 +115,7 @@ pub enum FromWorker {
         /// Its name.
         name: String,
     },
-    /// Something that the user should know, such as a mapped handler that the module does not hold.
+    /// A remark for the user, such as a mapped handler that the module does not hold.
     Warning(String),
     /// Python code raised; the instance goes on.
     Error {
@@ -141,4 +142,65 @@ pub struct Failure {
     pub summary: String,
     /// The whole traceback.
     pub traceback: String,
+}
+
+/// Bytes as one run, which is encoded and decoded by a copy instead of one by one.
+mod byte_run {
+    use serde::de::{Error, Visitor};
+    use serde::{Deserializer, Serializer};
+    use std::fmt;
+
+    pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(bytes)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        deserializer.deserialize_byte_buf(Bytes)
+    }
+
+    struct Bytes;
+
+    impl Visitor<'_> for Bytes {
+        type Value = Vec<u8>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("bytes")
+        }
+
+        fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+            Ok(bytes.to_vec())
+        }
+
+        fn visit_byte_buf<E: Error>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
+            Ok(bytes)
+        }
+    }
+}
+
+/// Paths as one run of bytes with a zero between them: however a worker fills a message, decoding
+/// it costs little more than a copy, and the number of paths is bounded.
+mod path_list {
+    use super::byte_run;
+    use serde::de::Error;
+    use serde::{Deserializer, Serializer};
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    use std::path::PathBuf;
+
+    /// The most paths of a list.
+    const LIMIT: usize = 1 << 16;
+
+    pub fn serialize<S: Serializer>(paths: &[PathBuf], serializer: S) -> Result<S::Ok, S::Error> {
+        let bytes: Vec<&[u8]> = paths.iter().take(LIMIT).map(|path| path.as_os_str().as_bytes()).collect();
+        byte_run::serialize(&bytes.join(&0), serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
+        let bytes = byte_run::deserialize(deserializer)?;
+        if bytes.iter().filter(|byte| **byte == 0).count() >= LIMIT {
+            return Err(D::Error::custom("too many paths"));
+        }
+        let paths = bytes.split(|byte| *byte == 0).filter(|path| !path.is_empty());
+        Ok(paths.map(|path| PathBuf::from(OsStr::from_bytes(path))).collect())
+    }
 }

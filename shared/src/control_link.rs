@@ -1,39 +1,34 @@
-//! The control plane's connection: how a worker that was just started finds its supervisor, and the
-//! typed pipes between them afterwards.
+//! The control plane's connection: the typed channels between a worker and its supervisor, and how
+//! the second one is made.
 //!
 //! ```text
-//! worker      connects to the name on its command line, and says where it listens itself: one frame ──►
-//! supervisor  connects there, and hands over the receiving end of a channel                        ◄──
-//! worker      frames over the socket that it has connected      ──► FromWorker
-//! supervisor  messages over the channel                         ◄── ToWorker
+//! worker      frames over a socket that it inherits: `Hello` with the address where it listens ──► FromWorker
+//! supervisor  connects there, and hands over the receiving end of an `ipc-channel`             ◄──
+//! supervisor  messages over that channel                                                       ◄── ToWorker
 //! ```
 //!
 //! The supervisor only ever *sends* over `ipc-channel`. That library believes what a packet's
-//! header says of its length: one that was forged lets the receiver allocate as much (a failed
+//! header states as its length: a forged one makes the receiver allocate as much (a failed
 //! allocation ends the process), panic, or read what is not the packet's. A worker may believe its
-//! supervisor; the supervisor believes no worker. So what workers say comes in frames (see
+//! supervisor; the supervisor believes no worker. So messages from workers come in frames (see
 //! [`frame`](crate::frame)), which are read here, and of which none is longer than [`LONGEST`].
 //!
-//! - [`Listener::accept`] has no time limit. When the worker ends before it connects, [`abandon`]
-//!   lets it return.
-//! - Sending blocks when the peer does not read, for ever: never call it from a loop that must go
-//!   on.
-//! - There is no descriptor to poll: receive in a thread of its own.
+//! - [`FromWorkerReceiver`] never blocks and has a descriptor to poll: it is for the supervisor's
+//!   event loop.
+//! - [`ToWorkerSender::connect`] works in the file system and [`ToWorkerSender::send`] makes memory
+//!   files: they are for a thread. Neither waits for the worker, as long as the sender's limits are
+//!   kept.
+//! - [`ToWorkerReceiver`] has no descriptor to poll: receive in a thread of its own.
 
 mod from_worker;
-mod rendezvous;
 mod to_worker;
 
-pub use from_worker::{FromWorkerReceiver, FromWorkerSender, LONGEST};
-pub use rendezvous::{Listener, Rendezvous, abandon};
-pub use to_worker::{ToWorkerReceiver, ToWorkerSender};
+pub use from_worker::{FromWorkerReceiver, FromWorkerSender, LONGEST, pair};
+pub use to_worker::{MESSAGES_PER_LIFE, ToWorkerListener, ToWorkerReceiver, ToWorkerSender};
 
 use crate::frame::FrameError;
-use from_worker::Whereabouts;
 use ipc_channel::IpcError;
 use std::io;
-use std::os::unix::net::UnixStream;
-use std::path::Path;
 use thiserror::Error;
 
 /// What can go wrong on a link.
@@ -45,9 +40,12 @@ pub enum LinkError {
     /// What the peer sent is not a message.
     #[error("the other side sent a malformed control message")]
     Malformed,
-    /// What was to be sent is longer than a message may be.
+    /// The message is longer than a message may be.
     #[error("a control message is too long")]
     TooLong,
+    /// More messages than a worker is ever sent.
+    #[error("too many control messages")]
+    TooMany,
     /// The system's error.
     #[error("the control channel failed: {0}")]
     System(#[from] io::Error),
@@ -73,24 +71,9 @@ impl LinkError {
     fn of(error: io::Error) -> LinkError {
         use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
         match error.kind() {
-            // in the middle of a message too: it was killed while it wrote
+            // Also in the middle of a message: the worker was killed while it wrote.
             BrokenPipe | ConnectionReset | UnexpectedEof => LinkError::Closed,
             _ => LinkError::System(error),
         }
     }
-}
-
-/// The worker's side: connects to the supervisor that listens under `name`, and waits for its
-/// answer.
-///
-/// # Errors
-///
-/// [`LinkError::System`] when nobody listens there; [`LinkError::Closed`] when it does not want
-/// this worker.
-pub fn connect(name: &str) -> Result<(FromWorkerSender, ToWorkerReceiver), LinkError> {
-    let sender = FromWorkerSender::new(UnixStream::connect(name)?);
-    let directory = Path::new(name).parent().unwrap_or(Path::new("/"));
-    let (server, own_name) = to_worker::one_shot_server(directory)?;
-    sender.send_frame(&Whereabouts { name: own_name })?;
-    Ok((sender, to_worker::accept(server)?))
 }

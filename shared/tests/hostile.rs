@@ -138,7 +138,7 @@ proptest! {
         scribbles in vec((0..1024usize, any::<bool>(), whim()), 1..60),
     ) {
         let ring_sizes = RingSizes { down_slots: 16, up_slots: 16 };
-        let (mut end, fds) = mm_shared::create(ring_sizes).expect("segments");
+        let (mut end, _control, fds) = mm_shared::create(ring_sizes).expect("segments");
         let up = Mapping::<ReadWrite>::new(&fds.up, 8192).expect("the whole of the segment");
         let up: Region<ReadWrite> = up.region(0, 1024).expect("the whole of the segment");
         end.up.set_channel_limit(CHANNELS);

@@ -36,7 +36,7 @@ fn told() -> (RawFds, RingSizes) {
 }
 
 fn run(role: &str) -> SupervisorEnd {
-    let (end, fds) = mm_shared::create(GEOMETRY).expect("segments");
+    let (end, _control, fds) = mm_shared::create(GEOMETRY).expect("segments");
     let status = spawn(role, fds).wait().expect("its end");
     assert!(status.success(), "{role}: {status}");
     end
@@ -55,7 +55,7 @@ fn event(n: u32) -> Event {
 
 #[test]
 fn events_go_through_another_process_and_back() {
-    let (mut end, fds) = mm_shared::create(GEOMETRY).expect("segments");
+    let (mut end, _control, fds) = mm_shared::create(GEOMETRY).expect("segments");
     let mut child = spawn("echo", fds);
     let (mut sent, mut received) = (0, 0);
     while received < EVENTS {
@@ -88,7 +88,7 @@ fn events_go_through_another_process_and_back() {
 #[ignore = "run as a process by events_go_through_another_process_and_back"]
 fn echo() {
     let (fds, ring_sizes) = told();
-    let mut end = mm_shared::attach(fds, ring_sizes).expect("segments");
+    let (mut end, _control) = mm_shared::attach(fds, ring_sizes).expect("segments");
     let mut echoed = 0;
     while echoed < EVENTS {
         let Some(event) = end.down.pop().expect("no violation") else {
@@ -113,7 +113,7 @@ fn echo() {
 
 #[test]
 fn a_worker_that_dies_leaves_what_it_sent_and_what_it_had_in_hand() {
-    let (mut end, fds) = mm_shared::create(GEOMETRY).expect("segments");
+    let (mut end, _control, fds) = mm_shared::create(GEOMETRY).expect("segments");
     for n in 0..5 {
         end.down.push(event(n)).expect("space");
     }
@@ -135,7 +135,7 @@ fn a_worker_that_dies_leaves_what_it_sent_and_what_it_had_in_hand() {
 #[ignore = "run as a process by a_worker_that_dies_leaves_what_it_sent_and_what_it_had_in_hand"]
 fn die_with_an_event_in_hand() {
     let (fds, ring_sizes) = told();
-    let mut end = mm_shared::attach(fds, ring_sizes).expect("segments");
+    let (mut end, _control) = mm_shared::attach(fds, ring_sizes).expect("segments");
     for sent in [100, 101] {
         let given = end.down.pop().expect("no violation").expect("an event");
         end.progress.enter(Activity::Handler, given.channel.0);
@@ -224,7 +224,7 @@ fn what_this_process_opened_itself_cannot_be_claimed() {
 
 #[test]
 fn all_descriptors_are_closed_on_exec_until_they_are_passed_on() {
-    let (end, fds) = mm_shared::create(GEOMETRY).expect("segments");
+    let (end, _control, fds) = mm_shared::create(GEOMETRY).expect("segments");
     let bells = [end.bell_to_worker, end.bell_from_worker, end.space];
     assert!(!bells.iter().any(inherit::outlives_exec));
     assert!(!fds.into_array().iter().any(inherit::outlives_exec));
@@ -233,7 +233,7 @@ fn all_descriptors_are_closed_on_exec_until_they_are_passed_on() {
 #[test]
 fn another_geometry_than_that_of_the_segments_is_refused() {
     for wrong in [RingSizes { down_slots: 4096, ..GEOMETRY }, RingSizes { up_slots: 4096, ..GEOMETRY }] {
-        let (_end, fds) = mm_shared::create(GEOMETRY).expect("segments");
+        let (_end, _control, fds) = mm_shared::create(GEOMETRY).expect("segments");
         let refused = mm_shared::segments::adopt(fds, wrong).map(drop).expect_err("another length");
         assert_eq!(refused.kind(), std::io::ErrorKind::InvalidData);
     }
@@ -256,7 +256,7 @@ fn a_file_that_could_shrink_is_not_mapped() {
 
 #[test]
 fn a_region_outside_of_its_mapping_is_refused() {
-    let (_end, fds) = mm_shared::create(GEOMETRY).expect("segments");
+    let (_end, _control, fds) = mm_shared::create(GEOMETRY).expect("segments");
     let mapping = Mapping::<ReadOnly>::new(&fds.down, LEN).expect("sealed");
     for (offset, words) in [(LEN, 1), (LEN - 8, 2), (4, 1), (0, 3), (0, 0), (usize::MAX - 7, 1), (0, 1 << 61)]
     {

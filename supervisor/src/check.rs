@@ -17,6 +17,7 @@ use crate::instances::worker::Worker;
 use crate::instances::worker_spec::WorkerSpec;
 use crate::log;
 use crate::mailbox::Mailbox;
+use crate::poller::{Interest, Poller, Wake};
 use crate::reaper::Spawned;
 use crate::runtime_dir::RuntimeDir;
 use crate::script_output::{Drain, OutputStream};
@@ -25,6 +26,7 @@ use crate::signals::Signals;
 use crate::startup::{self, Loaded, StartError, find_worker, tools};
 use crate::stderr::print_line;
 use mm_shared::control::FromWorker;
+use mm_shared::control_link::LinkError;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -51,8 +53,8 @@ fn try_run(args: &CheckArgs) -> Result<ExitCode, StartError> {
     let program = find_worker(&show)?;
     let runtime_dir =
         RuntimeDir::create().map_err(|error| StartError { message: error.to_string(), hint: None })?;
-    let (tools, mailbox) = tools(program, &runtime_dir)?;
-    let faults = import_all(&show, &tools, &mailbox)?;
+    let (launcher, mailbox) = tools(program, &runtime_dir)?;
+    let faults = Check::new(launcher, mailbox)?.import_all(&show)?;
     let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let path = show.path.display();
     if faults > 0 {
@@ -65,7 +67,16 @@ fn try_run(args: &CheckArgs) -> Result<ExitCode, StartError> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// An instance whose script is being imported.
+/// The instances of a show whose scripts are imported, and what it takes to wait for that.
+struct Check {
+    launcher: WorkerLauncher,
+    mailbox: Mailbox<LoopMessage>,
+    poller: Poller,
+    drain: Drain,
+    trials: Vec<Trial>,
+}
+
+/// An instance whose script is imported.
 struct Trial {
     instance: String,
     deadline: Instant,
@@ -79,96 +90,158 @@ enum Outcome {
     Failed(String),
 }
 
-/// Imports the scripts of all Python instances; returns how many failed.
-fn import_all(
-    show: &LiveShow,
-    tools: &WorkerLauncher,
-    mailbox: &Mailbox<LoopMessage>,
-) -> Result<usize, StartError> {
-    let drain =
-        Drain::start().map_err(|error| StartError::system("cannot read what scripts print", error))?;
-    let mut trials = begin_all(show, tools)?;
-    while let Some(deadline) =
-        trials.iter().filter(|trial| trial.outcome.is_none()).map(|trial| trial.deadline).min()
-    {
-        match mailbox.receive_within(deadline.saturating_duration_since(Instant::now())) {
-            Some(message) => take(message, &mut trials, &drain),
-            None => time_out(&mut trials),
+impl Check {
+    fn new(launcher: WorkerLauncher, mailbox: Mailbox<LoopMessage>) -> Result<Self, StartError> {
+        let drain =
+            Drain::start().map_err(|error| StartError::system("cannot read what scripts print", error))?;
+        let poller = Poller::new().and_then(|poller| {
+            poller.watch(mailbox.descriptor(), Interest::ReadEdge, Wake::Mailbox)?;
+            launcher.reaper.watch(&poller)?;
+            Ok(poller)
+        });
+        let poller = poller.map_err(|error| StartError::system("cannot wait for events", error))?;
+        Ok(Self { launcher, mailbox, poller, drain, trials: Vec::new() })
+    }
+
+    /// Imports the scripts of all Python instances; returns how many failed.
+    fn import_all(mut self, show: &LiveShow) -> Result<usize, StartError> {
+        self.begin(show)?;
+        let open = |trials: &[Trial]| {
+            trials.iter().filter(|trial| trial.outcome.is_none()).map(|trial| trial.deadline).min()
+        };
+        while let Some(deadline) = open(&self.trials) {
+            self.turn(deadline)?;
+            self.time_out();
+        }
+        self.end()?;
+        for trial in &self.trials {
+            self.drain.remove(trial.worker.id);
+            if let Some(Outcome::Failed(what)) = &trial.outcome {
+                print_line(&format!("error: instance `{}`: {what}", trial.instance));
+            }
+        }
+        Ok(self.trials.iter().filter(|trial| matches!(trial.outcome, Some(Outcome::Failed(_)))).count())
+    }
+
+    fn begin(&mut self, show: &LiveShow) -> Result<(), StartError> {
+        for (id, live) in (1..).zip(show.instances_of(PYTHON)) {
+            let options = PythonOptions::of(show, live.instance);
+            let recipe = WorkerSpec::new(show, &live.instance.name, &options);
+            let names = live.instance.channels.iter().map(|channel| channel.name.clone());
+            let (launcher, mut values) = (&mut self.launcher, Values::new(names));
+            let (worker, _) = recipe
+                .begin(launcher, &self.poller, WorkerId(id), &mut values)
+                .map_err(|error| StartError::system("a worker could not be started", error))?;
+            let (instance, deadline) = (live.instance.name.clone(), Instant::now() + options.start_timeout);
+            self.trials.push(Trial { instance, deadline, worker, outcome: None });
+        }
+        Ok(())
+    }
+
+    /// Ends all workers, so that all that they have printed is there to be read.
+    fn end(&mut self) -> Result<(), StartError> {
+        self.trials.iter_mut().for_each(|trial| trial.worker.kill());
+        let deadline = Instant::now() + END_TIMEOUT;
+        // What is stuck ends with the reaper, or not at all.
+        while !self.trials.iter().all(|trial| trial.worker.has_exited()) && Instant::now() < deadline {
+            self.turn(deadline)?;
+        }
+        Ok(())
+    }
+
+    fn time_out(&mut self) {
+        let now = Instant::now();
+        for trial in self.trials.iter_mut().filter(|trial| trial.outcome.is_none() && trial.deadline <= now) {
+            let what = "the modules were not imported within `start-timeout`".to_owned();
+            trial.outcome = Some(Outcome::Failed(what));
         }
     }
-    end_all(&mut trials, mailbox, &drain);
-    for trial in &trials {
-        drain.remove(trial.worker.id);
-        if let Some(Outcome::Failed(what)) = &trial.outcome {
-            print_line(&format!("error: instance `{}`: {what}", trial.instance));
+
+    /// Waits for something to happen, until `deadline`, and handles it.
+    fn turn(&mut self, deadline: Instant) -> Result<(), StartError> {
+        let until = self.launcher.reaper.deadline().map_or(deadline, |at| at.min(deadline));
+        let mut wakes = Vec::new();
+        self.poller
+            .wait(Some(until.saturating_duration_since(Instant::now())), &mut wakes)
+            .map_err(|error| StartError::system("cannot wait for events", error))?;
+        let now = Instant::now();
+        for wake in wakes {
+            match wake {
+                Wake::Mailbox => {
+                    while let Some(message) = self.mailbox.try_receive() {
+                        if let LoopMessage::Worker { worker_id, event } = message {
+                            self.handle(worker_id, event);
+                        }
+                    }
+                }
+                Wake::Reaper => self.launcher.reaper.receive(&self.poller, now),
+                Wake::WorkerExit(worker_id) => {
+                    self.launcher.reaper.worker_exited(worker_id, &self.poller, now);
+                }
+                Wake::WorkerControl(worker_id) => self.receive(worker_id),
+                Wake::Signal | Wake::Backend { .. } | Wake::Bell(_) => {}
+            }
+        }
+        self.launcher.reaper.tick(&self.poller, now);
+        while let Some((worker_id, event)) = self.launcher.reaper.next_event() {
+            self.handle(worker_id, event.into());
+        }
+        Ok(())
+    }
+
+    /// Reads what a worker has sent.
+    fn receive(&mut self, worker_id: WorkerId) {
+        let Some(trial) = self.trials.iter_mut().find(|trial| trial.worker.id == worker_id) else { return };
+        let mut budget = usize::MAX;
+        loop {
+            let outcome = match trial.worker.receive(&mut budget, &self.poller) {
+                Ok(Some(message)) => outcome(&trial.instance, message),
+                Ok(None) => return,
+                Err(LinkError::Closed) => Some(Outcome::Failed("the worker ended during import".into())),
+                Err(error) => Some(Outcome::Failed(error.to_string())),
+            };
+            let is_over = matches!(outcome, Some(Outcome::Failed(_)));
+            trial.settle(outcome);
+            if is_over {
+                return;
+            }
         }
     }
-    Ok(trials.iter().filter(|trial| matches!(trial.outcome, Some(Outcome::Failed(_)))).count())
+
+    fn handle(&mut self, worker_id: WorkerId, event: WorkerEvent) {
+        if let WorkerEvent::Exited(_) = event {
+            // Why it ended may be among its last messages.
+            self.receive(worker_id);
+        }
+        let Some(trial) = self.trials.iter_mut().find(|trial| trial.worker.id == worker_id) else { return };
+        let outcome = match event {
+            WorkerEvent::Spawned(Ok(Spawned { pid, pidfd, stdout, stderr })) => {
+                self.drain.add(trial.instance.clone(), worker_id, stdout, OutputStream::Stdout);
+                self.drain.add(trial.instance.clone(), worker_id, stderr, OutputStream::Stderr);
+                trial.worker.arrived(pid, pidfd);
+                None
+            }
+            WorkerEvent::Spawned(Err(error)) => {
+                trial.worker.never_arrived();
+                Some(Outcome::Failed(format!("the worker could not be started: {error}")))
+            }
+            WorkerEvent::Exited(status) => {
+                trial.worker.exited(status);
+                Some(Outcome::Failed("the worker ended during import".into()))
+            }
+            WorkerEvent::Message(message) => outcome(&trial.instance, message),
+            WorkerEvent::ChannelClosed(fault) => fault.map(Outcome::Failed),
+        };
+        trial.settle(outcome);
+    }
 }
 
-fn begin_all(show: &LiveShow, tools: &WorkerLauncher) -> Result<Vec<Trial>, StartError> {
-    let mut trials = Vec::new();
-    for (id, live) in (1..).zip(show.instances_of(PYTHON)) {
-        let options = PythonOptions::of(show, live.instance);
-        let recipe = WorkerSpec::new(show, &live.instance.name, &options);
-        let names = live.instance.channels.iter().map(|channel| channel.name.clone());
-        let (worker, _) = recipe
-            .begin(tools, WorkerId(id), &mut Values::new(names))
-            .map_err(|error| StartError::system("a worker could not be started", error))?;
-        let deadline = Instant::now() + options.start_timeout;
-        trials.push(Trial { instance: live.instance.name.clone(), deadline, worker, outcome: None });
-    }
-    Ok(trials)
-}
-
-/// Kills all workers and waits for their end, so that all their output is there to be read.
-fn end_all(trials: &mut [Trial], mailbox: &Mailbox<LoopMessage>, drain: &Drain) {
-    trials.iter_mut().for_each(|trial| trial.worker.kill());
-    let deadline = Instant::now() + END_TIMEOUT;
-    while !trials.iter().all(|trial| trial.worker.has_exited()) {
-        match mailbox.receive_within(deadline.saturating_duration_since(Instant::now())) {
-            Some(message) => take(message, trials, drain),
-            // A worker that is stuck in the kernel ends with the reaper, or not at all.
-            None => return,
+impl Trial {
+    /// The first outcome counts.
+    fn settle(&mut self, outcome: Option<Outcome>) {
+        if self.outcome.is_none() {
+            self.outcome = outcome;
         }
-    }
-}
-
-fn time_out(trials: &mut [Trial]) {
-    let now = Instant::now();
-    for trial in trials.iter_mut().filter(|trial| trial.outcome.is_none() && trial.deadline <= now) {
-        let what = "the modules were not imported within `start-timeout`".to_owned();
-        trial.outcome = Some(Outcome::Failed(what));
-    }
-}
-
-fn take(message: LoopMessage, trials: &mut [Trial], drain: &Drain) {
-    let LoopMessage::Worker { worker_id, event } = message else { return };
-    let Some(trial) = trials.iter_mut().find(|trial| trial.worker.id == worker_id) else { return };
-    let outcome = match event {
-        WorkerEvent::Spawned(Ok(Spawned { pid, pidfd, stdout, stderr })) => {
-            drain.add(trial.instance.clone(), worker_id, stdout, OutputStream::Stdout);
-            drain.add(trial.instance.clone(), worker_id, stderr, OutputStream::Stderr);
-            trial.worker.arrived(pid, pidfd);
-            None
-        }
-        WorkerEvent::Spawned(Err(error)) => {
-            trial.worker.never_arrived();
-            Some(Outcome::Failed(format!("the worker could not be started: {error}")))
-        }
-        WorkerEvent::Exited(how) => {
-            // Its control channel may still bring the reason, and is closed after that.
-            trial.worker.exited(how);
-            None
-        }
-        WorkerEvent::Message(message) => outcome(&trial.instance, message),
-        WorkerEvent::ChannelClosed(fault) => {
-            let what = fault.unwrap_or_else(|| "the worker ended during import".into());
-            Some(Outcome::Failed(what))
-        }
-    };
-    if trial.outcome.is_none() {
-        trial.outcome = outcome;
     }
 }
 

@@ -23,12 +23,21 @@ pub enum Wake {
     },
     /// A worker has put events into its ring, or has made space in ours.
     Bell(WorkerId),
+    /// A worker has sent a message, or closed its control channel.
+    WorkerControl(WorkerId),
+    /// The process of a worker has ended.
+    WorkerExit(WorkerId),
+    /// The reaper has replied or ended, or its helper thread has finished.
+    Reaper,
 }
 
 const SIGNAL: u64 = 0;
 const MAILBOX: u64 = 1;
 const BACKEND: u64 = 2;
 const BELL: u64 = 3;
+const WORKER_CONTROL: u64 = 4;
+const WORKER_EXIT: u64 = 5;
+const REAPER: u64 = 6;
 
 /// Bits of a key that hold what the kind of wake-up refers to.
 const SUBJECT_BITS: u32 = 56;
@@ -42,6 +51,9 @@ impl PollKey for Wake {
             Wake::Mailbox => (MAILBOX, 0),
             Wake::Backend { index, token } => (BACKEND, u64::from(index) << TOKEN_BITS | u64::from(token)),
             Wake::Bell(worker) => (BELL, worker.0),
+            Wake::WorkerControl(worker) => (WORKER_CONTROL, worker.0),
+            Wake::WorkerExit(worker) => (WORKER_EXIT, worker.0),
+            Wake::Reaper => (REAPER, 0),
         };
         kind << SUBJECT_BITS | subject
     }
@@ -56,6 +68,9 @@ impl PollKey for Wake {
                 token: (subject & ((1 << TOKEN_BITS) - 1)) as u32,
             }),
             BELL => Some(Wake::Bell(WorkerId(subject))),
+            WORKER_CONTROL => Some(Wake::WorkerControl(WorkerId(subject))),
+            WORKER_EXIT => Some(Wake::WorkerExit(WorkerId(subject))),
+            REAPER => Some(Wake::Reaper),
             _ => None,
         }
     }
@@ -72,6 +87,9 @@ mod tests {
             Wake::Mailbox,
             Wake::Backend { index: 300, token: 70_000 },
             Wake::Bell(WorkerId(1 << 40)),
+            Wake::WorkerControl(WorkerId(7)),
+            Wake::WorkerExit(WorkerId(7)),
+            Wake::Reaper,
         ];
         for wake in wakes {
             assert_eq!(Wake::from_u64(wake.to_u64()), Some(wake));

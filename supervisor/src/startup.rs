@@ -16,7 +16,6 @@ use crate::instances::launcher::WorkerLauncher;
 use crate::instances::spare::Spare;
 use crate::log;
 use crate::mailbox::{Mailbox, MailboxSender, mailbox};
-use crate::reaper::ReaperClient;
 use crate::router::table::RouteTable;
 use crate::router::{Router, cycles};
 use crate::runtime_dir::RuntimeDir;
@@ -30,8 +29,6 @@ use crate::stderr::print_line;
 use crate::terminal::wants_color;
 use crate::worker_binary;
 use mm_config::{Diagnostics, Show, SupervisorOptions};
-use mm_shared::RingSizes;
-use mm_shared::control_link::Rendezvous;
 use mm_shared::wakeup::{WAKEUP_VARIABLE, WakeupMode};
 use std::fmt::Display;
 use std::io;
@@ -202,16 +199,17 @@ fn print(diagnostics: &Diagnostics) {
     print_line(diagnostics.render(wants_color(&io::stderr())).trim_end());
 }
 
-/// The worker to run; a show without Python needs none.
+/// The worker's program. A show without Python needs none so far.
 ///
 /// # Errors
 ///
 /// It is missing, does not run, or is of another version.
-pub fn find_worker(show: &Show) -> Result<PathBuf, StartError> {
+pub fn find_worker(show: &Show) -> Result<Option<PathBuf>, StartError> {
     if !show.instances.iter().any(|instance| instance.backend == PYTHON) {
-        return Ok(PathBuf::new());
+        return Ok(None);
     }
     worker_binary::find()
+        .map(Some)
         .map_err(|error| StartError { message: error.to_string(), hint: Some(error.hint().to_owned()) })
 }
 
@@ -221,13 +219,11 @@ pub fn find_worker(show: &Show) -> Result<PathBuf, StartError> {
 ///
 /// The system refuses a descriptor, a thread or the directory.
 pub fn tools(
-    program: PathBuf,
+    program: Option<PathBuf>,
     runtime_dir: &RuntimeDir,
 ) -> Result<(WorkerLauncher, Mailbox<LoopMessage>), StartError> {
     let (post, mailbox) = mailbox().map_err(|error| StartError::system("cannot make a descriptor", error))?;
-    let spawner = ReaperClient::start(post.clone())
-        .map_err(|error| StartError::system("cannot start a thread", error))?;
-    let rendezvous = Rendezvous::new(runtime_dir.path())
-        .map_err(|error| StartError::system("cannot use the runtime directory", error))?;
-    Ok((WorkerLauncher { program, spawner, post, rendezvous, ring_sizes: RingSizes::default() }, mailbox))
+    let launcher = WorkerLauncher::start(program, runtime_dir.path().to_owned(), post)
+        .map_err(|error| StartError::system("cannot prepare to start workers", error))?;
+    Ok((launcher, mailbox))
 }

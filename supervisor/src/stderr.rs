@@ -1,4 +1,5 @@
-//! Lines for the person at the terminal, outside of the log: errors before it exists, results of commands.
+//! Lines for the person at the terminal, outside of the log: errors before it exists, results of
+//! commands.
 
 use std::io::{self, Write};
 

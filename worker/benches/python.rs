@@ -28,7 +28,6 @@ use divan::counter::ItemsCount;
 use divan::{AllocProfiler, Bencher, black_box};
 use link::Outgoing;
 use mm_shared::control::{Boot, ChannelBoot, Module};
-use mm_shared::control_link::{Rendezvous, connect};
 use mm_shared::segments::adopt;
 use mm_shared::{Activity, ChannelId, RingSizes, SupervisorEnd, create};
 use pyo3::prelude::*;
@@ -43,7 +42,6 @@ use python::{Instance, activity, become_instance, interpreter, modules};
 use std::cell::RefCell;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
-use std::thread;
 
 #[global_allocator]
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
@@ -93,10 +91,11 @@ fn set_up() -> Set {
         mapped: CHANNELS.len() as u32,
         watch: false,
     };
-    let (supervisor, fds) = create(RingSizes::default()).expect("segments");
-    let end = adopt(fds, RingSizes::default()).expect("segments");
+    let (supervisor, _control, fds) = create(RingSizes::default()).expect("segments");
+    let (end, control) = adopt(fds, RingSizes::default()).expect("segments");
     activity::install(end.progress);
-    let outgoing = outgoing();
+    // No message is sent in these benches.
+    let outgoing = Outgoing::start(control).expect("a thread");
     Python::attach(|py| {
         let instance = Instance {
             channels: Channels::new(py, &boot).expect("channels"),
@@ -113,17 +112,6 @@ fn set_up() -> Set {
         instance.output.start(py, instance.channels.values());
         Set { supervisor, handlers }
     })
-}
-
-/// A control channel that nobody reads: nothing is said in these benches.
-fn outgoing() -> Outgoing {
-    let directory = tempfile::tempdir().expect("a directory");
-    let rendezvous = Rendezvous::new(directory.path()).expect("a directory");
-    let (listener, name) = rendezvous.listen().expect("a socket");
-    let other = thread::spawn(move || listener.accept());
-    let (sender, _receiver) = connect(&name).expect("a connection");
-    let _ends = other.join();
-    Outgoing::start(sender).expect("a thread")
 }
 
 /// Calls a handler as the main loop does, and empties the ring afterwards.

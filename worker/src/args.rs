@@ -1,7 +1,7 @@
-//! The command line: written by the supervisor, never by a user, so it is read without a library.
+//! The command line. The supervisor writes it, never a user, so it is read without a library.
 //!
 //! ```text
-//! mm-worker --parent PID --server NAME --fds DOWN,UP,TO_WORKER,FROM_WORKER,SPACE --ring-sizes DOWN,UP [--venv PATH]
+//! mm-worker --parent PID --directory PATH --fds DOWN,UP,TO_WORKER,FROM_WORKER,SPACE,CONTROL --ring-sizes DOWN,UP [--venv PATH]
 //! mm-worker --version
 //! ```
 
@@ -24,9 +24,9 @@ pub enum Command {
 pub struct Args {
     /// The process that started this one. If it ends first, the kernel kills this one.
     pub parent: u32,
-    /// Name of the one-shot server that waits for us.
-    pub server: String,
-    /// Inherited descriptors of the data plane.
+    /// Private directory for the socket where the supervisor connects.
+    pub directory: PathBuf,
+    /// Inherited descriptors.
     pub fds: RawFds,
     /// Sizes of the rings.
     pub ring_sizes: RingSizes,
@@ -34,7 +34,7 @@ pub struct Args {
     pub venv: Option<PathBuf>,
 }
 
-/// What is wrong with the command line.
+/// An error in the command line.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum ArgsError {
     #[error("`{0}` is not an option\nhint: mm-worker is started by mm-supervisor, not by hand")]
@@ -56,7 +56,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, A
         let slot = match option.as_str() {
             "--version" => return Ok(Command::Version),
             "--parent" => &mut raw.parent,
-            "--server" => &mut raw.server,
+            "--directory" => &mut raw.directory,
             "--fds" => &mut raw.fds,
             "--ring-sizes" => &mut raw.ring_sizes,
             "--venv" => &mut raw.venv,
@@ -71,7 +71,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, A
 #[derive(Default)]
 struct RawArgs {
     parent: Option<OsString>,
-    server: Option<OsString>,
+    directory: Option<OsString>,
     fds: Option<OsString>,
     ring_sizes: Option<OsString>,
     venv: Option<OsString>,
@@ -81,7 +81,7 @@ impl RawArgs {
     fn finish(self) -> Result<Args, ArgsError> {
         Ok(Args {
             parent: value("--parent", self.parent)?,
-            server: value("--server", self.server)?,
+            directory: self.directory.ok_or(ArgsError::Missing("--directory"))?.into(),
             fds: value("--fds", self.fds)?,
             ring_sizes: value("--ring-sizes", self.ring_sizes)?,
             venv: self.venv.map(PathBuf::from),
@@ -109,11 +109,11 @@ mod tests {
 
     #[test]
     fn the_supervisors_command_line_is_understood() {
-        let line = "--parent 7 --server /tmp/x --fds 3,4,5,6,7 --ring-sizes 16,32 --venv /v";
+        let line = "--parent 7 --directory /tmp/x --fds 3,4,5,6,7,8 --ring-sizes 16,32 --venv /v";
         let expected = Args {
             parent: 7,
-            server: "/tmp/x".into(),
-            fds: RawFds { down: 3, up: 4, bell_to_worker: 5, bell_from_worker: 6, space: 7 },
+            directory: "/tmp/x".into(),
+            fds: RawFds { down: 3, up: 4, bell_to_worker: 5, bell_from_worker: 6, space: 7, control: 8 },
             ring_sizes: RingSizes { down_slots: 16, up_slots: 32 },
             venv: Some("/v".into()),
         };
@@ -122,14 +122,14 @@ mod tests {
 
     #[test]
     fn too_few_descriptors_are_refused() {
-        let line = "--parent 7 --server x --fds 3,4,5 --ring-sizes 16,32";
+        let line = "--parent 7 --directory x --fds 3,4,5 --ring-sizes 16,32";
         assert_eq!(parse_words(line), Err(bad("--fds", "3,4,5")));
     }
 
     #[test]
     fn what_is_missing_is_named() {
         assert_eq!(parse_words(""), Err(ArgsError::Missing("--parent")));
-        assert_eq!(parse_words("--server"), Err(ArgsError::NoValue("--server".into())));
+        assert_eq!(parse_words("--directory"), Err(ArgsError::NoValue("--directory".into())));
         assert_eq!(parse_words("--help"), Err(ArgsError::Unknown("--help".into())));
     }
 }

@@ -1,14 +1,14 @@
 //! Before Python: making the process what a worker is, and connecting it to its supervisor.
 //!
-//! Everything that goes wrong here is the installation's fault, not the script's: one line on
-//! standard error, and exit status 1.
+//! Whatever fails here is the installation's fault, not the script's: one line on standard error,
+//! and exit status 1.
 
 use crate::args::{Args, ArgsError};
 use crate::link::{Inbox, Outgoing};
 use crate::python::interpreter::{self, StartError};
 use crate::zombies;
 use mm_shared::control::{FromWorker, PROTOCOL};
-use mm_shared::control_link::{self, LinkError};
+use mm_shared::control_link::{LinkError, ToWorkerListener};
 use mm_shared::frame::FrameError;
 use mm_shared::sys::process;
 use mm_shared::{Violation, WorkerEnd};
@@ -16,6 +16,7 @@ use signal_hook::consts::SIGTERM;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 
@@ -32,8 +33,8 @@ pub enum WorkerError {
         "the event segments cannot be attached: {0}\nhint: mm-supervisor and mm-worker have to be of one build"
     )]
     Attach(io::Error),
-    #[error("the supervisor cannot be reached over `{name}`: {error}")]
-    Connect { name: String, error: LinkError },
+    #[error("no socket for the supervisor can be made, neither in `{}` nor elsewhere: {error}", directory.display())]
+    Listen { directory: PathBuf, error: LinkError },
     #[error(
         "the supervisor's boot message cannot be read: {0}\nhint: mm-supervisor and mm-worker have to be of one build"
     )]
@@ -87,12 +88,13 @@ pub fn start(args: &Args) -> Result<Process, WorkerError> {
     process::adopt_orphans()?;
     zombies::start()?;
     let term = signals().map_err(WorkerError::Signals)?;
-    let end = mm_shared::attach(args.fds, args.ring_sizes).map_err(WorkerError::Attach)?;
-    let (sender, receiver) = control_link::connect(&args.server)
-        .map_err(|error| WorkerError::Connect { name: args.server.clone(), error })?;
-    let outgoing = Outgoing::start(sender)?;
-    outgoing.send(FromWorker::Hello { protocol: PROTOCOL, pid: std::process::id() });
-    Ok(Process { end, inbox: Inbox::start(receiver)?, outgoing, term })
+    let (end, control) = mm_shared::attach(args.fds, args.ring_sizes).map_err(WorkerError::Attach)?;
+    let listener = ToWorkerListener::new(&args.directory)
+        .map_err(|error| WorkerError::Listen { directory: args.directory.clone(), error })?;
+    let outgoing = Outgoing::start(control)?;
+    let address = listener.address().to_owned();
+    outgoing.send(FromWorker::Hello { protocol: PROTOCOL, pid: std::process::id(), address });
+    Ok(Process { end, inbox: Inbox::start(listener)?, outgoing, term })
 }
 
 fn signals() -> io::Result<Term> {

@@ -1,56 +1,51 @@
-//! What a worker says: frames over a socket. Whoever reads them trusts neither their length nor
-//! what they hold.
+//! Messages from the worker: frames over a socket that it inherits. The supervisor trusts neither
+//! their length nor their content, and never waits for the rest of a frame.
 
 use super::LinkError;
 use crate::control::{FromWorker, PROTOCOL};
 use crate::frame::{self, HEADER, Kind};
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use std::io::{Read, Write};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
-/// Most bytes of a message; the longest that a worker has to send are lists of files, and
-/// tracebacks, which it cuts.
+/// Most bytes of a message. The longest that a worker sends are lists of files, and tracebacks,
+/// which it cuts.
 pub const LONGEST: usize = 4 << 20;
-
-/// Where a worker listens.
-pub(super) const WHEREABOUTS: Kind = Kind { magic: *b"MMwh", version: PROTOCOL };
 
 /// A [`FromWorker`].
 const MESSAGE: Kind = Kind { magic: *b"MMfw", version: PROTOCOL };
 
-/// What a worker says first.
-#[derive(Serialize, Deserialize)]
-pub(super) struct Whereabouts {
-    /// The path of the socket where it waits for its channel.
-    pub name: String,
+/// Makes the supervisor's end, and the descriptor that the worker inherits.
+///
+/// # Errors
+///
+/// The process has no descriptor left.
+pub fn pair() -> io::Result<(FromWorkerReceiver, OwnedFd)> {
+    let (ours, theirs) = UnixStream::pair()?;
+    ours.set_nonblocking(true)?;
+    Ok((FromWorkerReceiver { socket: ours, frame: Vec::new() }, theirs.into()))
 }
 
 /// The worker's end.
 #[derive(Debug)]
 pub struct FromWorkerSender(UnixStream);
 
-impl FromWorkerSender {
-    pub(super) fn new(socket: UnixStream) -> FromWorkerSender {
-        FromWorkerSender(socket)
+impl From<OwnedFd> for FromWorkerSender {
+    fn from(socket: OwnedFd) -> FromWorkerSender {
+        FromWorkerSender(socket.into())
     }
+}
 
+impl FromWorkerSender {
     /// Sends a message. Blocks while the supervisor has too many unread.
     ///
     /// # Errors
     ///
-    /// [`LinkError::Closed`] when nobody will read it, [`LinkError::TooLong`] for one that nobody
-    /// would; others as named there.
+    /// [`LinkError::Closed`] when the supervisor will not read it, [`LinkError::TooLong`] when it
+    /// could not.
     pub fn send(&self, message: &FromWorker) -> Result<(), LinkError> {
-        self.write(MESSAGE, message)
-    }
-
-    pub(super) fn send_frame(&self, whereabouts: &Whereabouts) -> Result<(), LinkError> {
-        self.write(WHEREABOUTS, whereabouts)
-    }
-
-    fn write<T: Serialize>(&self, kind: Kind, value: &T) -> Result<(), LinkError> {
-        let frame = frame::encode(kind, value)?;
+        let frame = frame::encode(MESSAGE, message)?;
         if frame.len() > HEADER + LONGEST {
             return Err(LinkError::TooLong);
         }
@@ -58,41 +53,69 @@ impl FromWorkerSender {
     }
 }
 
-/// The supervisor's end.
+/// The supervisor's end. It is non-blocking, and the worker cannot change that: each end has its
+/// own open file.
 #[derive(Debug)]
-pub struct FromWorkerReceiver(UnixStream);
+pub struct FromWorkerReceiver {
+    socket: UnixStream,
+    /// As much of the next frame as has come.
+    frame: Vec<u8>,
+}
 
 impl FromWorkerReceiver {
-    pub(super) fn new(socket: UnixStream) -> FromWorkerReceiver {
-        FromWorkerReceiver(socket)
-    }
-
-    /// Blocks until there is a message.
+    /// The next message; `None` if it is not there yet. Reads at most `budget` bytes, and takes
+    /// them off it.
     ///
     /// # Errors
     ///
-    /// [`LinkError::Closed`] after the last message of a worker that went away; others as named
-    /// there. None of them is to be tried again.
-    pub fn recv(&self) -> Result<FromWorker, LinkError> {
-        self.read(MESSAGE, LONGEST)
+    /// [`LinkError::Closed`] after the last message of a worker that went away,
+    /// [`LinkError::Malformed`] for bytes that are not a message. After an error nothing more is to
+    /// be read.
+    pub fn try_recv(&mut self, budget: &mut usize) -> Result<Option<FromWorker>, LinkError> {
+        if !self.fill(HEADER, budget)? {
+            return Ok(None);
+        }
+        let length = frame::payload_length(MESSAGE, LONGEST, &self.frame[..HEADER])?;
+        if !self.fill(HEADER + length, budget)? {
+            return Ok(None);
+        }
+        let message = frame::decode(MESSAGE, LONGEST, &self.frame)?;
+        // The memory of a long frame is given back.
+        self.frame = Vec::new();
+        Ok(Some(message))
     }
 
-    pub(super) fn socket(&self) -> &UnixStream {
-        &self.0
+    /// Whether the worker has closed its end, or ended.
+    pub fn is_closed(&self) -> bool {
+        let mut set = [PollFd::new(self.socket.as_fd(), PollFlags::empty())];
+        let ready = poll(&mut set, PollTimeout::ZERO).unwrap_or(0);
+        ready > 0 && set[0].revents().is_some_and(|flags| flags.contains(PollFlags::POLLHUP))
     }
 
-    /// Reads a frame. What it claims to be long is only believed as far as it has come.
-    pub(super) fn read<T: DeserializeOwned>(&self, kind: Kind, limit: usize) -> Result<T, LinkError> {
-        let mut frame = Vec::with_capacity(1024);
-        self.read_to(&mut frame, HEADER)?;
-        let length = frame::payload_length(kind, limit, &frame)?;
-        self.read_to(&mut frame, length)?;
-        Ok(frame::decode(kind, limit, &frame)?)
+    /// Reads until the frame is `length` bytes long; false: the rest has not come, or the budget is
+    /// used up. Memory is taken as bytes come, not as a header claims.
+    fn fill(&mut self, length: usize, budget: &mut usize) -> Result<bool, LinkError> {
+        let before = self.frame.len();
+        let Some(missing) = length.checked_sub(before).filter(|missing| *missing > 0) else {
+            return Ok(true);
+        };
+        let wanted = missing.min(*budget);
+        let outcome = (&self.socket).take(wanted as u64).read_to_end(&mut self.frame);
+        let read = self.frame.len() - before;
+        *budget -= read;
+        match outcome {
+            Ok(_) if read == missing => Ok(true),
+            Ok(_) if read == wanted => Ok(false),
+            Ok(_) => Err(LinkError::Closed),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(LinkError::of(error)),
+        }
     }
+}
 
-    /// Adds exactly so many bytes.
-    fn read_to(&self, frame: &mut Vec<u8>, count: usize) -> Result<(), LinkError> {
-        let read = (&self.0).take(count as u64).read_to_end(frame).map_err(LinkError::of)?;
-        if read < count { Err(LinkError::Closed) } else { Ok(()) }
+impl AsFd for FromWorkerReceiver {
+    /// Readable (to be watched by level) when there is something to receive.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }

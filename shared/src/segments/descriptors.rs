@@ -20,9 +20,20 @@ pub struct WorkerFds {
     pub bell_from_worker: OwnedFd,
     /// The doorbell for space in the worker's ring.
     pub space: OwnedFd,
+    /// The socket for messages to the supervisor.
+    pub control: OwnedFd,
 }
 
 impl WorkerFds {
+    /// How many there are.
+    pub const COUNT: usize = 6;
+
+    /// From all of them, in the order of [`WorkerFds::into_array`].
+    pub fn from_array(descriptors: [OwnedFd; Self::COUNT]) -> WorkerFds {
+        let [down, up, bell_to_worker, bell_from_worker, space, control] = descriptors;
+        WorkerFds { down, up, bell_to_worker, bell_from_worker, space, control }
+    }
+
     /// Their numbers, for the worker's command line.
     pub fn raw(&self) -> RawFds {
         RawFds {
@@ -31,6 +42,7 @@ impl WorkerFds {
             bell_to_worker: self.bell_to_worker.as_raw_fd(),
             bell_from_worker: self.bell_from_worker.as_raw_fd(),
             space: self.space.as_raw_fd(),
+            control: self.control.as_raw_fd(),
         }
     }
 
@@ -41,12 +53,12 @@ impl WorkerFds {
     }
 
     /// All of them, in the order in which [`RawFds`] writes them.
-    pub fn into_array(self) -> [OwnedFd; 5] {
-        [self.down, self.up, self.bell_to_worker, self.bell_from_worker, self.space]
+    pub fn into_array(self) -> [OwnedFd; Self::COUNT] {
+        [self.down, self.up, self.bell_to_worker, self.bell_from_worker, self.space, self.control]
     }
 }
 
-/// Numbers of a worker's descriptors. As text: five numbers with commas between them, in the order
+/// Numbers of a worker's descriptors. As text: six numbers with commas between them, in the order
 /// of the fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RawFds {
@@ -60,6 +72,8 @@ pub struct RawFds {
     pub bell_from_worker: RawFd,
     /// See [`WorkerFds::space`].
     pub space: RawFd,
+    /// See [`WorkerFds::control`].
+    pub control: RawFd,
 }
 
 impl RawFds {
@@ -75,14 +89,15 @@ impl RawFds {
             bell_to_worker: inherit::claim(self.bell_to_worker)?,
             bell_from_worker: inherit::claim(self.bell_from_worker)?,
             space: inherit::claim(self.space)?,
+            control: inherit::claim(self.control)?,
         })
     }
 }
 
 impl fmt::Display for RawFds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let RawFds { down, up, bell_to_worker, bell_from_worker, space } = self;
-        write!(f, "{down},{up},{bell_to_worker},{bell_from_worker},{space}")
+        let RawFds { down, up, bell_to_worker, bell_from_worker, space, control } = self;
+        write!(f, "{down},{up},{bell_to_worker},{bell_from_worker},{space},{control}")
     }
 }
 
@@ -92,10 +107,10 @@ impl FromStr for RawFds {
     fn from_str(text: &str) -> Result<RawFds, String> {
         let numbers: Option<Vec<RawFd>> = text.split(',').map(|number| number.parse().ok()).collect();
         match numbers.as_deref() {
-            Some(&[down, up, bell_to_worker, bell_from_worker, space]) => {
-                Ok(RawFds { down, up, bell_to_worker, bell_from_worker, space })
+            Some(&[down, up, bell_to_worker, bell_from_worker, space, control]) => {
+                Ok(RawFds { down, up, bell_to_worker, bell_from_worker, space, control })
             }
-            _ => Err(format!("`{text}` is not five descriptors with commas between them")),
+            _ => Err(format!("`{text}` is not six descriptors with commas between them")),
         }
     }
 }

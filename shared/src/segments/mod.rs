@@ -1,10 +1,12 @@
-//! The two segments of a worker, and the end that each process has of them.
+//! What connects a worker and its supervisor from the start: two segments, doorbells, and the
+//! socket for messages.
 //!
-//! Both are memory files without a name, made for one worker each. In this order: their memory is
-//! allocated, so that touching it cannot fail later; the supervisor maps *down* for writing; then
-//! they are sealed. From then on no process can change their length, add a seal, or map *down* for
-//! writing. The supervisor maps *up* for reading only: each segment has one writer.
+//! The segments are memory files without a name, made for one worker each. In this order: their
+//! memory is allocated, so that touching it cannot fail later; the supervisor maps *down* for
+//! writing; then they are sealed. From then on no process can change their length, add a seal, or
+//! map *down* for writing. The supervisor maps *up* for reading only: each segment has one writer.
 
+use crate::control_link::{self, FromWorkerReceiver, FromWorkerSender};
 use crate::ring::layout::{
     BLOCK_WORDS, CONSUMER_AT, PRODUCER_AT, PROGRESS_AT, PROGRESS_WORDS, SLOTS_AT, segment_len, slot_words,
 };
@@ -55,12 +57,13 @@ pub struct WorkerEnd {
     pub space: Doorbell,
 }
 
-/// Makes the data plane of a new worker: the supervisor's end, and the descriptors for the worker.
+/// Makes what connects a new worker: the supervisor's end of its data plane, the receiver of its
+/// messages, and the descriptors for the worker.
 ///
 /// # Errors
 ///
 /// Those of the system (out of descriptors or memory), and `InvalidInput` for impossible sizes.
-pub fn create(ring_sizes: RingSizes) -> io::Result<(SupervisorEnd, WorkerFds)> {
+pub fn create(ring_sizes: RingSizes) -> io::Result<(SupervisorEnd, FromWorkerReceiver, WorkerFds)> {
     ring_sizes.check()?;
     let down_len = segment_len(ring_sizes.down_slots);
     let up_len = segment_len(ring_sizes.up_slots);
@@ -72,14 +75,17 @@ pub fn create(ring_sizes: RingSizes) -> io::Result<(SupervisorEnd, WorkerFds)> {
     let (bell_to_worker, heard_by_worker) = Doorbell::pair()?;
     let (rung_by_worker, bell_from_worker) = Doorbell::pair()?;
     let space = Doorbell::new()?;
+    let (control, worker_control) = control_link::pair()?;
     let fds = WorkerFds {
         down,
         up,
         bell_to_worker: heard_by_worker.into(),
         bell_from_worker: rung_by_worker.into(),
         space: space.try_clone()?.into(),
+        control: worker_control,
     };
-    Ok((supervisor_end(ring_sizes, &own, &peer, [bell_to_worker, bell_from_worker, space])?, fds))
+    let bells = [bell_to_worker, bell_from_worker, space];
+    Ok((supervisor_end(ring_sizes, &own, &peer, bells)?, control, fds))
 }
 
 /// Takes the descriptors that this process inherited, and maps the segments behind them.
@@ -87,7 +93,7 @@ pub fn create(ring_sizes: RingSizes) -> io::Result<(SupervisorEnd, WorkerFds)> {
 /// # Errors
 ///
 /// Those of [`RawFds::claim`] and [`adopt`].
-pub fn attach(fds: RawFds, ring_sizes: RingSizes) -> io::Result<WorkerEnd> {
+pub fn attach(fds: RawFds, ring_sizes: RingSizes) -> io::Result<(WorkerEnd, FromWorkerSender)> {
     adopt(fds.claim()?, ring_sizes)
 }
 
@@ -96,18 +102,19 @@ pub fn attach(fds: RawFds, ring_sizes: RingSizes) -> io::Result<WorkerEnd> {
 /// # Errors
 ///
 /// Those of the system, and `InvalidData` when the segments are not sealed or not of these sizes.
-pub fn adopt(fds: WorkerFds, ring_sizes: RingSizes) -> io::Result<WorkerEnd> {
+pub fn adopt(fds: WorkerFds, ring_sizes: RingSizes) -> io::Result<(WorkerEnd, FromWorkerSender)> {
     ring_sizes.check()?;
     let own = Mapping::<ReadWrite>::new(&fds.up, segment_len(ring_sizes.up_slots))?;
     let peer = Mapping::<ReadOnly>::new(&fds.down, segment_len(ring_sizes.down_slots))?;
-    Ok(WorkerEnd {
+    let end = WorkerEnd {
         down: consumer(ring_sizes.down_slots, &own, &peer)?,
         up: producer(ring_sizes.up_slots, &own, &peer)?,
         progress: ProgressWriter::new(own.region(PROGRESS_AT, PROGRESS_WORDS)?),
         bell_to_worker: fds.bell_to_worker.into(),
         bell_from_worker: fds.bell_from_worker.into(),
         space: fds.space.into(),
-    })
+    };
+    Ok((end, fds.control.into()))
 }
 
 fn supervisor_end(

@@ -144,3 +144,15 @@ pub fn resident(pid: i32) -> Option<u64> {
     let page = sysconf(SysconfVar::PAGE_SIZE).ok().flatten()?;
     Some(pages * u64::try_from(page).ok()?)
 }
+
+/// Whether a process is exiting, or has exited: then it closes its descriptors whatever it was
+/// doing.
+pub fn is_exiting(pid: i32) -> bool {
+    /// `PF_EXITING` of the kernel's `linux/sched.h`.
+    const EXITING: u64 = 4;
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name may hold spaces and brackets, so the fields count from its last bracket: state is
+    // the first, flags the 7th.
+    let flags = stat.rsplit_once(") ").and_then(|(_, fields)| fields.split(' ').nth(6)?.parse::<u64>().ok());
+    flags.is_none_or(|flags| flags & EXITING != 0)
+}

@@ -2,10 +2,12 @@
 
 use crate::control::request::LoopRequest;
 use crate::ids::WorkerId;
-use crate::reaper::{Spawned, WaitStatus};
+use crate::reaper::{ReaperEvent, Spawned, WaitStatus};
 use crate::show_reload::LoadedShow;
+use crate::worker_binary::WorkerBinaryError;
 use mm_shared::control::FromWorker;
 use std::io;
+use std::path::PathBuf;
 
 /// A message to the event loop.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub enum LoopMessage {
     Control(LoopRequest),
     /// The script of the instance of this name has changed on disk.
     ScriptChanged(String),
+    /// The worker's program was looked for.
+    WorkerProgram(Result<PathBuf, WorkerBinaryError>),
 }
 
 /// What can happen to a worker.
@@ -34,7 +38,15 @@ pub enum WorkerEvent {
     Exited(WaitStatus),
     /// It has sent a message.
     Message(FromWorker),
-    /// Its control channel has ended; nothing more comes from there. The text says what was wrong, unless the
-    /// worker just closed it.
+    /// Its control channel has ended; the text is what was wrong, unless the worker just closed it.
     ChannelClosed(Option<String>),
+}
+
+impl From<ReaperEvent> for WorkerEvent {
+    fn from(event: ReaperEvent) -> Self {
+        match event {
+            ReaperEvent::Spawned(outcome) => Self::Spawned(outcome),
+            ReaperEvent::Exited(status) => Self::Exited(status),
+        }
+    }
 }

@@ -19,7 +19,8 @@ mod supervisor_options;
 use crate::backends::Incoming;
 use crate::backends::set::{BackendSet, LoopAccess};
 use crate::control::protocol::EventDirection;
-use crate::event_loop::message::LoopMessage;
+use crate::event_loop::message::{LoopMessage, WorkerEvent};
+use crate::ids::WorkerId;
 use crate::instances::InstanceSet;
 use crate::instances::context::{LoopContext, Registry};
 use crate::instances::launcher::WorkerLauncher;
@@ -135,6 +136,7 @@ impl EventLoop {
         let poller = Poller::new()?;
         poller.watch(parts.signals.descriptor(), Interest::Read, Wake::Signal)?;
         poller.watch(parts.mailbox.descriptor(), Interest::ReadEdge, Wake::Mailbox)?;
+        parts.tools.reaper.watch(&poller)?;
         let Parts {
             mut hosts,
             fleet,
@@ -267,7 +269,7 @@ impl EventLoop {
         act: impl FnOnce(&mut InstanceSet, &mut LoopContext<'_>) -> R,
     ) -> R {
         let mut cx = LoopContext {
-            tools: &self.tools,
+            tools: &mut self.tools,
             poller: &self.poller,
             router: &mut self.router,
             drain: &self.drain,
@@ -322,7 +324,8 @@ impl EventLoop {
     fn deadline(&self) -> Option<Instant> {
         let state_file = self.state_file.as_ref().and_then(StateFile::deadline);
         let (fleet, hosts) = (self.fleet.deadline(), self.hosts.deadline());
-        [fleet, hosts, self.spare.deadline(), self.systemd.deadline(), state_file].into_iter().flatten().min()
+        let (spare, reaper) = (self.spare.deadline(), self.tools.reaper.deadline());
+        [fleet, hosts, spare, reaper, self.systemd.deadline(), state_file].into_iter().flatten().min()
     }
 
     fn dispatch(&mut self, wake: Wake, now: Instant) {
@@ -336,6 +339,14 @@ impl EventLoop {
             Wake::Bell(worker_id) => self.with_instances(now, |fleet, cx| {
                 fleet.rung(worker_id, cx);
             }),
+            Wake::WorkerControl(worker_id) => self.with_instances(now, |fleet, cx| {
+                fleet.receive(worker_id, cx);
+            }),
+            Wake::WorkerExit(worker_id) => self.tools.reaper.worker_exited(worker_id, &self.poller, now),
+            Wake::Reaper => {
+                self.tools.reaper.receive(&self.poller, now);
+                self.take_reaper_events(now);
+            }
         }
     }
 
@@ -348,13 +359,26 @@ impl EventLoop {
                 LoopMessage::ScriptChanged(instance) => self.with_instances(now, |fleet, cx| {
                     fleet.changed(&instance, cx);
                 }),
-                LoopMessage::Worker { worker_id, event } => self.with_instances(now, |fleet, cx| {
-                    fleet.worker_event(worker_id, event, cx);
-                }),
+                LoopMessage::Worker { worker_id, event } => self.worker_event(worker_id, event, now),
+                LoopMessage::WorkerProgram(outcome) => {
+                    for (worker_id, error) in self.tools.program_found(outcome) {
+                        self.worker_event(worker_id, WorkerEvent::Spawned(Err(error)), now);
+                    }
+                }
             }
         }
         // the doorbell is told of once for each ring, so what is left needs one of its own
         self.mailbox.ring();
+    }
+
+    fn worker_event(&mut self, worker_id: WorkerId, event: WorkerEvent, now: Instant) {
+        self.with_instances(now, |fleet, cx| fleet.worker_event(worker_id, event, cx));
+    }
+
+    fn take_reaper_events(&mut self, now: Instant) {
+        while let Some((worker_id, event)) = self.tools.reaper.next_event() {
+            self.worker_event(worker_id, event.into(), now);
+        }
     }
 
     fn signalled(&mut self, now: Instant) {
@@ -380,6 +404,8 @@ impl EventLoop {
     fn tick(&mut self, now: Instant) {
         self.with_instances(now, InstanceSet::tick);
         self.with_instances(now, |_, cx| cx.tick_spare());
+        self.tools.reaper.tick(&self.poller, now);
+        self.take_reaper_events(now);
         self.with_backends(|backends, access| backends.tick(now, access));
         self.route_incoming();
     }

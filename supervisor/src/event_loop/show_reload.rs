@@ -70,6 +70,9 @@ impl EventLoop {
         self.with_backends(|backends, access| backends.apply(plans, &show, &change, access));
         self.with_instances(now, |fleet, cx| fleet.apply(&show, &change, cx));
         self.router.apply(table);
+        if self.phase == Phase::Running && self.fleet.wants_spare() {
+            self.spare.wanted(now);
+        }
         tracing::info!(event = "show_reloaded", "show reloaded: {change}");
         let old_options = SupervisorOptions::of(&self.origin.show);
         self.apply_supervisor_options(&old_options, &SupervisorOptions::of(&show), state_file);

@@ -15,8 +15,7 @@ use std::time::Instant;
 /// What all instances share.
 #[derive(Debug, Default)]
 pub struct Registry {
-    /// The instance of each worker, from its start until its process is reaped and its control
-    /// channel has closed.
+    /// Which instance a worker belongs to, from its start until its process is reaped.
     owners: HashMap<WorkerId, InstanceId>,
     last: u64,
     /// Instances whose workers do not ring.
@@ -35,7 +34,7 @@ impl Registry {
         WorkerId(self.last)
     }
 
-    /// Nothing more can come from a worker.
+    /// A worker has ended.
     pub fn forget(&mut self, worker_id: WorkerId) {
         self.owners.remove(&worker_id);
     }
@@ -44,7 +43,7 @@ impl Registry {
 /// What the loop lends to an instance.
 pub struct LoopContext<'a> {
     /// What it takes to start a worker.
-    pub tools: &'a WorkerLauncher,
+    pub tools: &'a mut WorkerLauncher,
     /// Watches descriptors.
     pub poller: &'a Poller,
     /// Takes what workers send.
@@ -81,7 +80,7 @@ impl LoopContext<'_> {
     /// Starts a spare if it is time to.
     pub fn tick_spare(&mut self) {
         let registry = &mut *self.registry;
-        self.spare.tick(|| registry.next_id(), self.tools, self.now);
+        self.spare.tick(|| registry.next_id(), self.tools, self.poller, self.now);
     }
 
     /// A random number from 0.0 to 1.0.

@@ -19,7 +19,9 @@ pub mod script_worker;
 pub mod worker;
 pub mod worker_spec;
 
+mod control_messages;
 pub mod launcher;
+mod launcher_thread;
 pub mod link;
 pub mod spare;
 
@@ -217,14 +219,15 @@ impl InstanceSet {
 
     /// Something happened to a worker.
     pub fn worker_event(&mut self, worker_id: WorkerId, event: WorkerEvent, cx: &mut LoopContext<'_>) {
+        if let WorkerEvent::Exited(_) = event {
+            self.receive_last(worker_id, cx);
+        }
         if cx.spare.is(worker_id) {
-            cx.spare.message(event, cx.poller, cx.drain, cx.now);
+            cx.spare.event(event, cx.poller, cx.drain, cx.now);
             return;
         }
-        match self.owner(worker_id, cx.registry) {
-            Some(instance) => instance.worker_event(worker_id, event, cx),
-            None if matches!(event, WorkerEvent::ChannelClosed(_)) => cx.registry.forget(worker_id),
-            None => {}
+        if let Some(instance) = self.owner(worker_id, cx.registry) {
+            instance.worker_event(worker_id, event, cx);
         }
         self.removed.retain(|instance| !instance.is_gone());
     }

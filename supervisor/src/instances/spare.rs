@@ -1,9 +1,9 @@
-//! The spare worker: a process with a started interpreter that waits for a boot, so that an instance whose worker has died
-//! needs no more than the import of its modules to come back.
+//! The spare worker: a process with a started interpreter that waits for a boot, so that an
+//! instance whose worker has died needs no more than the import of its modules to come back.
 //!
-//! There is one for the whole show, and a new one is started a moment after it was taken. An instance with a virtual
-//! environment does not take it, since an interpreter belongs to its environment from the start: there, a restart
-//! costs the start of the interpreter as well.
+//! There is one for the whole show, and a new one is started a moment after it was taken. An
+//! instance with a virtual environment does not take it, since an interpreter belongs to its
+//! environment from the start: there, a restart costs the start of the interpreter as well.
 
 use super::launcher::WorkerLauncher;
 use super::worker::Worker;
@@ -17,7 +17,8 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// How long after it was taken a new one is started, so that it does not compete with the worker that it became.
+/// How long after it was taken a new one is started, so that it does not compete with the worker
+/// that it became.
 const REFILL: Duration = Duration::from_millis(200);
 /// How long after it failed another one is tried; it doubles up to [`LONGEST_RETRY`].
 const RETRY: Duration = Duration::from_secs(1);
@@ -39,7 +40,7 @@ pub struct Spare {
 /// A worker without an instance.
 struct Waiting {
     worker: Worker,
-    /// Whether it has said hello, and so has a running interpreter.
+    /// Whether it has sent `Hello`.
     ready: bool,
     /// Its standard output and error, until there is a name to log them under.
     pipes: Vec<(OwnedFd, OutputStream)>,
@@ -55,7 +56,7 @@ impl Spare {
     /// From now on there is to be one.
     pub fn wanted(&mut self, now: Instant) {
         if self.worker.is_none() && !self.dismissed {
-            self.due = Some(now);
+            self.due.get_or_insert(now);
         }
     }
 
@@ -98,12 +99,18 @@ impl Spare {
     }
 
     /// Starts one if it is time to; `id` is the number that it gets.
-    pub fn tick(&mut self, id: impl FnOnce() -> WorkerId, tools: &WorkerLauncher, now: Instant) {
+    pub fn tick(
+        &mut self,
+        id: impl FnOnce() -> WorkerId,
+        launcher: &mut WorkerLauncher,
+        poller: &Poller,
+        now: Instant,
+    ) {
         if self.due.is_none_or(|due| now < due) {
             return;
         }
         self.due = None;
-        match Worker::begin(tools, id(), self.directory.clone(), None) {
+        match Worker::begin(launcher, poller, id(), self.directory.clone(), None) {
             Ok(worker) => {
                 self.worker = Some(Waiting { worker, ready: false, pipes: Vec::new() });
             }
@@ -111,8 +118,13 @@ impl Spare {
         }
     }
 
-    /// A thread has something to say about the spare.
-    pub fn message(&mut self, event: WorkerEvent, poller: &Poller, drain: &Drain, now: Instant) {
+    /// The spare itself.
+    pub fn worker(&mut self) -> Option<&mut Worker> {
+        self.worker.as_mut().map(|waiting| &mut waiting.worker)
+    }
+
+    /// Something happened to the spare.
+    pub fn event(&mut self, event: WorkerEvent, poller: &Poller, drain: &Drain, now: Instant) {
         if let WorkerEvent::Exited(how) = event {
             self.exited(how, poller, drain, now);
             return;
@@ -130,10 +142,13 @@ impl Spare {
             WorkerEvent::Message(FromWorker::Hello { protocol: PROTOCOL, .. }) => {
                 waiting.ready = true;
             }
-            // before its boot a worker has nothing else to say
+            // Before its boot a worker sends nothing else.
             WorkerEvent::Message(_) => waiting.worker.kill(),
-            // its end follows
-            WorkerEvent::ChannelClosed(_) | WorkerEvent::Exited(_) => waiting.ready = false,
+            // Its exit follows.
+            WorkerEvent::ChannelClosed(_) | WorkerEvent::Exited(_) => {
+                waiting.ready = false;
+                waiting.worker.kill();
+            }
         }
     }
 

@@ -1,13 +1,15 @@
-//! One life of a worker: its process, its segments and its control channel.
+//! A worker: its process, its segments and its control channel.
 
 use super::data_plane::rings::WorkerRings;
 use super::exit::ExitReason;
 use super::launcher::WorkerLauncher;
-use super::link::Link;
+use super::link::ControlLink;
 use crate::ids::WorkerId;
-use crate::poller::Poller;
-use crate::reaper::{SpawnRequest, WaitStatus};
-use mm_shared::control::ToWorker;
+use crate::poller::{Interest, Poller, Wake};
+use crate::reaper::WaitStatus;
+use mm_shared::control::{FromWorker, PROTOCOL, ToWorker};
+use mm_shared::control_link::{FromWorkerReceiver, LinkError};
+use mm_shared::sys::process::is_exiting;
 use mm_shared::sys::stacks::ask_for_stacks;
 use nix::unistd::Pid;
 use rustix::process::{Signal as PidfdSignal, pidfd_send_signal};
@@ -15,20 +17,19 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
 
-/// The process behind an incarnation.
+/// The process behind a worker.
 #[derive(Debug)]
 enum Process {
-    /// The reaper has the order; a kill has to wait for what comes of it.
-    Ordered { kill_on_arrival: bool },
-    /// It runs, or its end has not been told yet.
+    /// It is requested; a kill has to wait until it is there.
+    Requested { kill_on_arrival: bool },
+    /// It runs, or its end has not been reported yet.
     Alive { pid: Pid, pidfd: Arc<OwnedFd> },
     /// It has ended.
     Ended(WaitStatus),
 }
 
-/// One life of a worker.
+/// A worker.
 pub struct Worker {
     /// Unique in the life of the supervisor.
     pub id: WorkerId,
@@ -36,52 +37,68 @@ pub struct Worker {
     pub end: WorkerRings,
     /// Why it ends, where the process's status does not tell.
     pub ending: Option<ExitReason>,
-    /// Whether its control channel has ended, after which nothing more comes from it.
-    pub closed: bool,
-    /// The process has ended, but what it has said may not have been read yet: until when that is waited for.
-    pub last_words_until: Option<Instant>,
     process: Process,
-    link: Link,
+    control: FromWorkerReceiver,
+    link: ControlLink,
 }
 
 impl Worker {
-    /// Makes segments and control channel, and orders the process.
+    /// Makes segments and control channel, and requests the process.
     ///
     /// # Errors
     ///
-    /// The system has no descriptor, memory or thread left.
+    /// The system has no descriptor or memory left, or as for [`WorkerLauncher::launch`].
     pub fn begin(
-        tools: &WorkerLauncher,
+        launcher: &mut WorkerLauncher,
+        poller: &Poller,
         id: WorkerId,
         directory: PathBuf,
         venv: Option<PathBuf>,
     ) -> io::Result<Self> {
-        let (end, descriptors) = mm_shared::create(tools.ring_sizes)?;
-        let (link, server) = Link::open(&tools.rendezvous, id, tools.post.clone())?;
-        let program = tools.program.clone();
-        let ring_sizes = tools.ring_sizes;
-        let order = SpawnRequest { worker_id: id, program, directory, server, descriptors, ring_sizes, venv };
-        if !tools.spawner.order(order) {
-            link.process_ended();
-            return Err(io::Error::other("the thread that starts processes has ended"));
+        let (end, control, descriptors) = mm_shared::create(launcher.ring_sizes)?;
+        poller.watch(&control, Interest::Read, Wake::WorkerControl(id))?;
+        launcher.launch(id, descriptors, directory, venv)?;
+        let (process, link) = (Process::Requested { kill_on_arrival: false }, launcher.link(id));
+        Ok(Self { id, end: end.into(), ending: None, process, control, link })
+    }
+
+    /// The next message from the worker, if there is one. Reads at most `budget` bytes, and takes
+    /// them off it. A connection that has ended is not watched any more.
+    ///
+    /// # Errors
+    ///
+    /// The worker has closed its end, or has sent what is not a message.
+    pub fn receive(&mut self, budget: &mut usize, poller: &Poller) -> Result<Option<FromWorker>, LinkError> {
+        let received = self.control.try_recv(budget);
+        match &received {
+            Ok(Some(FromWorker::Hello { protocol: PROTOCOL, address, .. })) if !self.control.is_closed() => {
+                self.link.connect(address.clone());
+            }
+            Ok(_) => {}
+            Err(_) => poller.forget(&self.control),
         }
-        let process = Process::Ordered { kill_on_arrival: false };
-        Ok(Self { id, end: end.into(), ending: None, closed: false, last_words_until: None, process, link })
+        received
+    }
+
+    /// Whether the process runs and is not about to exit. An exiting process closes its descriptors
+    /// first.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.pid().is_some_and(|pid| !is_exiting(pid.as_raw()))
     }
 
     /// The process is there.
     pub fn arrived(&mut self, pid: Pid, pidfd: Arc<OwnedFd>) {
-        let kill = matches!(self.process, Process::Ordered { kill_on_arrival: true });
+        let kill = matches!(self.process, Process::Requested { kill_on_arrival: true });
         self.process = Process::Alive { pid, pidfd };
         if kill {
             self.kill();
         }
     }
 
-    /// The process has ended. What it has said may not have been read yet.
+    /// The process has ended.
     pub fn exited(&mut self, how: WaitStatus) {
         self.process = Process::Ended(how);
-        self.link.process_ended();
     }
 
     /// Whether the process has ended.
@@ -95,7 +112,7 @@ impl Worker {
     pub fn pid(&self) -> Option<Pid> {
         match &self.process {
             Process::Alive { pid, .. } => Some(*pid),
-            Process::Ordered { .. } | Process::Ended(_) => None,
+            Process::Requested { .. } | Process::Ended(_) => None,
         }
     }
 
@@ -107,40 +124,42 @@ impl Worker {
     /// Sends TERM to the worker.
     pub fn terminate(&self) {
         if let Process::Alive { pidfd, .. } = &self.process {
-            // it may have ended meanwhile, which is what is wanted
+            // It may have ended already.
             let _ = pidfd_send_signal(pidfd, PidfdSignal::TERM);
         }
     }
 
-    /// Asks the worker for the Python stacks of all its threads, which go to its standard error. One that was stopped
-    /// is let go on for that.
+    /// Asks the worker for the Python stacks of all its threads, which go to its standard error.
+    /// One that was stopped is continued for that.
     pub fn ask_for_stacks(&self) {
         if let Process::Alive { pidfd, .. } = &self.process {
-            // it may have ended meanwhile, which is what is wanted
+            // It may have ended already.
             let _ = ask_for_stacks(pidfd);
             let _ = pidfd_send_signal(pidfd, PidfdSignal::CONT);
         }
     }
 
-    /// Sends KILL to the worker, as soon as there is one. What is left of its process group then, the reaper kills.
+    /// Sends KILL to the worker, as soon as there is one. What is left of its process group then,
+    /// the reaper kills.
     pub fn kill(&mut self) {
         match &mut self.process {
-            Process::Ordered { kill_on_arrival } => *kill_on_arrival = true,
+            Process::Requested { kill_on_arrival } => *kill_on_arrival = true,
             Process::Alive { pidfd, .. } => {
-                // it may have ended meanwhile, which is what is wanted
+                // It may have ended already.
                 let _ = pidfd_send_signal(pidfd, PidfdSignal::KILL);
             }
             Process::Ended(_) => {}
         }
     }
 
-    /// The process has ended, and all that it said is known: lets go of its data plane, and says why it ended.
+    /// The process has ended: lets go of its data plane, and returns why it ended.
     pub fn ended(&mut self, poller: &Poller) -> ExitReason {
         poller.forget(&self.end.bell_from_worker);
+        poller.forget(&self.control);
         let told = self.ending.take();
         told.unwrap_or_else(|| match self.process {
             Process::Ended(how) => ExitReason::of_process(how),
-            Process::Ordered { .. } | Process::Alive { .. } => ExitReason::Unknown,
+            Process::Requested { .. } | Process::Alive { .. } => ExitReason::Unknown,
         })
     }
 

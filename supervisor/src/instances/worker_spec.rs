@@ -5,6 +5,7 @@ use super::launcher::WorkerLauncher;
 use super::worker::Worker;
 use crate::ids::WorkerId;
 use crate::instances::options::{ModuleRef, PythonOptions};
+use crate::poller::Poller;
 use mm_config::Show;
 use mm_shared::control::{Boot, Module, ToWorker};
 use mm_shared::frame;
@@ -69,12 +70,14 @@ impl WorkerSpec {
     /// The system has no descriptor, memory or thread left, or the boot is too long.
     pub fn begin(
         &self,
-        tools: &WorkerLauncher,
+        launcher: &mut WorkerLauncher,
+        poller: &Poller,
         id: WorkerId,
         values: &mut Values,
     ) -> Result<(Worker, BootedNames), String> {
         let (directory, venv) = (self.directory.clone(), self.venv.clone());
-        let mut worker = Worker::begin(tools, id, directory, venv).map_err(|error| error.to_string())?;
+        let mut worker =
+            Worker::begin(launcher, poller, id, directory, venv).map_err(|error| error.to_string())?;
         let booted = self.boot(&mut worker, values)?;
         Ok((worker, booted))
     }

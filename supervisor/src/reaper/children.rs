@@ -10,11 +10,11 @@ use rustix::process::{
     Pid, PidfdFlags, Signal as PidfdSignal, WaitOptions, pidfd_open, pidfd_send_signal, waitpid,
 };
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 
-/// The living workers, by their incarnations.
+/// The living workers.
 #[derive(Debug, Default)]
 pub struct Children {
     workers: HashMap<WorkerId, Worker>,
@@ -44,14 +44,23 @@ impl Children {
     ///
     /// # Errors
     ///
-    /// The system has no descriptor or process left, or the program cannot be run. Nothing is left of it then.
+    /// The system has no descriptor or process left, or the program cannot be run. Nothing is left
+    /// of it then.
     pub fn start(
         &mut self,
-        start: SpawnCommand,
+        command: SpawnCommand,
         descriptors: Vec<OwnedFd>,
         poller: &Poller<Source>,
     ) -> io::Result<Started> {
-        let (worker_id, mut child) = (start.worker_id, spawn(start, descriptors)?);
+        let worker_id = command.worker_id;
+        let place = format!("`{}` in `{}`", command.program.display(), command.directory.display());
+        let mut child = spawn(command, descriptors).map_err(|error| match error.kind() {
+            // Of the program, or of the directory: the system does not say which.
+            ErrorKind::NotFound | ErrorKind::PermissionDenied => {
+                io::Error::new(error.kind(), format!("{place}: {error}"))
+            }
+            _ => error,
+        })?;
         let watched =
             Pid::from_raw(child.id().cast_signed()).ok_or(rustix::io::Errno::SRCH).map_err(io::Error::from);
         let watched = watched.and_then(|pid| {
@@ -66,7 +75,7 @@ impl Children {
                 Ok(Started { pid: pid.as_raw_nonzero().get(), pidfd: copy, stdout, stderr })
             }
             (watched, ..) => {
-                // nobody would message its end
+                // Without the pidfd its end would not be noticed.
                 let _ = child.kill();
                 let _ = child.wait();
                 Err(watched.err().unwrap_or_else(|| io::Error::other("no pipes")))
@@ -77,7 +86,7 @@ impl Children {
     /// Ends a worker at once.
     pub fn kill(&self, worker_id: WorkerId) {
         if let Some(worker) = self.workers.get(&worker_id) {
-            // it may have ended meanwhile, which is what is wanted
+            // It may have ended already.
             let _ = pidfd_send_signal(&worker.pidfd, PidfdSignal::KILL);
         }
     }
@@ -85,9 +94,9 @@ impl Children {
     /// A worker has ended: ends what is left of its group, and takes its status.
     pub fn reap(&mut self, worker_id: WorkerId, poller: &Poller<Source>) -> Option<WaitStatus> {
         let Worker { pid, pidfd } = self.workers.remove(&worker_id)?;
-        // the supervisor has the same pidfd, so closing this one does not end the watch
+        // The supervisor has the same pidfd, so closing this one does not end the watch.
         poller.forget(&pidfd);
-        // as long as it is not reaped, its number cannot be that of anybody else's group
+        // As long as it is not reaped, its number cannot be that of another group.
         let _ = killpg(nix::unistd::Pid::from_raw(pid.as_raw_nonzero().get()), Signal::SIGKILL);
         let status = waitpid(Some(pid), WaitOptions::NOHANG);
         Some(status.ok().flatten().map_or(WaitStatus::Unknown, |(_, status)| wait_status(status)))
@@ -108,23 +117,21 @@ fn wait_status(status: rustix::process::WaitStatus) -> WaitStatus {
     }
 }
 
-fn spawn(start: SpawnCommand, descriptors: Vec<OwnedFd>) -> io::Result<Child> {
-    // those that there is no room for do not arrive
-    let descriptors: [OwnedFd; 5] =
-        descriptors.try_into().map_err(|_| io::Error::from(nix::errno::Errno::EMFILE))?;
-    let [down, up, bell_to_worker, bell_from_worker, space] = descriptors;
-    let descriptors = WorkerFds { down, up, bell_to_worker, bell_from_worker, space };
-    let mut command = Command::new(start.program);
-    command
-        .args(start.arguments)
+fn spawn(command: SpawnCommand, descriptors: Vec<OwnedFd>) -> io::Result<Child> {
+    // If this process has no room for all of them, only some arrive.
+    let descriptors = descriptors.try_into().map_err(|_| io::Error::from(nix::errno::Errno::EMFILE))?;
+    let descriptors = WorkerFds::from_array(descriptors);
+    let mut process = Command::new(command.program);
+    process
+        .args(command.arguments)
         .arg("--parent")
         .arg(std::process::id().to_string())
         .arg("--fds")
         .arg(descriptors.raw().to_string())
-        .current_dir(start.directory)
+        .current_dir(command.directory)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    descriptors.pass_to(&mut command);
-    command.spawn()
+    descriptors.pass_to(&mut process);
+    process.spawn()
 }

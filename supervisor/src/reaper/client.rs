@@ -1,207 +1,418 @@
-//! The supervisor's side of the reaper: one thread that hands over orders, and one for each reaper that hears answers.
-//! The loop does neither.
+//! The supervisor's side of the reaper, which the event loop drives: it sends requests and reads
+//! replies, and never waits for either.
 //!
-//! There is no reaper before the first order, and a new one for the first order after one was lost. That is not
-//! taken before the loss is settled: what was below the old reaper is killed, and all its workers are reported as ended.
+//! There is no reaper before the first request. When one is lost, a helper thread kills what was
+//! below it; then all its workers are reported as ended, and the next request starts another
+//! reaper, by the helper thread as well. Requests wait in a queue for that, and while the reaper
+//! has as many as it gets at once.
+//!
+//! A reaper that was stopped, or is stuck in the kernel, does not answer, and no other process
+//! would report it: workers that end stay as they are, new ones do not come. So one that owes an
+//! answer for [`ANSWER_TIMEOUT`] is killed, which is a loss like any other. The time is counted in
+//! short steps, so that it does not run while this process, or the whole machine, stands still, nor
+//! while a debugger holds the reaper.
 
-use super::pending::PendingSpawns;
-use super::protocol::{FdSocket, SpawnCommand};
-use super::replies::ReplyReader;
-use crate::event_loop::message::{LoopMessage, WorkerEvent};
+use super::child::ReaperChild;
+use super::pending::PendingWorkers;
+use super::protocol::{Packet, Received, Reply, Request, WaitStatus};
+use super::spawn::{ReaperEvent, SpawnRequest, Spawned};
 use crate::ids::WorkerId;
-use crate::mailbox::MailboxSender;
-use crate::systemd::ENVIRONMENT;
+use crate::poller::{Interest, Poller, Wake};
+use mm_shared::Doorbell;
 use mm_shared::sys::children::children;
-use mm_shared::sys::{inherit, process};
-use mm_shared::{RingSizes, WorkerFds};
+use mm_shared::sys::process::{self, is_traced};
 use nix::unistd::Pid;
-use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, shutdown, socketpair};
-use std::ffi::OsString;
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
 
-/// This program, also when its file was replaced meanwhile.
-const THIS_PROGRAM: &str = "/proc/self/exe";
+/// How long a reaper may owe an answer. Long: all workers go with it, and a machine can be very
+/// busy.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long the end of the supervisor waits for that of the reaper, and of what that leaves if it has to be killed.
-const END_WITHIN: Duration = Duration::from_secs(3);
+/// How often a reaper that owes an answer is looked at, and the most that one look adds to its
+/// time.
+const LOOK: Duration = Duration::from_millis(250);
 
-/// What is to be started.
-#[derive(Debug)]
-pub struct SpawnRequest {
-    /// The incarnation that the process will be.
-    pub worker_id: WorkerId,
-    /// The `mm-worker` to run.
-    pub program: PathBuf,
-    /// The working directory.
-    pub directory: PathBuf,
-    /// Where the worker connects for its control channel.
-    pub server: String,
-    /// The descriptors that it inherits besides its standard ones.
-    pub descriptors: WorkerFds,
-    /// Sizes of the rings behind them.
-    pub ring_sizes: RingSizes,
-    /// The virtual environment that its interpreter belongs to.
-    pub venv: Option<PathBuf>,
-}
+/// The most requests that may wait.
+const QUEUE_CAPACITY: usize = 1024;
 
-/// A process that was started.
-#[derive(Debug)]
-pub struct Spawned {
-    /// Its number, which may be somebody else's once its end was reported.
-    pub pid: Pid,
-    /// Takes signals.
-    pub pidfd: Arc<OwnedFd>,
-    /// Its standard output.
-    pub stdout: OwnedFd,
-    /// Its standard error.
-    pub stderr: OwnedFd,
-}
+/// The most workers that the reaper is asked for at once.
+const STARTING_LIMIT: usize = 8;
+
+/// How long after the socket had no room for a request it is tried again.
+const RETRY: Duration = Duration::from_millis(1);
+
+/// How long the first request of the queue may find no room.
+const ROOM_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Replies that are read in one turn of the loop.
+const REPLIES_PER_TURN: usize = 32;
+
+/// How long the end of the program waits for the helper thread.
+const HELPER_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The way to the reaper. Dropping it ends the reaper and all that is below it, and waits for that.
 pub struct ReaperClient {
-    orders: Option<Sender<SpawnRequest>>,
-    ended: Receiver<()>,
+    state: State,
+    queue: VecDeque<Queued>,
+    /// When the first of the queue is tried again, and since when it finds no room.
+    retry: Option<(Instant, Instant)>,
+    events: VecDeque<(WorkerId, ReaperEvent)>,
+    /// Children of this process that it did not start itself.
+    keep: Vec<i32>,
+    helper: Box<dyn Fn(Job)>,
+    /// Rung by the helper thread.
+    bell: Arc<Doorbell>,
+}
+
+/// Work for the helper thread.
+pub type Job = Box<dyn FnOnce() + Send>;
+
+enum State {
+    Absent,
+    /// The helper thread starts a reaper.
+    Starting(Receiver<io::Result<ReaperChild>>),
+    Running(Running),
+    /// The helper thread clears away what a lost reaper left. Its workers are reported as ended
+    /// after that.
+    Clearing(Receiver<String>, PendingWorkers),
+}
+
+struct Running {
+    child: ReaperChild,
+    pending: PendingWorkers,
+    /// While it owes an answer: when it was last looked at, and how long it has owed it.
+    owing: Option<(Instant, Duration)>,
+}
+
+struct Queued {
+    /// `None`: not a request to start a worker.
+    worker_id: Option<WorkerId>,
+    packet: Packet,
+    descriptors: Vec<OwnedFd>,
 }
 
 impl ReaperClient {
-    /// Starts the thread for orders. Outcomes come as messages.
+    /// A client without a reaper. `helper` lets a thread do what may take long, one job after the
+    /// other; the reaper inherits priority and affinity of that thread.
     ///
     /// # Errors
     ///
-    /// The system refuses a thread.
-    pub fn start(post: MailboxSender<LoopMessage>) -> io::Result<Self> {
+    /// The process has no descriptor left, or may not adopt orphans.
+    pub fn new(helper: impl Fn(Job) + 'static) -> io::Result<Self> {
         process::adopt_orphans()?;
-        // those of whoever was replaced by this program are not ours to kill
-        let keep = children().unwrap_or_default();
-        let (orders, receiver) = channel();
-        let (end, ended) = channel();
-        let mut keeper = Keeper { post, keep, reaper: None };
-        thread::Builder::new().name("reaper-orders".into()).spawn(move || {
-            keeper.serve(&receiver);
-            drop(end);
-        })?;
-        Ok(Self { orders: Some(orders), ended })
+        Ok(Self {
+            helper: Box::new(helper),
+            state: State::Absent,
+            queue: VecDeque::new(),
+            retry: None,
+            events: VecDeque::new(),
+            // Children from before an `exec` of this program are not its to kill.
+            keep: children().unwrap_or_default(),
+            bell: Arc::new(Doorbell::new()?),
+        })
     }
 
-    /// Orders a process. Says whether the thread is there to start it.
-    pub fn order(&self, order: SpawnRequest) -> bool {
-        self.orders.as_ref().is_some_and(|orders| orders.send(order).is_ok())
+    /// Lets `poller` report [`Wake::Reaper`]. To be called once, before anything else.
+    ///
+    /// # Errors
+    ///
+    /// The system's limit is reached.
+    pub fn watch(&self, poller: &Poller) -> io::Result<()> {
+        poller.watch(&*self.bell, Interest::ReadEdge, Wake::Reaper)
+    }
+
+    /// Requests a worker, which runs `program`. What becomes of it is reported as events.
+    ///
+    /// # Errors
+    ///
+    /// Its paths are too long, or too many requests wait.
+    pub fn spawn(&mut self, program: &Path, request: SpawnRequest) -> io::Result<()> {
+        if self.queue.len() >= QUEUE_CAPACITY {
+            return Err(io::Error::other("too many workers are to be started at once"));
+        }
+        let queued = Queued::spawn(program, request)?;
+        if matches!(self.state, State::Absent) {
+            self.state = State::Starting(self.run(ReaperChild::start));
+        }
+        self.queue.push_back(queued);
+        self.send_queued(Instant::now());
+        Ok(())
+    }
+
+    /// The poller reported [`Wake::Reaper`].
+    pub fn receive(&mut self, poller: &Poller, now: Instant) {
+        match &mut self.state {
+            State::Absent => {}
+            State::Starting(outcome) => {
+                if let Ok(outcome) = outcome.try_recv() {
+                    self.started(outcome, poller, now);
+                }
+            }
+            State::Running(_) => self.read_replies(poller),
+            State::Clearing(outcome, pending) => {
+                if let Ok(how) = outcome.try_recv() {
+                    let pending = std::mem::take(pending);
+                    self.cleared(&how, pending);
+                }
+            }
+        }
+        self.send_queued(now);
+    }
+
+    /// The poller reported [`Wake::WorkerExit`]: the process of a worker has ended, and the reaper
+    /// owes its status.
+    pub fn worker_exited(&mut self, worker_id: WorkerId, poller: &Poller, now: Instant) {
+        let State::Running(running) = &mut self.state else { return };
+        if let Some(pidfd) = running.pending.ended(worker_id) {
+            // The reaper has the same descriptor, so closing this one does not end the watch.
+            poller.forget(&*pidfd);
+        }
+        running.note_owing(now);
+    }
+
+    /// The next event.
+    pub fn next_event(&mut self) -> Option<(WorkerId, ReaperEvent)> {
+        self.events.pop_front()
+    }
+
+    /// When [`ReaperClient::tick`] has to be called.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        let look = match &self.state {
+            State::Running(running) => running.owing.map(|(at, _)| at + LOOK),
+            _ => None,
+        };
+        look.into_iter().chain(self.retry.map(|(at, _)| at)).min()
+    }
+
+    /// Some time has passed.
+    pub fn tick(&mut self, poller: &Poller, now: Instant) {
+        if let State::Running(running) = &mut self.state
+            && running.is_overdue(now)
+        {
+            self.lose(poller, Some(format!("it has not answered for {ANSWER_TIMEOUT:?}")));
+        }
+        if self.retry.is_some_and(|(at, _)| at <= now) {
+            self.send_queued(now);
+        }
+    }
+
+    /// Runs something in the helper thread, which rings when it is over.
+    fn run<T: Send + 'static>(&self, act: impl FnOnce() -> T + Send + 'static) -> Receiver<T> {
+        let (sender, outcome) = channel();
+        let bell = Arc::clone(&self.bell);
+        (self.helper)(Box::new(move || {
+            // At the end of the program the outcome may not be waited for.
+            let _ = sender.send(act());
+            bell.ring();
+        }));
+        outcome
+    }
+
+    fn started(&mut self, outcome: io::Result<ReaperChild>, poller: &Poller, now: Instant) {
+        let watched = outcome.and_then(|child| {
+            poller.watch(child.socket.socket(), Interest::Read, Wake::Reaper)?;
+            Ok(child)
+        });
+        match watched {
+            Ok(child) => {
+                self.state =
+                    State::Running(Running { child, pending: PendingWorkers::default(), owing: None });
+                self.send_queued(now);
+            }
+            Err(error) => {
+                self.state = State::Absent;
+                let reason = format!("the reaper cannot be started: {error}");
+                while !self.queue.is_empty() {
+                    self.fail_first(io::Error::other(reason.clone()));
+                }
+            }
+        }
+    }
+
+    /// Sends as many requests as the reaper is to have.
+    fn send_queued(&mut self, now: Instant) {
+        let since = self.retry.take().map_or(now, |(_, since)| since);
+        let State::Running(running) = &mut self.state else { return };
+        let mut failed = None;
+        while let Some(first) = self.queue.front() {
+            if running.pending.starting() >= STARTING_LIMIT {
+                break;
+            }
+            let descriptors: Vec<_> = first.descriptors.iter().map(AsFd::as_fd).collect();
+            match running.child.socket.try_send(&first.packet, &descriptors) {
+                Ok(true) => {
+                    if let Some(worker_id) = first.worker_id {
+                        running.pending.requested(worker_id);
+                    }
+                    self.queue.pop_front();
+                }
+                Ok(false) if now.duration_since(since) < ROOM_TIMEOUT => {
+                    self.retry = Some((now + RETRY, since));
+                    break;
+                }
+                Ok(false) => failed = Some(io::Error::from(nix::errno::Errno::ETOOMANYREFS)),
+                // Its end is read from the socket.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
+                Err(error) => failed = Some(error),
+            }
+            if failed.is_some() {
+                break;
+            }
+        }
+        running.note_owing(now);
+        if let Some(error) = failed {
+            self.fail_first(error);
+            self.retry = (!self.queue.is_empty()).then_some((now + RETRY, now));
+        }
+    }
+
+    fn fail_first(&mut self, error: io::Error) {
+        if let Some(Queued { worker_id: Some(worker_id), .. }) = self.queue.pop_front() {
+            self.events.push_back((worker_id, ReaperEvent::Spawned(Err(error))));
+        }
+    }
+
+    fn read_replies(&mut self, poller: &Poller) {
+        for _ in 0..REPLIES_PER_TURN {
+            let State::Running(running) = &mut self.state else { return };
+            match running.child.socket.try_receive() {
+                Ok(Some(reply)) => {
+                    running.owing = running.owing.map(|(at, _)| (at, Duration::ZERO));
+                    self.take_reply(reply, poller);
+                }
+                Ok(None) => return self.lose(poller, None),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) => return self.lose(poller, Some(error.to_string())),
+            }
+        }
+    }
+
+    fn take_reply(&mut self, Received { message, descriptors }: Received<Reply>, poller: &Poller) {
+        let State::Running(running) = &mut self.state else { return };
+        let (worker_id, event) = match message {
+            Reply::Spawned { worker_id, pid } => {
+                let Ok([pidfd, stdout, stderr]) = <[OwnedFd; 3]>::try_from(descriptors) else {
+                    running.pending.remove(worker_id);
+                    self.queue.extend(Queued::kill(worker_id));
+                    let error = io::Error::from(nix::errno::Errno::EMFILE);
+                    self.events.push_back((worker_id, ReaperEvent::Spawned(Err(error))));
+                    return;
+                };
+                let (pid, pidfd) = (Pid::from_raw(pid), Arc::new(pidfd));
+                // Without it, the exit is still reported by a reaper that answers.
+                let _ = poller.watch(&*pidfd, Interest::ReadEdge, Wake::WorkerExit(worker_id));
+                running.pending.spawned(worker_id, Arc::clone(&pidfd));
+                (worker_id, ReaperEvent::Spawned(Ok(Spawned { pid, pidfd, stdout, stderr })))
+            }
+            Reply::Failed { worker_id, error } => {
+                running.pending.remove(worker_id);
+                (worker_id, ReaperEvent::Spawned(Err(io::Error::other(error))))
+            }
+            Reply::Exited { worker_id, status } => {
+                if let Some(pidfd) = running.pending.ended(worker_id) {
+                    poller.forget(&*pidfd);
+                }
+                if !running.pending.remove(worker_id) {
+                    return;
+                }
+                (worker_id, ReaperEvent::Exited(status))
+            }
+        };
+        self.events.push_back((worker_id, event));
+    }
+
+    /// The reaper has ended, or is to because of a fault.
+    fn lose(&mut self, poller: &Poller, fault: Option<String>) {
+        let State::Running(Running { child, pending, .. }) =
+            std::mem::replace(&mut self.state, State::Absent)
+        else {
+            return;
+        };
+        poller.forget(child.socket.socket());
+        let keep = self.keep.clone();
+        let clear = move || {
+            let status = child.clear(&keep);
+            fault
+                .unwrap_or_else(|| status.map_or_else(|error| error.to_string(), |status| status.to_string()))
+        };
+        self.state = State::Clearing(self.run(clear), pending);
+    }
+
+    fn cleared(&mut self, how: &str, pending: PendingWorkers) {
+        tracing::error!(
+            event = "reaper_lost",
+            reason = %how,
+            "reaper process was lost, all workers were killed with it"
+        );
+        for (worker_id, had_process) in pending.lost() {
+            let event = if had_process {
+                ReaperEvent::Exited(WaitStatus::Lost)
+            } else {
+                ReaperEvent::Spawned(Err(io::Error::other("the reaper was lost")))
+            };
+            self.events.push_back((worker_id, event));
+        }
+        self.state = match self.queue.is_empty() {
+            true => State::Absent,
+            false => State::Starting(self.run(ReaperChild::start)),
+        };
     }
 }
 
 impl Drop for ReaperClient {
     fn drop(&mut self) {
-        self.orders = None;
-        // without an answer the reaper still ends, with the socket
-        let _ = self.ended.recv_timeout(END_WITHIN);
-    }
-}
-
-/// Keeps a reaper as long as there are orders.
-struct Keeper {
-    post: MailboxSender<LoopMessage>,
-    keep: Vec<i32>,
-    reaper: Option<Reaper>,
-}
-
-/// A reaper, as the thread for orders has it.
-struct Reaper {
-    socket: Arc<FdSocket<OwnedFd>>,
-    pending: PendingSpawns,
-    listener: JoinHandle<()>,
-}
-
-impl Keeper {
-    fn serve(&mut self, orders: &Receiver<SpawnRequest>) {
-        while let Ok(order) = orders.recv() {
-            let worker_id = order.worker_id;
-            if let Err(error) = self.hand_over(order) {
-                let event = WorkerEvent::Spawned(Err(error));
-                self.post.send(LoopMessage::Worker { worker_id, event });
+        match std::mem::replace(&mut self.state, State::Absent) {
+            State::Absent => {}
+            State::Running(running) => running.child.end(&self.keep),
+            State::Starting(outcome) => {
+                if let Ok(Ok(child)) = outcome.recv_timeout(HELPER_TIMEOUT) {
+                    child.end(&self.keep);
+                }
             }
-        }
-        if let Some(reaper) = self.reaper.take() {
-            // nobody asks for those any more that this ends
-            reaper.pending.close();
-            // the other direction stays open until the reaper has ended
-            let _ = shutdown(reaper.socket.socket(), Shutdown::Write);
-            let _ = reaper.listener.join();
+            // Without its outcome what is left ends with the reaper.
+            State::Clearing(outcome, _) => drop(outcome.recv_timeout(HELPER_TIMEOUT)),
         }
     }
+}
 
-    fn hand_over(&mut self, order: SpawnRequest) -> io::Result<()> {
-        let worker_id = order.worker_id;
-        let reaper = self.reaper_with(worker_id)?;
-        let (start, descriptors) = packed(order);
-        let descriptors: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
-        match reaper.socket.send(&start, &descriptors) {
-            // otherwise whoever listens has told of the loss
-            Err(error) if reaper.pending.dismiss(worker_id) => Err(error),
-            _ => Ok(()),
+impl Running {
+    /// Begins or ends the time in which an answer is owed.
+    fn note_owing(&mut self, now: Instant) {
+        let owed = self.pending.is_owed();
+        self.owing = owed.then(|| self.owing.unwrap_or((now, Duration::ZERO)));
+    }
+
+    /// Whether it has owed an answer for too long.
+    fn is_overdue(&mut self, now: Instant) -> bool {
+        self.note_owing(now);
+        let Some((looked_at, owed)) = &mut self.owing else { return false };
+        let elapsed = now.duration_since(*looked_at);
+        if elapsed < LOOK {
+            return false;
         }
-    }
-
-    /// A reaper that answers for an incarnation.
-    fn reaper_with(&mut self, worker_id: WorkerId) -> io::Result<&Reaper> {
-        let usable = self.reaper.take().and_then(|reaper| {
-            if reaper.pending.admit(worker_id) {
-                return Some(reaper);
-            }
-            let _ = reaper.listener.join();
-            None
-        });
-        let reaper = match usable {
-            Some(reaper) => reaper,
-            None => {
-                let reaper = self.found()?;
-                reaper.pending.admit(worker_id);
-                reaper
-            }
-        };
-        Ok(self.reaper.insert(reaper))
-    }
-
-    fn found(&self) -> io::Result<Reaper> {
-        let (ours, theirs) =
-            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-        let pending = PendingSpawns::new(&ours)?;
-        let child = start_process(theirs)?;
-        let socket = Arc::new(FdSocket::new(ours));
-        let reader =
-            ReplyReader { socket: Arc::clone(&socket), pending: pending.clone(), post: self.post.clone() };
-        let keep = self.keep.clone();
-        let listener = thread::Builder::new().name("reaper-answers".into());
-        let listener = listener.spawn(move || reader.serve(child, &keep))?;
-        Ok(Reaper { socket, pending, listener })
+        *looked_at = now;
+        let traced = is_traced(self.child.process.id().cast_signed());
+        *owed = if traced { Duration::ZERO } else { *owed + LOOK };
+        *owed >= ANSWER_TIMEOUT
     }
 }
 
-fn start_process(socket: OwnedFd) -> io::Result<Child> {
-    let mut command = Command::new(THIS_PROGRAM);
-    command.arg0("mm-supervisor").arg("reaper").current_dir("/").stdin(socket).stdout(Stdio::null());
-    inherit::pass_only(&mut command, Vec::new());
-    // the service manager's word is for the supervisor, and neither the reaper nor its workers pass for it
-    for name in ENVIRONMENT {
-        command.env_remove(name);
+impl Queued {
+    fn spawn(program: &Path, request: SpawnRequest) -> io::Result<Self> {
+        let worker_id = Some(request.worker_id);
+        let (packet, descriptors) = request.into_packet(program)?;
+        Ok(Self { worker_id, packet, descriptors: descriptors.into_array().into() })
     }
-    command.spawn()
-}
 
-fn packed(order: SpawnRequest) -> (SpawnCommand, [OwnedFd; 5]) {
-    let SpawnRequest { worker_id, program, directory, server, descriptors, ring_sizes, venv } = order;
-    let mut arguments: Vec<OsString> =
-        vec!["--server".into(), server.into(), "--ring-sizes".into(), ring_sizes.to_string().into()];
-    if let Some(venv) = venv {
-        arguments.extend(["--venv".into(), venv.into()]);
+    fn kill(worker_id: WorkerId) -> io::Result<Self> {
+        let packet = Packet::new(&Request::Kill { worker_id })?;
+        Ok(Self { worker_id: None, packet, descriptors: Vec::new() })
     }
-    let (program, directory) = (program.into(), directory.into());
-    (SpawnCommand { worker_id, program, directory, arguments }, descriptors.into_array())
 }

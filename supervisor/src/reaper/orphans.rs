@@ -1,9 +1,11 @@
 //! Clears away the children that this process has adopted, and what these leave when they die.
 //!
-//! Only this process reaps them, so until then a number is that of the child, and a child cannot be missing from the
-//! list. Where the system keeps no list, the process groups of workers are still killed; what left them lives on.
+//! Only this process reaps them, so until then a number is that of the child, and no child is
+//! missing from the list. Where the system keeps no list, the process groups of workers are still
+//! killed; what left them lives on.
 //!
-//! A program that forks faster than it is killed is pursued in rounds of bounded work, for as long as it takes.
+//! A program that forks faster than it is killed is killed in rounds of bounded work, for as long
+//! as it takes.
 
 use mm_shared::sys::children::children;
 use nix::sys::signal::{Signal, kill, killpg};
@@ -12,7 +14,8 @@ use nix::unistd::{Pid, getpgid, getpgrp};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long killed processes are given to die before the next round, as long as each finds other ones …
+/// How long killed processes are given to die before the next round, as long as each finds other
+/// ones …
 const SHORT_PAUSE: Duration = Duration::from_millis(1);
 /// … and when it is always the same ones, which are stuck in the kernel or belong to another user.
 const LONG_PAUSE: Duration = Duration::from_secs(1);
@@ -27,7 +30,7 @@ pub struct OrphanKiller {
     pause: Option<Duration>,
     /// When the next round is to be.
     due: Option<Instant>,
-    /// Whom the last round found.
+    /// The processes that the last round found.
     found: Vec<i32>,
 }
 
@@ -71,13 +74,14 @@ pub fn clear(keep: &[i32]) {
     }
 }
 
-/// Kills all children but `keep` with their groups, reaps those that have died, and returns all that were there.
+/// Kills all children but `keep` with their groups, reaps those that have died, and returns all
+/// that were there.
 fn orphans(keep: &[i32]) -> Vec<i32> {
-    // without the list, nobody is found
+    // Without the list, no process is found.
     let mut found = children().unwrap_or_default();
     found.retain(|pid| !keep.contains(pid));
     for pid in found.iter().copied().map(Pid::from_raw) {
-        // one of another user stays; nothing can be done about it here
+        // One of another user stays; this process may not kill it.
         let _ = kill(pid, Signal::SIGKILL);
         if let Ok(group) = getpgid(Some(pid))
             && group != getpgrp()
@@ -100,8 +104,8 @@ mod tests {
         assert!(!orphans.is_due() && orphans.pause().is_none());
         orphans.wanted();
         assert!(orphans.is_due());
-        let everybody = children().unwrap_or_default();
-        orphans.round(&everybody);
+        let all = children().unwrap_or_default();
+        orphans.round(&all);
         assert!(!orphans.is_due() && orphans.pause().is_none());
     }
 }

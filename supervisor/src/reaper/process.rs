@@ -2,14 +2,14 @@
 
 use super::children::{Children, Started};
 use super::orphans::{self, OrphanKiller};
-use super::protocol::{FdSocket, Received, Reply, SpawnCommand};
+use super::protocol::{FdSocket, Received, Reply, Request, SpawnCommand};
 use crate::ids::WorkerId;
 use crate::stderr::print_line;
 use mm_shared::sys::poller::{Interest, PollKey, Poller};
 use mm_shared::sys::process;
 use nix::sys::prctl;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::ExitCode;
 
 /// What the reaper waits for.
@@ -106,18 +106,27 @@ impl<'a> Reaper<'a> {
         }
     }
 
-    /// The process of a worker has ended. Its exit is reported first, and what it left is cleared away next.
+    /// The process of a worker has ended. Its exit is reported first, and what it left is cleared
+    /// away next.
     fn report_exit(&mut self, worker_id: WorkerId) -> io::Result<()> {
         let Some(status) = self.children.reap(worker_id, &self.poller) else { return Ok(()) };
         self.orphans.wanted();
         self.socket.send(&Reply::Exited { worker_id, status }, &[])
     }
 
-    /// Starts the worker that the supervisor asks for; false: the supervisor is gone.
+    /// Does what the supervisor asks for; false: the supervisor is gone.
     fn take_request(&mut self) -> io::Result<bool> {
-        let Some(Received { message: command, descriptors }) = self.socket.receive::<SpawnCommand>()? else {
-            return Ok(false);
-        };
+        match self.socket.receive()? {
+            None => return Ok(false),
+            Some(Received { message: Request::Kill { worker_id }, .. }) => self.children.kill(worker_id),
+            Some(Received { message: Request::Spawn(command), descriptors }) => {
+                self.start(command, descriptors)?;
+            }
+        }
+        Ok(true)
+    }
+
+    fn start(&mut self, command: SpawnCommand, descriptors: Vec<OwnedFd>) -> io::Result<()> {
         let worker_id = command.worker_id;
         let started = self.children.start(command, descriptors, &self.poller);
         let reported = started.and_then(|Started { pid, pidfd, stdout, stderr }| {
@@ -128,6 +137,6 @@ impl<'a> Reaper<'a> {
             self.children.kill(worker_id);
             self.socket.send(&Reply::Failed { worker_id, error: error.to_string() }, &[])?;
         }
-        Ok(true)
+        Ok(())
     }
 }

@@ -1,15 +1,18 @@
-//! What supervisor and reaper say to each other: one frame a packet, with descriptors beside it.
+//! The messages between supervisor and reaper: one frame per packet, with descriptors beside it.
 //!
 //! ```text
-//! supervisor ── SpawnCommand {incarnation, program, directory, arguments} + 5 descriptors ──► reaper
-//! supervisor ◄── Spawned {incarnation, pid} + pidfd, stdout, stderr                  ── reaper
-//!            ◄── Failed {incarnation, error}            instead of Spawned
-//!            ◄── Exited {worker_id, status}             after Spawned
+//! supervisor ── Spawn {worker_id, program, directory, arguments} + 6 descriptors ──► reaper
+//!            ── Kill {worker_id}                                                 ──►
+//!            ◄── Spawned {worker_id, pid} + pidfd, stdout, stderr                ──
+//!            ◄── Failed {worker_id, error}             instead of Spawned
+//!            ◄── Exited {worker_id, status}            after Spawned
 //! ```
 //!
-//! Both ends are the same program. So a packet that is none of these is a fault of ours, and ends the connection.
+//! Both ends are the same program. So a packet that is none of these is a fault of this program,
+//! and ends the connection.
 
 use crate::ids::WorkerId;
+use mm_shared::WorkerFds;
 use mm_shared::frame::{self, Kind};
 use rustix::cmsg_space;
 use rustix::io::Errno;
@@ -26,21 +29,31 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::thread;
 use std::time::Duration;
 
-const FRAME: Kind = Kind { magic: *b"MMny", version: 1 };
+const FRAME: Kind = Kind { magic: *b"MMny", version: 2 };
 
-/// Most bytes of a packet: a few paths, of which the system takes none longer than 4 KiB.
-const LONGEST: usize = 32 << 10;
+/// Most bytes of a packet: a few paths, of which the system accepts none longer than 4 KiB.
+const PACKET_LIMIT: usize = 32 << 10;
 
-/// Most descriptors beside a packet.
-const MOST_DESCRIPTORS: usize = 5;
+/// How often, a millisecond apart, a blocking send is tried while too many descriptors are under
+/// way.
+const SEND_TRIES: usize = 1000;
 
-/// How often, a millisecond apart, a packet is tried again while too many descriptors are on their way.
-const TRIES: usize = 1000;
+/// A message to the reaper.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub enum Request {
+    /// Start a worker. Its descriptors come beside it, in the order of [`WorkerFds::into_array`].
+    Spawn(SpawnCommand),
+    /// Kill a worker.
+    Kill {
+        /// Which one.
+        worker_id: WorkerId,
+    },
+}
 
-/// A worker that is to be started. Its descriptors come beside it, in the order of [`mm_shared::RawFds`].
+/// How to start a worker.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub struct SpawnCommand {
-    /// The incarnation that it will be.
+    /// The worker that it will be.
     pub worker_id: WorkerId,
     /// The program to run.
     pub program: OsString,
@@ -50,7 +63,7 @@ pub struct SpawnCommand {
     pub arguments: Vec<OsString>,
 }
 
-/// What the reaper has to say.
+/// A message from the reaper.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub enum Reply {
     /// The worker runs. Beside it: pidfd, standard output, standard error.
@@ -71,91 +84,140 @@ pub enum Reply {
     Exited {
         /// Which one.
         worker_id: WorkerId,
-        /// In which way.
+        /// How it ended.
         status: WaitStatus,
     },
 }
 
-/// In which way a process has ended.
+/// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WaitStatus {
     /// By itself, with this status.
     Code(i32),
     /// By this signal.
     Signal(i32),
-    /// The system does not say: whoever traces it was told instead.
+    /// The system does not report it, because a debugger took the status.
     Unknown,
-    /// With the reaper. It cannot say so itself.
+    /// With the reaper, which cannot report it.
     Lost,
 }
 
-/// One end of the socket.
+/// A packet that is ready to be sent.
+#[derive(Debug)]
+pub struct Packet(Vec<u8>);
+
+impl Packet {
+    /// The packet of a message.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for one that is too long.
+    pub fn new<T: Serialize>(message: &T) -> io::Result<Self> {
+        let frame = frame::encode(FRAME, message).map_err(io::Error::other)?;
+        if frame.len() > PACKET_LIMIT {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "its paths are too long"));
+        }
+        Ok(Self(frame))
+    }
+}
+
+/// One end of a socket for packets and descriptors.
+#[derive(Debug)]
 pub struct FdSocket<F> {
     socket: F,
 }
 
-/// A packet.
+/// A packet that was received.
 pub struct Received<T> {
-    /// What it says.
+    /// The message.
     pub message: T,
     /// What came with it: fewer than were sent if this process has no descriptor left.
     pub descriptors: Vec<OwnedFd>,
 }
 
 impl<F: AsFd> FdSocket<F> {
-    /// This end.
+    /// An end of a pair of `SEQPACKET` sockets.
     pub fn new(socket: F) -> Self {
         Self { socket }
     }
 
-    /// What it goes over.
+    /// The socket itself.
     pub fn socket(&self) -> &F {
         &self.socket
     }
 
-    /// Sends a packet; waits while the other end is behind.
+    /// Sends a message; waits while the other end has too many unread.
     ///
     /// # Errors
     ///
-    /// The other end is gone, or the packet is too long.
+    /// The other end is gone, or the message is too long.
     pub fn send<T: Serialize>(&self, message: &T, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
-        let packet = frame::encode(FRAME, message).map_err(io::Error::other)?;
-        if packet.len() > LONGEST {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "its paths are too long"));
-        }
-        for _ in 1..TRIES {
-            match self.send_packet(&packet, descriptors) {
+        let packet = Packet::new(message)?;
+        for _ in 1..SEND_TRIES {
+            match self.send_packet(&packet, descriptors, SendFlags::NOSIGNAL) {
                 Err(Errno::TOOMANYREFS) => thread::sleep(Duration::from_millis(1)),
                 Err(Errno::INTR) => {}
-                outcome => return Ok(outcome.map(drop)?),
+                outcome => return Ok(outcome?),
             }
         }
-        Ok(self.send_packet(&packet, descriptors).map(drop)?)
+        Ok(self.send_packet(&packet, descriptors, SendFlags::NOSIGNAL)?)
     }
 
-    fn send_packet(&self, packet: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<usize, Errno> {
-        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
+    /// Sends a packet if there is room for it now; returns whether there was.
+    ///
+    /// # Errors
+    ///
+    /// The other end is gone, and those of the system.
+    pub fn try_send(&self, packet: &Packet, descriptors: &[BorrowedFd<'_>]) -> io::Result<bool> {
+        match self.send_packet(packet, descriptors, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+            Ok(()) => Ok(true),
+            // The last one: too many descriptors are under way in all sockets of this user.
+            Err(Errno::AGAIN | Errno::INTR | Errno::NOBUFS | Errno::TOOMANYREFS) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn send_packet(
+        &self,
+        packet: &Packet,
+        descriptors: &[BorrowedFd<'_>],
+        flags: SendFlags,
+    ) -> Result<(), Errno> {
+        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(WorkerFds::COUNT))];
         let mut beside = SendAncillaryBuffer::new(&mut space);
         if !descriptors.is_empty() && !beside.push(SendAncillaryMessage::ScmRights(descriptors)) {
             return Err(Errno::INVAL);
         }
-        sendmsg(&self.socket, &[IoSlice::new(packet)], &mut beside, SendFlags::NOSIGNAL)
+        sendmsg(&self.socket, &[IoSlice::new(&packet.0)], &mut beside, flags).map(drop)
     }
 
     /// Waits for the next packet; `None`: the other end is gone.
     ///
     /// # Errors
     ///
-    /// Those of the system, and `InvalidData` for a packet that is none of ours.
+    /// Those of the system, and `InvalidData` for a packet that is not a message.
     pub fn receive<T: DeserializeOwned>(&self) -> io::Result<Option<Received<T>>> {
-        let mut packet = [0; LONGEST];
-        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
+        self.receive_with(RecvFlags::CMSG_CLOEXEC)
+    }
+
+    /// The next packet, if there is one; `None`: the other end is gone.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if there is none yet, otherwise as for [`FdSocket::receive`].
+    pub fn try_receive<T: DeserializeOwned>(&self) -> io::Result<Option<Received<T>>> {
+        self.receive_with(RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT)
+    }
+
+    fn receive_with<T: DeserializeOwned>(&self, flags: RecvFlags) -> io::Result<Option<Received<T>>> {
+        let mut packet = [0; PACKET_LIMIT];
+        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(WorkerFds::COUNT))];
         let mut beside = RecvAncillaryBuffer::new(&mut space);
         let received = loop {
             let into = &mut [IoSliceMut::new(&mut packet)];
-            match recvmsg(&self.socket, into, &mut beside, RecvFlags::CMSG_CLOEXEC) {
+            match recvmsg(&self.socket, into, &mut beside, flags) {
                 Err(Errno::INTR) => {}
-                // it went with something unread
+                // The other end was closed with something unread in it.
                 Err(Errno::CONNRESET) => return Ok(None),
                 outcome => break outcome?,
             }
@@ -173,7 +235,7 @@ impl<F: AsFd> FdSocket<F> {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a packet is too long"));
         }
         let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
-        let message = frame::decode(FRAME, LONGEST, &packet[..received.bytes]).map_err(invalid)?;
+        let message = frame::decode(FRAME, PACKET_LIMIT, &packet[..received.bytes]).map_err(invalid)?;
         Ok(Some(Received { message, descriptors }))
     }
 }

@@ -4,7 +4,7 @@
 use crate::{assert_gone, run, sleepers};
 use mm_tests::osc::F;
 use mm_tests::processes::Process;
-use mm_tests::{TestShow, wait_for, wait_until};
+use mm_tests::{Event, TestShow, wait_for, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::process::Command;
@@ -15,7 +15,7 @@ fn when_it_is_killed_all_workers_come_back_under_a_new_one() {
     let (old, a, b) = (show.reaper(), show.worker("a"), show.worker("b"));
     let left = sleepers(&show);
     old.signal(Signal::SIGKILL);
-    show.wait_for(&["the reaper was lost"]);
+    show.wait_for(Event::named("reaper_lost"));
     for name in ["a", "b"] {
         show.wait_for(&[&format!("[{name}]"), "worker exited", "reaper"]);
         show.log().wait_for_nth(2, &[&format!("[{name}] ready")]);
@@ -36,9 +36,9 @@ fn when_it_does_not_answer_any_more_it_is_replaced() {
     let (old, a, b) = (show.reaper(), show.worker("a"), show.worker("b"));
     let left = sleepers(&show);
     old.signal(Signal::SIGSTOP);
-    // nobody could say that it has ended, nor start the next one
+    // The reaper would have to report that it has ended, and to start the next one.
     a.signal(Signal::SIGKILL);
-    show.wait_for(&["the reaper was lost", "it has not answered for"]);
+    show.wait_for(Event::named("reaper_lost").field("reason", "it has not answered for 10s"));
     for name in ["a", "b"] {
         show.log().wait_for_nth(2, &[&format!("[{name}] ready")]);
     }

@@ -46,7 +46,7 @@ fn garbage_ends_that_worker_alone() {
 
 #[test]
 fn a_message_that_claims_to_be_gigabytes_long_ends_that_worker_alone() {
-    assert_survived("b'MMfw' + struct.pack('<III', 1, 0xFFFFFFFF, 0) + b'x' * 100");
+    assert_survived("b'MMfw' + struct.pack('<III', 2, 0xFFFFFFFF, 0) + b'x' * 100");
 }
 
 #[test]

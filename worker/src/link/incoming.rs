@@ -1,13 +1,13 @@
 //! Messages from the supervisor. The channel has no descriptor to wait for, so a thread receives
 //! and rings.
 //!
-//! When the supervisor closes the channel nobody needs this process any more. The thread then ends
-//! it at once, also when Python is stuck in a loop and will never look at its inbox again.
+//! When the supervisor closes the channel, it has no more use for this process. The thread then
+//! ends it at once, also when Python is stuck in a loop and will never look at its inbox again.
 
 use super::wait_for;
 use mm_shared::Doorbell;
 use mm_shared::control::ToWorker;
-use mm_shared::control_link::{LinkError, ToWorkerReceiver};
+use mm_shared::control_link::{LinkError, ToWorkerListener, ToWorkerReceiver};
 use pyo3::Python;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use std::{io, thread};
 /// Exit status when the supervisor is gone.
 const ORPHANED: i32 = 1;
 
-/// What the supervisor said and the main loop has not read yet.
+/// Messages from the supervisor that the main loop has not read yet.
 pub struct Inbox {
     messages: mpsc::Receiver<ToWorker>,
     bell: Arc<Doorbell>,
@@ -26,14 +26,17 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// Starts the thread that receives.
-    pub fn start(receiver: ToWorkerReceiver) -> io::Result<Inbox> {
+    /// Starts the thread that waits for the supervisor to connect, and then receives.
+    pub fn start(listener: ToWorkerListener) -> io::Result<Inbox> {
         let (sender, messages) = mpsc::channel();
         let bell = Arc::new(Doorbell::new()?);
         let leaving = Arc::new(AtomicBool::new(false));
         let inbox = Inbox { messages, bell: bell.clone(), leaving: leaving.clone() };
         thread::Builder::new().name("mm-control-in".into()).spawn(move || {
-            let error = forward(&receiver, &sender, &bell);
+            let error = match listener.accept() {
+                Ok(receiver) => forward(&receiver, &sender, &bell),
+                Err(error) => error,
+            };
             if !leaving.load(Ordering::Acquire) {
                 abandon(&error);
             }
@@ -58,8 +61,8 @@ impl Inbox {
         }
     }
 
-    /// From now on the end of the channel is no reason to hurry: the process is about to exit in
-    /// good order.
+    /// From now on the end of the channel does not end the process, which is about to exit in good
+    /// order.
     pub fn leave(&self) {
         self.leaving.store(true, Ordering::Release);
     }
@@ -72,12 +75,12 @@ impl AsFd for Inbox {
     }
 }
 
-/// Forwards messages until there are no more, and says why.
+/// Forwards messages until there are no more; returns why.
 fn forward(receiver: &ToWorkerReceiver, messages: &mpsc::Sender<ToWorker>, bell: &Doorbell) -> LinkError {
     loop {
         match receiver.recv() {
             Ok(message) => {
-                // when nobody takes it any more, the process is about to exit
+                // If the main loop takes it no more, the process is about to exit.
                 let _ = messages.send(message);
                 bell.ring();
             }
@@ -87,7 +90,7 @@ fn forward(receiver: &ToWorkerReceiver, messages: &mpsc::Sender<ToWorker>, bell:
 }
 
 fn abandon(error: &LinkError) -> ! {
-    // a supervisor that closes the channel knows that it does; anything else needs an explanation
+    // A supervisor that closes the channel does so on purpose; any other end needs an explanation.
     if !matches!(error, LinkError::Closed) {
         eprintln!("mm-worker: {error}");
     }

@@ -26,7 +26,7 @@ fn the_version_names_protocol_and_python() {
 #[test]
 fn a_worker_that_cannot_work_says_so_in_one_line_and_exits_with_status_1() {
     let parent = std::process::id().to_string();
-    let rest = ["--server", "/nowhere", "--fds", "993,994,995,996,997", "--ring-sizes", "16,16"];
+    let rest = ["--directory", "/nowhere", "--fds", "993,994,995,996,997,998", "--ring-sizes", "16,16"];
     let cases: [(&[&str], &str); 4] = [
         (&[], "`--parent` is missing"),
         (&["--unknown"], "`--unknown` is not an option"),
@@ -45,7 +45,7 @@ fn a_worker_that_cannot_work_says_so_in_one_line_and_exits_with_status_1() {
 fn hello_comes_first() {
     let mut worker = Script::empty(&[]).start();
     let pid = worker.child.id();
-    assert!(matches!(worker.message(), FromWorker::Hello { protocol: PROTOCOL, pid: p } if p == pid));
+    assert!(matches!(worker.hello, FromWorker::Hello { protocol: PROTOCOL, pid: p, .. } if p == pid));
     assert!(matches!(worker.message(), FromWorker::Ready));
 }
 

@@ -3,16 +3,16 @@
 //! Everything that waits has a deadline, and says what it waited for when that has passed.
 
 use mm_shared::control::{Boot, ChannelBoot, Failure, FromWorker, Module, ToWorker};
-use mm_shared::control_link::{Rendezvous, ToWorkerSender};
+use mm_shared::control_link::{FromWorkerReceiver, ToWorkerSender};
 use mm_shared::{ChannelId, Event, RingSizes, SupervisorEnd, frame};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -26,8 +26,6 @@ pub struct Script {
     pub boot: Boot,
     pub ring_sizes: RingSizes,
     pub venv: Option<PathBuf>,
-    /// Last, so that it is dropped last.
-    meeting: Meeting,
 }
 
 impl Script {
@@ -40,8 +38,7 @@ impl Script {
 
     /// An instance without modules.
     pub fn empty(channels: &[&str]) -> Script {
-        let meeting = Meeting::new();
-        let directory = tempfile::tempdir_in(Meeting::path()).expect("a directory");
+        let directory = tempfile::tempdir().expect("a directory");
         let boot = Boot {
             instance: "py".into(),
             directory: directory.path().to_owned(),
@@ -51,7 +48,7 @@ impl Script {
             mapped: channels.len() as u32,
             watch: false,
         };
-        Script { directory, boot, ring_sizes: RingSizes::default(), venv: None, meeting }
+        Script { directory, boot, ring_sizes: RingSizes::default(), venv: None }
     }
 
     pub fn path(&self) -> &Path {
@@ -123,11 +120,13 @@ pub fn value(name: &str, input: f64, output: f64) -> ChannelBoot {
 pub struct Worker {
     pub script: Script,
     pub child: Child,
+    /// Its first message.
+    pub hello: FromWorker,
     pub end: SupervisorEnd,
     /// Names by number, those that the script added included.
     pub names: Vec<String>,
     /// Taken away when the supervisor is to be gone.
-    pub sender: Option<ToWorkerSender>,
+    pub sender: Option<RefCell<ToWorkerSender>>,
     /// Warnings that came while something else was waited for.
     pub warnings: Vec<String>,
     messages: Receiver<FromWorker>,
@@ -137,10 +136,9 @@ pub struct Worker {
 
 impl Worker {
     fn spawn(script: Script) -> Worker {
-        let (end, fds) = mm_shared::create(script.ring_sizes).expect("segments");
-        let (listener, name) = script.meeting.0.listen().expect("a listener");
+        let (end, control, fds) = mm_shared::create(script.ring_sizes).expect("segments");
         let mut command = Command::new(env!("CARGO_BIN_EXE_mm-worker"));
-        command.args(["--parent", &std::process::id().to_string(), "--server", &name]);
+        command.args(["--parent", &std::process::id().to_string(), "--directory"]).arg(script.path());
         command.args(["--fds", &fds.raw().to_string(), "--ring-sizes", &script.ring_sizes.to_string()]);
         if let Some(venv) = &script.venv {
             command.arg("--venv").arg(venv);
@@ -149,18 +147,13 @@ impl Worker {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the worker");
         let (lines, stderr) = (lines(child.stdout.take()), lines(child.stderr.take()));
-        let (sender, receiver) = listener.accept().expect("the worker connects");
-        let (to, messages) = mpsc::channel();
-        thread::spawn(move || {
-            while let Ok(message) = receiver.recv() {
-                if to.send(message).is_err() {
-                    return;
-                }
-            }
-        });
+        let messages = messages(control);
+        let hello = messages.recv_timeout(PATIENCE).expect("the worker says hello");
+        let FromWorker::Hello { address, .. } = &hello else { panic!("no hello, but {hello:?}") };
+        let sender = ToWorkerSender::connect(address).expect("the worker listens");
         let names = script.boot.channels.iter().map(|channel| channel.name.clone()).collect();
-        let (sender, warnings) = (Some(sender), Vec::new());
-        Worker { script, child, end, names, sender, warnings, messages, lines, stderr }
+        let (sender, warnings) = (Some(RefCell::new(sender)), Vec::new());
+        Worker { script, child, hello, end, names, sender, warnings, messages, lines, stderr }
     }
 
     pub fn boot(&self) {
@@ -169,7 +162,8 @@ impl Worker {
     }
 
     pub fn say(&self, message: ToWorker) {
-        self.sender.as_ref().expect("connected").send(message).expect("the worker listens");
+        let mut sender = self.sender.as_ref().expect("connected").borrow_mut();
+        sender.send(&message).expect("the worker listens");
     }
 
     /// The next message. Names that the script added are noted on the way.
@@ -362,38 +356,6 @@ impl Drop for Worker {
     }
 }
 
-/// The private directory where the workers of this process connect, and where scripts lie. It goes
-/// with the last script.
-pub struct Meeting(Rendezvous);
-
-/// How many scripts there are, and the directory that they share.
-static MEETINGS: Mutex<(usize, Option<Rendezvous>)> = Mutex::new((0, None));
-
-impl Meeting {
-    fn new() -> Meeting {
-        let mut meetings = MEETINGS.lock().expect("no test panics here");
-        let (count, directory) = &mut *meetings;
-        *count += 1;
-        let new = || Rendezvous::new(&Meeting::path()).expect("a directory");
-        Meeting(directory.get_or_insert_with(new).clone())
-    }
-
-    fn path() -> PathBuf {
-        std::env::temp_dir().join(format!("mm-worker-tests-{}", std::process::id()))
-    }
-}
-
-impl Drop for Meeting {
-    fn drop(&mut self) {
-        let mut meetings = MEETINGS.lock().expect("no test panics here");
-        meetings.0 -= 1;
-        if meetings.0 == 0 {
-            meetings.1 = None;
-            let _ = std::fs::remove_dir_all(Meeting::path());
-        }
-    }
-}
-
 fn lines(stream: Option<impl Read + Send + 'static>) -> Receiver<String> {
     let stream = stream.expect("a pipe");
     let (to, lines) = mpsc::channel();
@@ -405,4 +367,22 @@ fn lines(stream: Option<impl Read + Send + 'static>) -> Receiver<String> {
         }
     });
     lines
+}
+
+/// Receives all that the worker sends, however long a test does not look.
+fn messages(mut control: FromWorkerReceiver) -> Receiver<FromWorker> {
+    let (to, messages) = mpsc::channel();
+    thread::spawn(move || {
+        loop {
+            let mut fds = [PollFd::new(control.as_fd(), PollFlags::POLLIN)];
+            let _ = poll(&mut fds, PollTimeout::NONE);
+            while let Some(received) = control.try_recv(&mut usize::MAX.clone()).transpose() {
+                let Ok(message) = received else { return };
+                if to.send(message).is_err() {
+                    return;
+                }
+            }
+        }
+    });
+    messages
 }

@@ -218,15 +218,12 @@ impl ScriptInstance {
     /// When [`ScriptInstance::tick`] has to be called next.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        let workers = self.supervision.workers().iter();
-        let last_words = workers.filter_map(|member| member.worker.process.last_words_until);
         let deadlines = [self.supervision.deadline(), self.data.failsafe_deadline()];
-        last_words.chain(deadlines.into_iter().flatten()).min()
+        deadlines.into_iter().flatten().min()
     }
 
     /// Some time has passed.
     pub fn tick(&mut self, cx: &mut LoopContext<'_>) {
-        self.end_last_words(cx);
         self.check_health(cx);
         self.apply_failsafe(cx);
         self.supervision.tick(moment(cx));
@@ -324,7 +321,7 @@ impl ScriptInstance {
             return Ok(ScriptWorker::new(process, booted, cx.now));
         }
         let id = cx.next_worker_id(self.id);
-        match self.spec.begin(cx.tools, id, values) {
+        match self.spec.begin(cx.tools, cx.poller, id, values) {
             Ok((process, booted)) => Ok(ScriptWorker::new(process, booted, cx.now)),
             Err(error) => {
                 cx.registry.forget(id);
@@ -445,9 +442,6 @@ impl ScriptInstance {
         };
         match health.check(pid, cx.now, look) {
             Ok(None) => {}
-            Ok(Some(Finding::ChannelClosed)) => {
-                self.violated(id, "it has closed its control channel and goes on", cx);
-            }
             Ok(Some(Finding::OverMemory { used, limit })) => {
                 let reason = ExitReason::OverMemory { used, limit };
                 reports::over_memory(&self.name, &reason);

@@ -6,18 +6,20 @@ use crate::ids::WorkerId;
 use crate::instances::context::LoopContext;
 use crate::instances::exit::{ExitReason, ExitRecord};
 use crate::instances::supervision::lifecycle::{AfterExit, LifeEvent, LifeState};
-use crate::instances::supervision::workers::{Role, WorkerHandle};
+use crate::instances::supervision::workers::Role;
 use crate::instances::transition::Transition;
+use crate::instances::worker::Worker;
 use crate::reaper::{Spawned, WaitStatus};
 use crate::script_output::OutputStream;
 use mm_shared::control::{FromWorker, PROTOCOL};
 use std::io;
-use std::time::Duration;
-
-/// How long the messages of a worker that has exited are waited for.
-const LAST_WORDS: Duration = Duration::from_millis(200);
 
 impl ScriptInstance {
+    /// The worker with this id.
+    pub fn worker(&mut self, id: WorkerId) -> Option<&mut Worker> {
+        self.supervision.workers_mut().get_mut(id).map(|member| &mut member.worker.process)
+    }
+
     /// Something happened to a worker.
     pub fn worker_event(&mut self, id: WorkerId, event: WorkerEvent, cx: &mut LoopContext<'_>) {
         match event {
@@ -40,20 +42,14 @@ impl ScriptInstance {
                 process.arrived(pid, pidfd);
             }
             Err(error) => {
-                process.never_arrived();
-                process.closed = true;
-                let program = cx.tools.program.display();
-                process.ending = Some(ExitReason::NotStarted(format!("{program}: {error}")));
-                self.ended(id, cx);
+                process.ending = Some(ExitReason::NotStarted(error.to_string()));
+                self.exited(id, WaitStatus::Unknown, cx);
             }
         }
     }
 
     fn message(&mut self, id: WorkerId, message: FromWorker, cx: &mut LoopContext<'_>) {
-        let Some(member) = self.supervision.workers_mut().get_mut(id) else {
-            self.late_message(message);
-            return;
-        };
+        let Some(member) = self.supervision.workers_mut().get_mut(id) else { return };
         match message {
             FromWorker::Hello { protocol: PROTOCOL, .. } => {}
             FromWorker::Hello { protocol, .. } => {
@@ -75,14 +71,6 @@ impl ScriptInstance {
                 member.worker.process.ending.get_or_insert(ExitReason::Stopped);
             }
             FromWorker::Warning(_) | FromWorker::Error { .. } => reports::worker_message(&self.name, message),
-        }
-    }
-
-    /// A message that was read only after its worker had ended.
-    fn late_message(&self, message: FromWorker) {
-        match message {
-            FromWorker::Failed(failure) => reports::import_failed(&self.name, &failure),
-            message => reports::worker_message(&self.name, message),
         }
     }
 
@@ -116,18 +104,11 @@ impl ScriptInstance {
 
     /// The control channel of a worker has closed.
     fn channel_closed(&mut self, id: WorkerId, fault: Option<String>, cx: &mut LoopContext<'_>) {
-        let Some(member) = self.supervision.workers_mut().get_mut(id) else {
-            cx.registry.forget(id);
-            return;
-        };
-        member.worker.process.closed = true;
-        member.note_channel_closed(cx.now);
+        let Some(member) = self.supervision.workers().get(id) else { return };
         if let Some(fault) = fault {
             self.violated(id, &fault, cx);
-        }
-        let member = self.supervision.workers().get(id);
-        if member.is_some_and(|member| member.worker.process.last_words_until.is_some()) {
-            self.ended(id, cx);
+        } else if member.worker.process.is_alive() {
+            self.violated(id, "it has closed its control channel and goes on", cx);
         }
     }
 
@@ -141,46 +122,21 @@ impl ScriptInstance {
         self.supervision.fault(id, false, moment(cx));
     }
 
-    /// The process of a worker has ended. Of one that did not serve yet, the reason may still be on
-    /// its way: an import that failed is reported on the control channel, which another thread
-    /// reads.
-    fn exited(&mut self, id: WorkerId, how: WaitStatus, cx: &mut LoopContext<'_>) {
-        let Some(member) = self.supervision.workers_mut().get_mut(id) else { return };
-        let is_known = member.role().is_attached();
-        let process = &mut member.worker.process;
-        process.exited(how);
-        if is_known || process.closed || process.ending.is_some() {
-            self.ended(id, cx);
-        } else {
-            process.last_words_until = Some(cx.now + LAST_WORDS);
-        }
-    }
-
-    /// The messages of workers that have exited were waited for long enough.
-    pub(super) fn end_last_words(&mut self, cx: &mut LoopContext<'_>) {
-        let workers = self.supervision.workers().iter().map(|member| &member.worker);
-        let over = workers.filter(|worker| worker.process.last_words_until.is_some_and(|at| at <= cx.now));
-        for id in over.map(WorkerHandle::id).collect::<Vec<_>>() {
-            self.ended(id, cx);
-        }
-    }
-
     /// The process of a worker has ended, and all that it has sent was read.
-    fn ended(&mut self, id: WorkerId, cx: &mut LoopContext<'_>) {
+    fn exited(&mut self, id: WorkerId, how: WaitStatus, cx: &mut LoopContext<'_>) {
         let Some(member) = self.supervision.workers_mut().get_mut(id) else { return };
         let (role, is_trusted, worker) = (member.role(), member.is_trusted(), &mut member.worker);
         let mut in_hand = None;
         if role.is_attached() {
             in_hand = self.data.detach(worker.rings(), is_trusted, cx);
         }
+        worker.process.exited(how);
         let doing = worker.process.end.progress.activity();
         let reason = worker.process.ended(cx.poller);
         let traceback = worker.take_failure().map(|failure| failure.traceback);
         self.history.note_errors(worker.process.end.progress.errors());
         cx.drain.remove(id);
-        if worker.process.closed {
-            cx.registry.forget(id);
-        }
+        cx.registry.forget(id);
         let place = if reason.is_self_explanatory() {
             String::new()
         } else {

@@ -1,5 +1,5 @@
-//! Looks after one worker that handles events: whether it hangs, whether it has grown too large,
-//! and whether its control channel is open.
+//! Looks after one worker that handles events: whether it hangs, and whether it has grown too
+//! large.
 
 use super::watchdog::{Look, Watchdog};
 use mm_shared::sys::process::{is_traced, resident};
@@ -8,10 +8,6 @@ use std::time::{Duration, Instant};
 
 /// How often memory is looked at.
 const MEMORY_INTERVAL: Duration = Duration::from_secs(1);
-
-/// How long a worker may take to exit after its control channel has closed. An exit closes the
-/// channel first, and a large worker gives back its memory in between.
-const CLOSED_CHANNEL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a worker must not exceed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,8 +28,6 @@ pub enum Finding {
         /// What it may use.
         limit: u64,
     },
-    /// It has closed its control channel and goes on.
-    ChannelClosed,
     /// It makes no progress.
     Hang {
         /// What it does.
@@ -48,7 +42,6 @@ pub enum Finding {
 pub struct HealthMonitor {
     watchdog: Option<Watchdog>,
     memory: Option<(u64, Instant)>,
-    closed_channel_deadline: Option<Instant>,
 }
 
 impl HealthMonitor {
@@ -58,13 +51,7 @@ impl HealthMonitor {
         Self {
             watchdog: limits.watchdog.map(|limit| Watchdog::new(limit, now)),
             memory: limits.memory.map(|limit| (limit, now + MEMORY_INTERVAL)),
-            closed_channel_deadline: None,
         }
-    }
-
-    /// The worker's control channel has closed.
-    pub fn expect_exit(&mut self, now: Instant) {
-        self.closed_channel_deadline = Some(now + CLOSED_CHANNEL_TIMEOUT);
     }
 
     /// When [`HealthMonitor::check`] has something to do.
@@ -72,7 +59,7 @@ impl HealthMonitor {
     pub fn deadline(&self) -> Option<Instant> {
         let watchdog = self.watchdog.as_ref().map(Watchdog::deadline);
         let memory = self.memory.map(|(_, next)| next);
-        watchdog.into_iter().chain(memory).chain(self.closed_channel_deadline).min()
+        watchdog.into_iter().chain(memory).min()
     }
 
     /// Checks what it is time to check. `look` looks at what the worker does.
@@ -88,9 +75,6 @@ impl HealthMonitor {
     ) -> Result<Option<Finding>, E> {
         if let Some(finding) = self.check_memory(pid, now) {
             return Ok(Some(finding));
-        }
-        if self.closed_channel_deadline.is_some_and(|at| at <= now) {
-            return Ok(Some(Finding::ChannelClosed));
         }
         let Some(watchdog) = self.watchdog.as_mut().filter(|watchdog| watchdog.deadline() <= now) else {
             return Ok(None);

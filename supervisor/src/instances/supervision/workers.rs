@@ -67,7 +67,6 @@ pub struct Member<W> {
     stage: Option<StopStage>,
     health: Option<HealthMonitor>,
     is_trusted: bool,
-    channel_closed: bool,
 }
 
 impl<W: WorkerHandle> Member<W> {
@@ -157,19 +156,8 @@ impl<W: WorkerHandle> Member<W> {
         self.is_trusted
     }
 
-    /// Its control channel has closed, which happens first when it exits.
-    pub fn note_channel_closed(&mut self, now: Instant) {
-        self.channel_closed = true;
-        if let Some(health) = &mut self.health {
-            health.expect_exit(now);
-        }
-    }
-
     fn watch(&mut self, limits: Limits, now: Instant) {
         self.health = Some(HealthMonitor::new(limits, now));
-        if self.channel_closed {
-            self.note_channel_closed(now);
-        }
     }
 
     /// Whether the watchdog and the memory limit apply: a worker that is ending has other
@@ -215,14 +203,7 @@ impl<W: WorkerHandle> WorkerTable<W> {
     /// Takes a worker in that was just begun.
     pub(super) fn add(&mut self, worker: W, role: Role) {
         debug_assert!(!role.is_attached(), "`serve_next` attaches");
-        self.members.push(Member {
-            worker,
-            role,
-            stage: None,
-            health: None,
-            is_trusted: true,
-            channel_closed: false,
-        });
+        self.members.push(Member { worker, role, stage: None, health: None, is_trusted: true });
     }
 
     /// Takes out a worker that has ended.

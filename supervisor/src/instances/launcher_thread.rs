@@ -1,0 +1,126 @@
+//! The thread that does for workers what the event loop must not, in the order in which the loop
+//! asks for it: it runs the worker's program to ask for its version, starts the reaper, and sends
+//! messages to workers. Those go over `ipc-channel`, which works in the file system and makes
+//! memory files.
+//!
+//! It is started before the event loop claims its priority, which neither the reaper nor workers
+//! are to inherit.
+//!
+//! No worker can hold the thread up: it connects to a socket that listens, and a worker is never
+//! sent more than fits into its channel unread ([`mm_shared::control_link`]). One that cannot be
+//! reached is reported, and ended.
+
+use crate::event_loop::message::{LoopMessage, WorkerEvent};
+use crate::ids::WorkerId;
+use crate::mailbox::MailboxSender;
+use crate::reaper::Job;
+use crate::worker_binary;
+use mm_shared::control::ToWorker;
+use mm_shared::control_link::{LinkError, ToWorkerSender};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::io;
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
+
+/// What the thread does.
+pub enum LauncherCommand {
+    /// Start a reaper, or clear away what a lost one left.
+    Reaper(Job),
+    /// Find the worker's program, and check its version.
+    FindProgram,
+    /// Work for the control channel to a worker.
+    Link(WorkerId, LinkCommand),
+}
+
+/// What is done for the control channel to a worker.
+#[derive(Debug)]
+pub enum LinkCommand {
+    /// Connect to the worker, which listens at this address.
+    Connect(String),
+    /// Send a message, as soon as the worker is connected.
+    Send(ToWorker),
+    /// The worker has ended, or is given up.
+    Close,
+}
+
+/// Starts the thread, which ends when nothing can send a command any more.
+///
+/// # Errors
+///
+/// The system refuses a thread.
+pub fn start(mailbox: MailboxSender<LoopMessage>) -> io::Result<Sender<LauncherCommand>> {
+    let (commands, queue) = channel();
+    thread::Builder::new().name("launcher".into()).spawn(move || {
+        let mut links = ControlLinks { links: HashMap::new(), mailbox };
+        while let Ok(command) = queue.recv() {
+            match command {
+                LauncherCommand::FindProgram => {
+                    links.mailbox.send(LoopMessage::WorkerProgram(worker_binary::find()));
+                }
+                LauncherCommand::Reaper(job) => job(),
+                LauncherCommand::Link(worker_id, command) => links.execute(worker_id, command),
+            }
+        }
+    })?;
+    Ok(commands)
+}
+
+/// The control channels to all workers.
+struct ControlLinks {
+    links: HashMap<WorkerId, Link>,
+    mailbox: MailboxSender<LoopMessage>,
+}
+
+enum Link {
+    /// Not connected yet: the messages that wait for it.
+    Waiting(Vec<ToWorker>),
+    Connected(ToWorkerSender),
+    /// A fault was reported, and the worker's end follows.
+    Broken,
+}
+
+impl ControlLinks {
+    fn execute(&mut self, worker_id: WorkerId, command: LinkCommand) {
+        let entry = self.links.entry(worker_id);
+        let outcome = match command {
+            LinkCommand::Connect(address) => entry.or_insert(Link::Waiting(Vec::new())).connect(&address),
+            LinkCommand::Send(message) => entry.or_insert(Link::Waiting(Vec::new())).send(message),
+            LinkCommand::Close => {
+                if let Entry::Occupied(link) = entry {
+                    link.remove();
+                }
+                Ok(())
+            }
+        };
+        // A worker that has ended is reported by the reaper.
+        if let Err(error) = outcome
+            && !matches!(error, LinkError::Closed)
+        {
+            self.links.insert(worker_id, Link::Broken);
+            let event = WorkerEvent::ChannelClosed(Some(format!("it cannot be sent messages: {error}")));
+            self.mailbox.send(LoopMessage::Worker { worker_id, event });
+        }
+    }
+}
+
+impl Link {
+    fn connect(&mut self, address: &str) -> Result<(), LinkError> {
+        let Link::Waiting(messages) = self else { return Ok(()) };
+        let mut sender = ToWorkerSender::connect(address)?;
+        for message in messages.drain(..) {
+            sender.send(&message)?;
+        }
+        *self = Link::Connected(sender);
+        Ok(())
+    }
+
+    fn send(&mut self, message: ToWorker) -> Result<(), LinkError> {
+        match self {
+            Link::Waiting(messages) => messages.push(message),
+            Link::Connected(sender) => sender.send(&message)?,
+            Link::Broken => {}
+        }
+        Ok(())
+    }
+}
