@@ -1,5 +1,6 @@
 //! The others: an instance of the same show under a steady stream of events, which has to get every one of them.
 
+use crate::log_event::Event;
 use crate::osc::{F, Peer};
 use crate::running::Running;
 use crate::test_show::TestShow;
@@ -98,9 +99,8 @@ impl BackgroundTraffic {
         self.stop.store(true, Ordering::Relaxed);
         let sent = self.sender.join().expect("the sender only sends");
         calm_peer(show).send("/steady/report", &[F(1.0)]);
-        let said = show.wait_for(&["[steady]", " seen, "]);
-        let expected = format!("{sent} seen, 0 out of place");
-        assert!(said.ends_with(&expected), "{expected} was expected, but: {said}");
+        let printed = show.wait_for(Event::printed("steady", "").message(" seen, ")).message;
+        assert_eq!(printed, format!("{sent} seen, 0 out of place"));
     }
 }
 

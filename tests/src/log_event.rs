@@ -90,14 +90,30 @@ pub struct Event {
     level: Option<String>,
     instance: Option<String>,
     message: Vec<String>,
+    message_start: Option<String>,
     fields: Vec<(String, Value)>,
+    field_parts: Vec<(String, String)>,
 }
 
 impl Event {
     /// Any event of this name.
     #[must_use]
     pub fn named(name: &str) -> Self {
-        Self { name: name.into(), level: None, instance: None, message: Vec::new(), fields: Vec::new() }
+        Self {
+            name: name.into(),
+            level: None,
+            instance: None,
+            message: Vec::new(),
+            message_start: None,
+            fields: Vec::new(),
+            field_parts: Vec::new(),
+        }
+    }
+
+    /// A line that a script has printed and that begins with this text.
+    #[must_use]
+    pub fn printed(instance: &str, start: &str) -> Self {
+        Self { message_start: Some(start.into()), ..Self::named("script_printed").instance(instance) }
     }
 
     /// Only of this level: `error`, `warn`, `info` or `debug`.
@@ -121,6 +137,13 @@ impl Event {
         self
     }
 
+    /// Only with this text as a part of a field, a traceback for instance.
+    #[must_use]
+    pub fn field_part(mut self, name: &str, part: &str) -> Self {
+        self.field_parts.push((name.into(), part.into()));
+        self
+    }
+
     /// Only with this text in the message, for what a script has printed.
     #[must_use]
     pub fn message(mut self, part: &str) -> Self {
@@ -133,6 +156,11 @@ impl Event {
             && self.level.as_ref().is_none_or(|level| event.level == *level)
             && self.instance.as_ref().is_none_or(|instance| event.instance.as_ref() == Some(instance))
             && self.message.iter().all(|part| event.message.contains(part))
+            && self.message_start.as_ref().is_none_or(|start| event.message.starts_with(start))
+            && self
+                .field_parts
+                .iter()
+                .all(|(name, part)| event.field(name).as_str().is_some_and(|value| value.contains(part)))
             && self.fields.iter().all(|(name, value)| event.field(name) == value)
     }
 }

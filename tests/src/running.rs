@@ -34,6 +34,8 @@ pub struct Ended {
     pub status: ExitStatus,
     /// All that it wrote, to both of its streams.
     pub text: String,
+    /// The same, to look for events in.
+    pub log: Log,
     /// OSC messages that it sent and nobody has looked at.
     pub messages: Vec<Message>,
     /// Where it ran; its files are still there.
@@ -185,7 +187,13 @@ impl Running {
         self.log.wait_for_end();
         // A message that was sent before the end is there by now.
         let messages = std::iter::from_fn(|| self.peer.receive_within(Duration::ZERO)).collect();
-        Ended { status, text: self.log.text(), messages, stage: Arc::clone(&self.stage) }
+        Ended {
+            status,
+            text: self.log.text(),
+            log: self.log.clone(),
+            messages,
+            stage: Arc::clone(&self.stage),
+        }
     }
 
     /// Stops the show as a user does, to [`Self::run_again`].
