@@ -37,11 +37,6 @@ pub mod pending_command;
 pub mod args;
 pub mod client;
 
-#[cfg(test)]
-mod server_rig;
-#[cfg(test)]
-mod server_tests;
-
 use std::path::PathBuf;
 
 /// The default socket of a show; `show_name` is the stem of the show file.

@@ -225,5 +225,4 @@ pub fn write_line(out: &mut Vec<u8>, message: &impl Serialize) {
 }
 
 #[cfg(test)]
-#[path = "protocol_tests.rs"]
 mod tests;

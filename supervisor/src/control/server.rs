@@ -212,3 +212,6 @@ fn refuse(mut stream: &UnixStream, error: ErrorReply) {
     // for a client that cannot take this at once it is lost
     let _ = stream.set_nonblocking(true).and_then(|()| stream.write_all(&line));
 }
+
+#[cfg(test)]
+mod tests;

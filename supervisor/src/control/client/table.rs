@@ -181,5 +181,4 @@ fn details(out: &mut String, instance: &InstanceStatus, color: bool) {
 }
 
 #[cfg(test)]
-#[path = "table_tests.rs"]
 mod tests;

@@ -1,12 +1,12 @@
 //! What the tests of the server share: real sockets, and a loop that stands in for the show's.
 
-use super::clients::ClientLimits;
-use super::monitors::Monitors;
-use super::name_index::NameIndex;
-use super::name_index::tests::names;
-use super::protocol::{ControlReply, ErrorReply, EventDirection, Outcome, ShowStatus};
-use super::request::{LoopRequest, RequestBody};
-use super::server::ControlServer;
+use crate::control::clients::ClientLimits;
+use crate::control::monitors::Monitors;
+use crate::control::name_index::NameIndex;
+use crate::control::name_index::tests::names;
+use crate::control::protocol::{ControlReply, ErrorReply, EventDirection, Outcome, ShowStatus};
+use crate::control::request::{LoopRequest, RequestBody};
+use crate::control::server::ControlServer;
 use crate::ids::InstanceId;
 use mm_shared::ChannelId;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};

@@ -1,10 +1,12 @@
 //! The server with real sockets and a loop that stands in for the show's.
 
-use super::clients::ClientLimits;
-use super::protocol::{ControlReply, ErrorReply};
-use super::request::{InstanceCommand, RequestBody};
-use super::server::ControlServer;
-use super::server_rig::{Client, Order, STATUS, Show, is_served, outcome, wait_for_hangup};
+mod rig;
+
+use super::ControlServer;
+use crate::control::clients::ClientLimits;
+use crate::control::protocol::{ControlReply, ErrorReply};
+use crate::control::request::{InstanceCommand, RequestBody};
+use rig::{Client, Order, STATUS, Show, is_served, outcome, wait_for_hangup};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::Shutdown;
