@@ -23,7 +23,7 @@ use crate::runtime_dir::RuntimeDir;
 use crate::script_output::{Drain, OutputStream};
 use crate::show::LiveShow;
 use crate::signals::Signals;
-use crate::startup::{self, Loaded, StartError, find_worker, tools};
+use crate::startup::{self, Loaded, StartError, find_worker};
 use crate::stderr::print_line;
 use mm_shared::control::FromWorker;
 use mm_shared::control_link::LinkError;
@@ -53,7 +53,7 @@ fn try_run(args: &CheckArgs) -> Result<ExitCode, StartError> {
     let program = find_worker(&show)?;
     let runtime_dir =
         RuntimeDir::create().map_err(|error| StartError { message: error.to_string(), hint: None })?;
-    let (launcher, mailbox) = tools(program, &runtime_dir)?;
+    let (launcher, mailbox) = startup::launcher(program, &runtime_dir)?;
     let faults = Check::new(launcher, mailbox)?.import_all(&show)?;
     let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let path = show.path.display();

@@ -103,26 +103,26 @@ fn try_run(args: &RunArgs) -> Result<ExitCode, StartError> {
     signals.show_begins();
     let runtime_dir =
         RuntimeDir::create().map_err(|error| StartError { message: error.to_string(), hint: None })?;
-    let (tools, mailbox) = tools(program, &runtime_dir)?;
-    let drain =
+    let (launcher, mailbox) = launcher(program, &runtime_dir)?;
+    let script_output =
         Drain::start().map_err(|error| StartError::system("cannot read what scripts print", error))?;
-    let (fleet, router) = (InstanceSet::new(&show), Router::new(RouteTable::new(&show)));
+    let (instances, router) = (InstanceSet::new(&show), Router::new(RouteTable::new(&show)));
     let spare = Spare::new(show.directory.clone());
     let options = SupervisorOptions::of(&show);
     let path =
         args.socket.clone().or(options.socket.clone()).unwrap_or_else(|| control::socket_path(&show.name));
-    let _control = serve_clients(&path, tools.post.clone())?;
-    let hosts = BackendSet::open(plans, &show)?;
+    let _control = serve_clients(&path, launcher.post.clone())?;
+    let backends = BackendSet::open(plans, &show)?;
     let (state_file, saved) = open_state(&options)?;
     let origin = Origin { show: Arc::new(show), overrides: args.show.overrides() };
     let parts = Parts {
-        hosts,
-        fleet,
+        backends,
+        instances,
         router,
-        tools,
+        launcher,
         mailbox,
         signals,
-        drain,
+        script_output,
         spare,
         origin: origin.clone(),
         state_file,
@@ -218,7 +218,7 @@ pub fn find_worker(show: &Show) -> Result<Option<PathBuf>, StartError> {
 /// # Errors
 ///
 /// The system refuses a descriptor, a thread or the directory.
-pub fn tools(
+pub fn launcher(
     program: Option<PathBuf>,
     runtime_dir: &RuntimeDir,
 ) -> Result<(WorkerLauncher, Mailbox<LoopMessage>), StartError> {

@@ -124,7 +124,7 @@ impl EventLoop {
         if backend == Some(PYTHON) {
             self.router.count_in(instance);
             self.control.monitor(instance, channel, EventDirection::In, value);
-            self.fleet.accept(instance, Event { channel, value });
+            self.instances.accept(instance, Event { channel, value });
         } else {
             self.router.accept(Incoming { instance, channel, value });
         }
@@ -155,8 +155,8 @@ impl EventLoop {
         self.control.pending.push(PendingCommand::new(command, responder, instances));
         for id in ids {
             let Some(name) = self.instance_name(id) else { continue };
-            self.with_instances(now, |fleet, cx| fleet.command(id, event, cx));
-            let state = self.fleet.state(id);
+            self.with_instances(now, |instances, cx| instances.command(id, event, cx));
+            let state = self.instances.state(id);
             if let Some(message) = state.and_then(|(state, pid)| done_already(command, state, pid)) {
                 let outcome = Outcome { instance: name.clone(), ok: true, message, traceback: None };
                 self.control.record_outcome(&name, |wanted| (wanted == command).then(|| outcome.clone()));
@@ -167,7 +167,7 @@ impl EventLoop {
 
     /// Answers the clients whose commands have completed.
     pub(super) fn record_transitions(&mut self) {
-        for (id, transition) in self.fleet.transitions() {
+        for (id, transition) in self.instances.transitions() {
             self.systemd_status_is_old = true;
             let Some(name) = self.instance_name(id) else { continue };
             self.control.record_outcome(&name, |command| outcome(&name, command, &transition));
@@ -179,20 +179,20 @@ impl EventLoop {
     }
 
     fn show_status(&mut self, now: Instant) -> ShowStatus {
-        let Self { fleet, hosts, router, drain, origin, .. } = self;
-        let instances = origin.show.live_instances().map(|LiveInstance { id: no, instance, .. }| {
-            let standing = fleet.status(no, drain, now);
+        let Self { instances, backends, router, script_output, origin, .. } = self;
+        let statuses = origin.show.live_instances().map(|LiveInstance { id: no, instance, .. }| {
+            let standing = instances.status(no, script_output, now);
             let traffic = router.traffic(no);
             InstanceStatus {
                 name: instance.name.clone(),
                 backend: instance.backend.to_owned(),
                 events_in: traffic.events_in,
                 events_out: traffic.events_out,
-                ..standing.unwrap_or_else(|| hosts.status(no))
+                ..standing.unwrap_or_else(|| backends.status(no))
             }
         });
         ShowStatus {
-            instances: instances.collect(),
+            instances: statuses.collect(),
             show: origin.show.name.clone(),
             pid: std::process::id(),
             uptime_s: now.saturating_duration_since(self.control.started_at).as_secs(),

@@ -1,16 +1,22 @@
-//! The event loop: waits, takes in what happened, routes it, and sends it on. Nothing in it blocks but the one wait.
+//! The event loop: waits, takes in what happened, routes it, and sends it on. Nothing in it blocks
+//! but the one wait.
 //!
 //! One turn, in this order:
 //!
 //! ```text
-//! wait ─► dispatch (backends receive, workers ring, exit and speak) ─► timers ─► collect ─► route ─► deliver, flush
+//! wait ─► dispatch (backends receive, workers ring, exit, send messages) ─► timers ─► routing
+//! routing: collect from workers ─► route ─► deliver to workers, flush backends
 //! ```
 //!
-//! [`control_requests`] serves clients, [`state_file`] and [`service_manager`] keep those two up to date, [`show_reload`] is
-//! for HUP. [`BusyPoller`] may put the wait off for a moment.
+//! [`control_requests`] serves clients, [`state_file`] and [`service_manager`] keep those two up to
+//! date, [`show_reload`] is for HUP. [`BusyPoller`] may put the wait off for a moment.
+
+pub mod message;
+
+mod dispatch;
+mod routing;
 
 mod control_requests;
-pub mod message;
 mod service_manager;
 mod show_reload;
 mod state_file;
@@ -18,9 +24,7 @@ mod supervisor_options;
 
 use crate::backends::Incoming;
 use crate::backends::set::{BackendSet, LoopAccess};
-use crate::control::protocol::EventDirection;
-use crate::event_loop::message::{LoopMessage, WorkerEvent};
-use crate::ids::WorkerId;
+use crate::event_loop::message::LoopMessage;
 use crate::instances::InstanceSet;
 use crate::instances::context::{LoopContext, Registry};
 use crate::instances::launcher::WorkerLauncher;
@@ -28,18 +32,16 @@ use crate::instances::spare::Spare;
 use crate::mailbox::Mailbox;
 use crate::poller::{Interest, Poller, Wake};
 use crate::realtime::Realtime;
+use crate::router::Router;
 use crate::router::cycles::LoopMonitor;
-use crate::router::{Routed, Router, STEP_BUDGET};
 use crate::script_output::Drain;
 use crate::script_watch::ScriptWatch;
 use crate::show_reload::Origin;
-use crate::signals::{Request, Signals};
+use crate::signals::Signals;
 use crate::state::{Saved, StateFile};
 use crate::systemd::Systemd;
 use control_requests::ControlRequests;
 use mm_config::SupervisorOptions;
-use mm_shared::Event;
-use mm_shared::wakeup::constants::LOOP_SPINS_LIMIT;
 use mm_shared::wakeup::{BusyPoller, IdleMode, WakeupMode};
 use show_reload::ShowReload;
 use state_file::SharedNames;
@@ -47,33 +49,21 @@ use std::cmp::Reverse;
 use std::io;
 use std::time::{Duration, Instant};
 
-/// Messages that are taken in between two looks at the events.
-const MESSAGES_PER_TURN: usize = 64;
-
-/// Events that a source of a backend may add in one turn.
-const READ_BUDGET: usize = 4096;
-
-/// Routing takes no longer than this between two looks at the outside: events of a loop may each have many targets. What
-/// comes from outside waits for it up to three times on its way through a script, which is to add up to less than 1 ms.
-const STEP_TIME: Duration = Duration::from_micros(200);
-/// So many events are routed between two looks at the clock.
-const STEPS_A_LOOK: usize = 64;
-
 /// All that a running show consists of.
 pub struct EventLoop {
-    hosts: BackendSet,
-    fleet: InstanceSet,
+    backends: BackendSet,
+    instances: InstanceSet,
     router: Router,
-    tools: WorkerLauncher,
+    launcher: WorkerLauncher,
     mailbox: Mailbox<LoopMessage>,
     signals: Signals,
-    drain: Drain,
+    script_output: Drain,
     poller: Poller,
     busy_poller: BusyPoller,
     realtime: Realtime,
     registry: Registry,
     spare: Spare,
-    watch: ScriptWatch,
+    script_watch: ScriptWatch,
     origin: Origin,
     state_file: Option<StateFile>,
     systemd: Systemd,
@@ -103,19 +93,19 @@ enum Phase {
 /// What an event loop is made of.
 pub struct Parts {
     /// The backends and their instances.
-    pub hosts: BackendSet,
+    pub backends: BackendSet,
     /// The Python instances.
-    pub fleet: InstanceSet,
+    pub instances: InstanceSet,
     /// The mappings.
     pub router: Router,
     /// What it takes to start workers.
-    pub tools: WorkerLauncher,
+    pub launcher: WorkerLauncher,
     /// What threads have to say.
     pub mailbox: Mailbox<LoopMessage>,
     /// What the system has to say.
     pub signals: Signals,
     /// What scripts print.
-    pub drain: Drain,
+    pub script_output: Drain,
     /// A worker for whoever needs one first.
     pub spare: Spare,
     /// Where the show came from.
@@ -136,44 +126,44 @@ impl EventLoop {
         let poller = Poller::new()?;
         poller.watch(parts.signals.descriptor(), Interest::Read, Wake::Signal)?;
         poller.watch(parts.mailbox.descriptor(), Interest::ReadEdge, Wake::Mailbox)?;
-        parts.tools.reaper.watch(&poller)?;
+        parts.launcher.reaper.watch(&poller)?;
         let Parts {
-            mut hosts,
-            fleet,
+            mut backends,
+            instances,
             router,
-            tools,
+            launcher,
             mailbox,
             signals,
-            drain,
+            script_output,
             spare,
             origin,
             state_file,
             saved,
         } = parts;
         let mut incoming = Vec::new();
-        hosts.start(&mut LoopAccess { poller: &poller, events: &mut incoming })?;
+        backends.start(&mut LoopAccess { poller: &poller, events: &mut incoming })?;
         let (names, control) = (SharedNames::new(&origin.show), ControlRequests::new(&origin.show));
         let loop_monitor = LoopMonitor::new(&origin.show);
         let options = SupervisorOptions::of(&origin.show);
-        let post = tools.post.clone();
-        let watch = ScriptWatch::new(move |instance| {
+        let post = launcher.post.clone();
+        let script_watch = ScriptWatch::new(move |instance| {
             // Without a loop there is nothing to reload.
             let _ = post.send(LoopMessage::ScriptChanged(instance));
         });
         let mut this = Self {
-            hosts,
-            fleet,
+            backends,
+            instances,
             router,
-            tools,
+            launcher,
             mailbox,
             signals,
-            drain,
+            script_output,
             poller,
             busy_poller: BusyPoller::new(WakeupMode::of_process(), options.low_latency),
             realtime: Realtime::request(&options),
             registry: Registry::default(),
             spare,
-            watch,
+            script_watch,
             origin,
             state_file,
             systemd: Systemd::from_env(Instant::now()),
@@ -202,10 +192,10 @@ impl EventLoop {
         let mut rest = IdleMode::Block;
         loop {
             self.note_start(started);
-            if self.phase == Phase::Ending && self.fleet.is_gone() && self.spare.is_gone() {
+            if self.phase == Phase::Ending && self.instances.is_gone() && self.spare.is_gone() {
                 self.record_transitions();
                 self.save_last_values();
-                self.hosts.close_all(&mut self.poller);
+                self.backends.close_all(&mut self.poller);
                 return Ok(());
             }
             let now = self.wait(rest, &mut wakes)?;
@@ -240,27 +230,9 @@ impl EventLoop {
         Ok(now)
     }
 
-    /// Takes what workers have sent, routes what waits and hands it on; says whether there is more to do. Where an
-    /// answer of a worker is likely to come at once, it is waited for and passed on as well.
-    fn pass_on(&mut self, now: Instant) -> bool {
-        for _ in 0..LOOP_SPINS_LIMIT {
-            let more = self.with_instances(now, InstanceSet::collect);
-            self.route();
-            let handed = self.with_instances(now, InstanceSet::deliver);
-            self.answered = self.with_backends(BackendSet::flush) && !handed;
-            if more || !self.router.is_idle() {
-                return true;
-            }
-            if !self.with_instances(now, InstanceSet::spin) {
-                return false;
-            }
-        }
-        true
-    }
-
     fn with_backends<R>(&mut self, act: impl FnOnce(&mut BackendSet, &mut LoopAccess<'_>) -> R) -> R {
         let mut access = LoopAccess { poller: &self.poller, events: &mut self.incoming };
-        act(&mut self.hosts, &mut access)
+        act(&mut self.backends, &mut access)
     }
 
     fn with_instances<R>(
@@ -269,30 +241,30 @@ impl EventLoop {
         act: impl FnOnce(&mut InstanceSet, &mut LoopContext<'_>) -> R,
     ) -> R {
         let mut cx = LoopContext {
-            tools: &mut self.tools,
+            tools: &mut self.launcher,
             poller: &self.poller,
             router: &mut self.router,
-            drain: &self.drain,
+            drain: &self.script_output,
             registry: &mut self.registry,
             spare: &mut self.spare,
-            watch: &mut self.watch,
+            watch: &mut self.script_watch,
             is_pinned: self.busy_poller.is_pinned(),
             now,
         };
-        act(&mut self.fleet, &mut cx)
+        act(&mut self.instances, &mut cx)
     }
 
     /// Says once that the show runs.
     fn note_start(&mut self, started: Instant) {
-        if self.phase != Phase::Starting || !self.fleet.has_started() {
+        if self.phase != Phase::Starting || !self.instances.has_started() {
             return;
         }
         self.phase = Phase::Running;
         self.systemd_status_is_old = true;
-        if self.fleet.wants_spare() {
+        if self.instances.wants_spare() {
             self.spare.wanted(Instant::now());
         }
-        let (all, serving) = self.fleet.serving();
+        let (all, serving) = self.instances.serving();
         let took = started.elapsed().as_millis();
         if all == 0 {
             tracing::info!(event = "show_running", "show is running");
@@ -323,128 +295,17 @@ impl EventLoop {
     /// When something is to be done whatever happens until then.
     fn deadline(&self) -> Option<Instant> {
         let state_file = self.state_file.as_ref().and_then(StateFile::deadline);
-        let (fleet, hosts) = (self.fleet.deadline(), self.hosts.deadline());
-        let (spare, reaper) = (self.spare.deadline(), self.tools.reaper.deadline());
-        [fleet, hosts, spare, reaper, self.systemd.deadline(), state_file].into_iter().flatten().min()
-    }
-
-    fn dispatch(&mut self, wake: Wake, now: Instant) {
-        match wake {
-            Wake::Signal => self.signalled(now),
-            Wake::Mailbox => self.take_messages(now),
-            Wake::Backend { index, token } => {
-                self.with_backends(|backends, access| backends.on_ready(index, token, READ_BUDGET, access));
-                self.route_incoming();
-            }
-            Wake::Bell(worker_id) => self.with_instances(now, |fleet, cx| {
-                fleet.rung(worker_id, cx);
-            }),
-            Wake::WorkerControl(worker_id) => self.with_instances(now, |fleet, cx| {
-                fleet.receive(worker_id, cx);
-            }),
-            Wake::WorkerExit(worker_id) => self.tools.reaper.worker_exited(worker_id, &self.poller, now),
-            Wake::Reaper => {
-                self.tools.reaper.receive(&self.poller, now);
-                self.take_reaper_events(now);
-            }
-        }
-    }
-
-    fn take_messages(&mut self, now: Instant) {
-        for _ in 0..MESSAGES_PER_TURN {
-            let Some(message) = self.mailbox.try_receive() else { return };
-            match message {
-                LoopMessage::ShowRead(outcome) => self.show_was_read(outcome, now),
-                LoopMessage::Control(request) => self.handle_request(request, now),
-                LoopMessage::ScriptChanged(instance) => self.with_instances(now, |fleet, cx| {
-                    fleet.changed(&instance, cx);
-                }),
-                LoopMessage::Worker { worker_id, event } => self.worker_event(worker_id, event, now),
-                LoopMessage::WorkerProgram(outcome) => {
-                    for (worker_id, error) in self.tools.program_found(outcome) {
-                        self.worker_event(worker_id, WorkerEvent::Spawned(Err(error)), now);
-                    }
-                }
-            }
-        }
-        // the doorbell is told of once for each ring, so what is left needs one of its own
-        self.mailbox.ring();
-    }
-
-    fn worker_event(&mut self, worker_id: WorkerId, event: WorkerEvent, now: Instant) {
-        self.with_instances(now, |fleet, cx| fleet.worker_event(worker_id, event, cx));
-    }
-
-    fn take_reaper_events(&mut self, now: Instant) {
-        while let Some((worker_id, event)) = self.tools.reaper.next_event() {
-            self.worker_event(worker_id, event.into(), now);
-        }
-    }
-
-    fn signalled(&mut self, now: Instant) {
-        for request in self.signals.pending() {
-            match (request, self.phase) {
-                (Request::End, Phase::Ending) => {
-                    tracing::warn!(event = "show_killed", "asked again to stop, ending all workers at once");
-                    self.with_instances(now, InstanceSet::kill);
-                }
-                (Request::End, _) => {
-                    tracing::info!(event = "show_stopping", "stopping");
-                    self.phase = Phase::Ending;
-                    self.systemd_status_is_old = true;
-                    self.spare.dismiss();
-                    self.with_instances(now, InstanceSet::stop);
-                }
-                (Request::Reread, Phase::Ending) => {}
-                (Request::Reread, _) => self.begin_show_reload(),
-            }
-        }
+        let (instances, backends) = (self.instances.deadline(), self.backends.deadline());
+        let (spare, reaper) = (self.spare.deadline(), self.launcher.reaper.deadline());
+        [instances, backends, spare, reaper, self.systemd.deadline(), state_file].into_iter().flatten().min()
     }
 
     fn tick(&mut self, now: Instant) {
         self.with_instances(now, InstanceSet::tick);
         self.with_instances(now, |_, cx| cx.tick_spare());
-        self.tools.reaper.tick(&self.poller, now);
+        self.launcher.reaper.tick(&self.poller, now);
         self.take_reaper_events(now);
         self.with_backends(|backends, access| backends.tick(now, access));
         self.route_incoming();
-    }
-
-    fn route_incoming(&mut self) {
-        for incoming in self.incoming.drain(..) {
-            self.router.accept(incoming);
-        }
-    }
-
-    /// Routes what waits, a bounded amount of it.
-    fn route(&mut self) {
-        let Self { router, hosts, fleet, poller, incoming, control, state_file, .. } = self;
-        if let Some(state_file) = state_file.as_mut().filter(|_| !router.is_idle()) {
-            state_file.touch();
-        }
-        let watched = control.has_monitors();
-        let began = Instant::now();
-        for step in 1..=STEP_BUDGET {
-            if step.is_multiple_of(STEPS_A_LOOK) && began.elapsed() > STEP_TIME {
-                break;
-            }
-            let Some(Routed { source, value, targets }) = router.next_event() else { break };
-            for target in targets {
-                if watched {
-                    control.monitor(target.instance, target.channel, EventDirection::In, value);
-                }
-                let mut access = LoopAccess { poller, events: incoming };
-                if !hosts.handle(target.instance, target.channel, value, &mut access) {
-                    fleet.accept(target.instance, Event { channel: target.channel, value });
-                }
-            }
-            if watched && let Some(origin) = router.origin(source) {
-                control.monitor(origin.instance, origin.channel, EventDirection::Out, value);
-            }
-            for event in incoming.drain(..) {
-                router.accept(event);
-            }
-        }
-        router.shrink();
     }
 }

@@ -22,7 +22,7 @@ impl EventLoop {
 
     fn summary(&self) -> String {
         let name = &self.origin.show.name;
-        match (self.phase, self.fleet.serving()) {
+        match (self.phase, self.instances.serving()) {
             (Phase::Starting, (all, serving)) => {
                 format!("starting `{name}`: {serving} of {all} instances run")
             }

@@ -30,7 +30,7 @@ impl EventLoop {
         }
         tracing::info!(event = "show_reload_began", "reloading the show file");
         self.systemd.reloading("reloading the show file", Instant::now());
-        let post = self.tools.post.clone();
+        let post = self.launcher.post.clone();
         let report = move |outcome| {
             post.send(LoopMessage::ShowRead(outcome));
         };
@@ -68,9 +68,9 @@ impl EventLoop {
         self.with_instances(now, InstanceSet::collect);
         self.route();
         self.with_backends(|backends, access| backends.apply(plans, &show, &change, access));
-        self.with_instances(now, |fleet, cx| fleet.apply(&show, &change, cx));
+        self.with_instances(now, |instances, cx| instances.apply(&show, &change, cx));
         self.router.apply(table);
-        if self.phase == Phase::Running && self.fleet.wants_spare() {
+        if self.phase == Phase::Running && self.instances.wants_spare() {
             self.spare.wanted(now);
         }
         tracing::info!(event = "show_reloaded", "show reloaded: {change}");

@@ -43,7 +43,7 @@ impl EventLoop {
         let show = Arc::clone(&self.origin.show);
         for LiveInstance { id, instance, .. } in show.live_instances() {
             let Some(channels) = saved.get(instance.name.as_str()) else { continue };
-            if self.fleet.restore(id, channels) {
+            if self.instances.restore(id, channels) {
                 continue;
             }
             let names = instance.channels.iter().map(|channel| channel.name.as_str());
@@ -64,7 +64,7 @@ impl EventLoop {
         let mut saved = Vec::new();
         for InstanceNames { id, instance, channels } in &self.names.instances {
             let instance = || Arc::clone(instance);
-            if let Some(values) = self.fleet.values(*id) {
+            if let Some(values) = self.instances.values(*id) {
                 for (index, (name, input, output)) in values.all().enumerate() {
                     let channel = channels.get(index).cloned().unwrap_or_else(|| Arc::from(name));
                     saved.push(SavedChannel { instance: instance(), channel, input, output });
@@ -84,7 +84,7 @@ impl EventLoop {
     /// Hands the values over to the state file if it is time to.
     pub(super) fn save_values(&mut self, now: Instant) {
         if self.state_file.as_ref().is_some_and(|file| file.wants_values(now)) {
-            let under_way = self.fleet.update_values();
+            let under_way = self.instances.update_values();
             let saved = self.saved();
             if let Some(file) = &mut self.state_file {
                 file.try_put(saved, now);

@@ -1,0 +1,90 @@
+//! What has happened since the last turn: wake-ups of the poller, messages of threads, signals.
+
+use super::message::{LoopMessage, WorkerEvent};
+use super::{EventLoop, Phase};
+use crate::ids::WorkerId;
+use crate::instances::InstanceSet;
+use crate::poller::Wake;
+use crate::signals::Request;
+use std::time::Instant;
+
+/// Messages that are taken per turn.
+const MESSAGES_PER_TURN: usize = 64;
+
+/// Events that a source of a backend may add per turn.
+const READ_BUDGET: usize = 4096;
+
+impl EventLoop {
+    pub(super) fn dispatch(&mut self, wake: Wake, now: Instant) {
+        match wake {
+            Wake::Signal => self.signalled(now),
+            Wake::Mailbox => self.take_messages(now),
+            Wake::Backend { index, token } => {
+                self.with_backends(|backends, access| backends.on_ready(index, token, READ_BUDGET, access));
+                self.route_incoming();
+            }
+            Wake::Bell(worker_id) => self.with_instances(now, |instances, cx| {
+                instances.rung(worker_id, cx);
+            }),
+            Wake::WorkerControl(worker_id) => self.with_instances(now, |instances, cx| {
+                instances.receive(worker_id, cx);
+            }),
+            Wake::WorkerExit(worker_id) => self.launcher.reaper.worker_exited(worker_id, &self.poller, now),
+            Wake::Reaper => {
+                self.launcher.reaper.receive(&self.poller, now);
+                self.take_reaper_events(now);
+            }
+        }
+    }
+
+    fn take_messages(&mut self, now: Instant) {
+        for _ in 0..MESSAGES_PER_TURN {
+            let Some(message) = self.mailbox.try_receive() else { return };
+            match message {
+                LoopMessage::ShowRead(outcome) => self.show_was_read(outcome, now),
+                LoopMessage::Control(request) => self.handle_request(request, now),
+                LoopMessage::ScriptChanged(instance) => self.with_instances(now, |instances, cx| {
+                    instances.changed(&instance, cx);
+                }),
+                LoopMessage::Worker { worker_id, event } => self.worker_event(worker_id, event, now),
+                LoopMessage::WorkerProgram(outcome) => {
+                    for (worker_id, error) in self.launcher.program_found(outcome) {
+                        self.worker_event(worker_id, WorkerEvent::Spawned(Err(error)), now);
+                    }
+                }
+            }
+        }
+        // The poller reports each ring once, so what is left needs another one.
+        self.mailbox.ring();
+    }
+
+    fn worker_event(&mut self, worker_id: WorkerId, event: WorkerEvent, now: Instant) {
+        self.with_instances(now, |instances, cx| instances.worker_event(worker_id, event, cx));
+    }
+
+    pub(super) fn take_reaper_events(&mut self, now: Instant) {
+        while let Some((worker_id, event)) = self.launcher.reaper.next_event() {
+            self.worker_event(worker_id, event.into(), now);
+        }
+    }
+
+    fn signalled(&mut self, now: Instant) {
+        for request in self.signals.pending() {
+            match (request, self.phase) {
+                (Request::End, Phase::Ending) => {
+                    tracing::warn!(event = "show_killed", "asked again to stop, ending all workers at once");
+                    self.with_instances(now, InstanceSet::kill);
+                }
+                (Request::End, _) => {
+                    tracing::info!(event = "show_stopping", "stopping");
+                    self.phase = Phase::Ending;
+                    self.systemd_status_is_old = true;
+                    self.spare.dismiss();
+                    self.with_instances(now, InstanceSet::stop);
+                }
+                (Request::Reread, Phase::Ending) => {}
+                (Request::Reread, _) => self.begin_show_reload(),
+            }
+        }
+    }
+}
