@@ -295,7 +295,7 @@ impl EventLoop {
     /// When something is to be done whatever happens until then.
     fn deadline(&self) -> Option<Instant> {
         let state_file = self.state_file.as_ref().and_then(StateFile::deadline);
-        let (instances, backends) = (self.instances.deadline(), self.backends.deadline());
+        let (instances, backends) = (self.registry.timers.next(), self.backends.deadline());
         let (spare, reaper) = (self.spare.deadline(), self.launcher.reaper.deadline());
         [instances, backends, spare, reaper, self.systemd.deadline(), state_file].into_iter().flatten().min()
     }

@@ -9,6 +9,7 @@ use crate::poller::Poller;
 use crate::router::Router;
 use crate::script_output::Drain;
 use crate::script_watch::ScriptWatch;
+use crate::timers::Timers;
 use std::collections::HashMap;
 use std::time::Instant;
 
@@ -20,6 +21,8 @@ pub struct Registry {
     last: u64,
     /// Instances whose workers do not ring.
     pub hot: HotInstances,
+    /// When each instance has something to do, whatever happens until then.
+    pub timers: Timers<InstanceId>,
 }
 
 impl Registry {

@@ -202,16 +202,16 @@ impl InstanceSet {
         }
     }
 
-    /// When [`InstanceSet::tick`] has to be called next.
-    #[must_use]
-    pub fn deadline(&self) -> Option<Instant> {
-        self.instances.iter().chain(&self.removed).filter_map(ScriptInstance::deadline).min()
-    }
-
-    /// Some time has passed.
+    /// Lets the instances act whose time has come.
     pub fn tick(&mut self, cx: &mut LoopContext<'_>) {
-        for instance in self.instances.iter_mut().chain(&mut self.removed) {
-            if instance.deadline().is_some_and(|deadline| deadline <= cx.now) {
+        let due: Vec<InstanceId> = std::iter::from_fn(|| cx.registry.timers.pop_due(cx.now)).collect();
+        for id in due {
+            let index = self.index.get(id.0).copied().flatten();
+            let instance = match index {
+                Some(index) => self.instances.get_mut(index),
+                None => self.removed.iter_mut().find(|instance| instance.id() == id),
+            };
+            if let Some(instance) = instance {
                 instance.tick(cx);
             }
         }

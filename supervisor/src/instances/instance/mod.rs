@@ -216,8 +216,7 @@ impl ScriptInstance {
     }
 
     /// When [`ScriptInstance::tick`] has to be called next.
-    #[must_use]
-    pub fn deadline(&self) -> Option<Instant> {
+    fn deadline(&self) -> Option<Instant> {
         let deadlines = [self.supervision.deadline(), self.data.failsafe_deadline()];
         deadlines.into_iter().flatten().min()
     }
@@ -255,6 +254,7 @@ impl ScriptInstance {
             _ => Expectation::NextWorker,
         };
         self.data.expect(expectation, cx.now);
+        cx.registry.timers.set(self.id, self.deadline());
     }
 
     fn perform(&mut self, task: Task, cx: &mut LoopContext<'_>) {
