@@ -8,15 +8,16 @@
 
 use crate::backends::PYTHON;
 use crate::cli::CheckArgs;
-use crate::event_loop::message::{LoopMessage, WorkerEvent};
 use crate::ids::WorkerId;
 use crate::instances::data_plane::values::Values;
 use crate::instances::launcher::WorkerLauncher;
+use crate::instances::launcher_thread::LauncherReport;
 use crate::instances::options::PythonOptions;
 use crate::instances::worker::Worker;
+use crate::instances::worker_event::WorkerEvent;
 use crate::instances::worker_spec::WorkerSpec;
 use crate::log;
-use crate::mailbox::Mailbox;
+use crate::mailbox::{Mailbox, mailbox};
 use crate::poller::{Interest, Poller, Wake};
 use crate::reaper::Spawned;
 use crate::runtime_dir::RuntimeDir;
@@ -53,7 +54,12 @@ fn try_run(args: &CheckArgs) -> Result<ExitCode, StartError> {
     let program = find_worker(&show)?;
     let runtime_dir =
         RuntimeDir::create().map_err(|error| StartError { message: error.to_string(), hint: None })?;
-    let (launcher, mailbox) = startup::launcher(program, &runtime_dir)?;
+    let (sender, mailbox) =
+        mailbox().map_err(|error| StartError::system("cannot make a descriptor", error))?;
+    let report = move |report| {
+        sender.send(report);
+    };
+    let launcher = startup::launcher(program, &runtime_dir, report)?;
     let faults = Check::new(launcher, mailbox)?.import_all(&show)?;
     let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let path = show.path.display();
@@ -70,7 +76,7 @@ fn try_run(args: &CheckArgs) -> Result<ExitCode, StartError> {
 /// The instances of a show whose scripts are imported, and what it takes to wait for that.
 struct Check {
     launcher: WorkerLauncher,
-    mailbox: Mailbox<LoopMessage>,
+    mailbox: Mailbox<LauncherReport>,
     poller: Poller,
     drain: Drain,
     trials: Vec<Trial>,
@@ -91,7 +97,7 @@ enum Outcome {
 }
 
 impl Check {
-    fn new(launcher: WorkerLauncher, mailbox: Mailbox<LoopMessage>) -> Result<Self, StartError> {
+    fn new(launcher: WorkerLauncher, mailbox: Mailbox<LauncherReport>) -> Result<Self, StartError> {
         let drain =
             Drain::start().map_err(|error| StartError::system("cannot read what scripts print", error))?;
         let poller = Poller::new().and_then(|poller| {
@@ -168,9 +174,10 @@ impl Check {
         for wake in wakes {
             match wake {
                 Wake::Mailbox => {
-                    while let Some(message) = self.mailbox.try_receive() {
-                        if let LoopMessage::Worker { worker_id, event } = message {
-                            self.handle(worker_id, event);
+                    // The program was found before the first worker.
+                    while let Some(report) = self.mailbox.try_receive() {
+                        if let LauncherReport::LinkFailed(worker_id, fault) = report {
+                            self.handle(worker_id, WorkerEvent::ChannelClosed(Some(fault)));
                         }
                     }
                 }

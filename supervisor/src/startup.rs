@@ -13,9 +13,10 @@ use crate::event_loop::message::LoopMessage;
 use crate::event_loop::{EventLoop, Parts};
 use crate::instances::InstanceSet;
 use crate::instances::launcher::WorkerLauncher;
+use crate::instances::launcher_thread::LauncherReport;
 use crate::instances::spare::Spare;
 use crate::log;
-use crate::mailbox::{Mailbox, MailboxSender, mailbox};
+use crate::mailbox::{MailboxSender, mailbox};
 use crate::router::table::RouteTable;
 use crate::router::{Router, cycles};
 use crate::runtime_dir::RuntimeDir;
@@ -103,7 +104,14 @@ fn try_run(args: &RunArgs) -> Result<ExitCode, StartError> {
     signals.show_begins();
     let runtime_dir =
         RuntimeDir::create().map_err(|error| StartError { message: error.to_string(), hint: None })?;
-    let (launcher, mailbox) = launcher(program, &runtime_dir)?;
+    let (sender, mailbox) =
+        mailbox().map_err(|error| StartError::system("cannot make a descriptor", error))?;
+    let to_loop = sender.clone();
+    let report = move |report| {
+        // Without a loop no worker is wanted.
+        let _ = to_loop.send(LoopMessage::Launcher(report));
+    };
+    let launcher = launcher(program, &runtime_dir, report)?;
     let script_output =
         Drain::start().map_err(|error| StartError::system("cannot read what scripts print", error))?;
     let (instances, router) = (InstanceSet::new(&show), Router::new(RouteTable::new(&show)));
@@ -111,7 +119,7 @@ fn try_run(args: &RunArgs) -> Result<ExitCode, StartError> {
     let options = SupervisorOptions::of(&show);
     let path =
         args.socket.clone().or(options.socket.clone()).unwrap_or_else(|| control::socket_path(&show.name));
-    let _control = serve_clients(&path, launcher.post.clone())?;
+    let _control = serve_clients(&path, sender.clone())?;
     let backends = BackendSet::open(plans, &show)?;
     let (state_file, saved) = open_state(&options)?;
     let origin = Origin { show: Arc::new(show), overrides: args.show.overrides() };
@@ -121,6 +129,7 @@ fn try_run(args: &RunArgs) -> Result<ExitCode, StartError> {
         router,
         launcher,
         mailbox,
+        sender,
         signals,
         script_output,
         spare,
@@ -213,7 +222,7 @@ pub fn find_worker(show: &Show) -> Result<Option<PathBuf>, StartError> {
         .map_err(|error| StartError { message: error.to_string(), hint: Some(error.hint().to_owned()) })
 }
 
-/// All that it takes to start workers.
+/// All that it takes to start workers; `report` is called by the launcher thread.
 ///
 /// # Errors
 ///
@@ -221,9 +230,8 @@ pub fn find_worker(show: &Show) -> Result<Option<PathBuf>, StartError> {
 pub fn launcher(
     program: Option<PathBuf>,
     runtime_dir: &RuntimeDir,
-) -> Result<(WorkerLauncher, Mailbox<LoopMessage>), StartError> {
-    let (post, mailbox) = mailbox().map_err(|error| StartError::system("cannot make a descriptor", error))?;
-    let launcher = WorkerLauncher::start(program, runtime_dir.path().to_owned(), post)
-        .map_err(|error| StartError::system("cannot prepare to start workers", error))?;
-    Ok((launcher, mailbox))
+    report: impl Fn(LauncherReport) + Send + 'static,
+) -> Result<WorkerLauncher, StartError> {
+    WorkerLauncher::start(program, runtime_dir.path().to_owned(), report)
+        .map_err(|error| StartError::system("cannot prepare to start workers", error))
 }

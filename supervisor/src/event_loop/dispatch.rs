@@ -1,9 +1,11 @@
 //! What has happened since the last turn: wake-ups of the poller, messages of threads, signals.
 
-use super::message::{LoopMessage, WorkerEvent};
+use super::message::LoopMessage;
 use super::{EventLoop, Phase};
 use crate::ids::WorkerId;
 use crate::instances::InstanceSet;
+use crate::instances::launcher_thread::LauncherReport;
+use crate::instances::worker_event::WorkerEvent;
 use crate::poller::Wake;
 use crate::signals::Request;
 use std::time::Instant;
@@ -46,8 +48,10 @@ impl EventLoop {
                 LoopMessage::ScriptChanged(instance) => self.with_instances(now, |instances, cx| {
                     instances.changed(&instance, cx);
                 }),
-                LoopMessage::Worker { worker_id, event } => self.worker_event(worker_id, event, now),
-                LoopMessage::WorkerProgram(outcome) => {
+                LoopMessage::Launcher(LauncherReport::LinkFailed(worker_id, fault)) => {
+                    self.worker_event(worker_id, WorkerEvent::ChannelClosed(Some(fault)), now);
+                }
+                LoopMessage::Launcher(LauncherReport::WorkerProgram(outcome)) => {
                     for (worker_id, error) in self.launcher.program_found(outcome) {
                         self.worker_event(worker_id, WorkerEvent::Spawned(Err(error)), now);
                     }

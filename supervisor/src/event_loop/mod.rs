@@ -29,7 +29,7 @@ use crate::instances::InstanceSet;
 use crate::instances::context::{LoopContext, Registry};
 use crate::instances::launcher::WorkerLauncher;
 use crate::instances::spare::Spare;
-use crate::mailbox::Mailbox;
+use crate::mailbox::{Mailbox, MailboxSender};
 use crate::poller::{Interest, Poller, Wake};
 use crate::realtime::Realtime;
 use crate::router::Router;
@@ -56,6 +56,7 @@ pub struct EventLoop {
     router: Router,
     launcher: WorkerLauncher,
     mailbox: Mailbox<LoopMessage>,
+    sender: MailboxSender<LoopMessage>,
     signals: Signals,
     script_output: Drain,
     poller: Poller,
@@ -102,6 +103,8 @@ pub struct Parts {
     pub launcher: WorkerLauncher,
     /// What threads have to say.
     pub mailbox: Mailbox<LoopMessage>,
+    /// How threads send them.
+    pub sender: MailboxSender<LoopMessage>,
     /// What the system has to say.
     pub signals: Signals,
     /// What scripts print.
@@ -133,6 +136,7 @@ impl EventLoop {
             router,
             launcher,
             mailbox,
+            sender,
             signals,
             script_output,
             spare,
@@ -145,10 +149,10 @@ impl EventLoop {
         let (names, control) = (SharedNames::new(&origin.show), ControlRequests::new(&origin.show));
         let loop_monitor = LoopMonitor::new(&origin.show);
         let options = SupervisorOptions::of(&origin.show);
-        let post = launcher.post.clone();
+        let to_loop = sender.clone();
         let script_watch = ScriptWatch::new(move |instance| {
             // Without a loop there is nothing to reload.
-            let _ = post.send(LoopMessage::ScriptChanged(instance));
+            let _ = to_loop.send(LoopMessage::ScriptChanged(instance));
         });
         let mut this = Self {
             backends,
@@ -156,6 +160,7 @@ impl EventLoop {
             router,
             launcher,
             mailbox,
+            sender,
             signals,
             script_output,
             poller,

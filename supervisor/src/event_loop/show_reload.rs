@@ -30,9 +30,9 @@ impl EventLoop {
         }
         tracing::info!(event = "show_reload_began", "reloading the show file");
         self.systemd.reloading("reloading the show file", Instant::now());
-        let post = self.launcher.post.clone();
+        let to_loop = self.sender.clone();
         let report = move |outcome| {
-            post.send(LoopMessage::ShowRead(outcome));
+            to_loop.send(LoopMessage::ShowRead(outcome));
         };
         match show_reload::begin(self.origin.clone(), report) {
             Ok(()) => self.show_reload = ShowReload::Reading,

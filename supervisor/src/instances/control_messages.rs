@@ -5,8 +5,8 @@
 use super::InstanceSet;
 use super::context::LoopContext;
 use super::worker::Worker;
-use crate::event_loop::message::WorkerEvent;
 use crate::ids::WorkerId;
+use crate::instances::worker_event::WorkerEvent;
 use mm_shared::control_link::{LONGEST, LinkError};
 
 /// Messages that are read of a worker in one turn.

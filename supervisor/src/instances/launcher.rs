@@ -4,11 +4,9 @@
 //! first Python instance while it runs. If the program cannot be used, the workers that wait for it
 //! are not started, and the next one looks again.
 
-use super::launcher_thread::{self, LauncherCommand};
+use super::launcher_thread::{self, LauncherCommand, LauncherReport};
 use super::link::ControlLink;
-use crate::event_loop::message::LoopMessage;
 use crate::ids::WorkerId;
-use crate::mailbox::MailboxSender;
 use crate::reaper::{ReaperClient, SpawnRequest};
 use crate::worker_binary::WorkerBinaryError;
 use mm_shared::{RingSizes, WorkerFds};
@@ -20,8 +18,6 @@ use std::sync::mpsc::Sender;
 pub struct WorkerLauncher {
     /// Starts the processes.
     pub reaper: ReaperClient,
-    /// How threads send messages to the event loop.
-    pub post: MailboxSender<LoopMessage>,
     /// Sizes of the rings.
     pub ring_sizes: RingSizes,
     program: Program,
@@ -39,7 +35,7 @@ enum Program {
 
 impl WorkerLauncher {
     /// Starts the thread. `program` is the worker's program if it is known already; workers listen
-    /// in `runtime_dir`.
+    /// in `runtime_dir`. `report` is called by the thread.
     ///
     /// # Errors
     ///
@@ -47,9 +43,9 @@ impl WorkerLauncher {
     pub fn start(
         program: Option<PathBuf>,
         runtime_dir: PathBuf,
-        post: MailboxSender<LoopMessage>,
+        report: impl Fn(LauncherReport) + Send + 'static,
     ) -> io::Result<Self> {
-        let commands = launcher_thread::start(post.clone())?;
+        let commands = launcher_thread::start(report)?;
         let helper = commands.clone();
         let reaper = ReaperClient::new(move |job| {
             // The thread lives as long as this.
@@ -58,7 +54,6 @@ impl WorkerLauncher {
         Ok(Self {
             reaper,
             commands,
-            post,
             ring_sizes: RingSizes::default(),
             program: program.map_or(Program::Unknown, Program::Found),
             runtime_dir,

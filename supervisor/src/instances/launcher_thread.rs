@@ -10,16 +10,15 @@
 //! sent more than fits into its channel unread ([`mm_shared::control_link`]). One that cannot be
 //! reached is reported, and ended.
 
-use crate::event_loop::message::{LoopMessage, WorkerEvent};
 use crate::ids::WorkerId;
-use crate::mailbox::MailboxSender;
 use crate::reaper::Job;
-use crate::worker_binary;
+use crate::worker_binary::{self, WorkerBinaryError};
 use mm_shared::control::ToWorker;
 use mm_shared::control_link::{LinkError, ToWorkerSender};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::io;
+use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
@@ -44,19 +43,28 @@ pub enum LinkCommand {
     Close,
 }
 
+/// What the thread reports to the event loop.
+#[derive(Debug)]
+pub enum LauncherReport {
+    /// The worker's program was looked for.
+    WorkerProgram(Result<PathBuf, WorkerBinaryError>),
+    /// A worker cannot be sent messages; the text says why.
+    LinkFailed(WorkerId, String),
+}
+
 /// Starts the thread, which ends when nothing can send a command any more.
 ///
 /// # Errors
 ///
 /// The system refuses a thread.
-pub fn start(mailbox: MailboxSender<LoopMessage>) -> io::Result<Sender<LauncherCommand>> {
+pub fn start(report: impl Fn(LauncherReport) + Send + 'static) -> io::Result<Sender<LauncherCommand>> {
     let (commands, queue) = channel();
     thread::Builder::new().name("launcher".into()).spawn(move || {
-        let mut links = ControlLinks { links: HashMap::new(), mailbox };
+        let mut links = ControlLinks { links: HashMap::new(), report };
         while let Ok(command) = queue.recv() {
             match command {
                 LauncherCommand::FindProgram => {
-                    links.mailbox.send(LoopMessage::WorkerProgram(worker_binary::find()));
+                    (links.report)(LauncherReport::WorkerProgram(worker_binary::find()));
                 }
                 LauncherCommand::Reaper(job) => job(),
                 LauncherCommand::Link(worker_id, command) => links.execute(worker_id, command),
@@ -67,9 +75,9 @@ pub fn start(mailbox: MailboxSender<LoopMessage>) -> io::Result<Sender<LauncherC
 }
 
 /// The control channels to all workers.
-struct ControlLinks {
+struct ControlLinks<R> {
     links: HashMap<WorkerId, Link>,
-    mailbox: MailboxSender<LoopMessage>,
+    report: R,
 }
 
 enum Link {
@@ -80,7 +88,7 @@ enum Link {
     Broken,
 }
 
-impl ControlLinks {
+impl<R: Fn(LauncherReport)> ControlLinks<R> {
     fn execute(&mut self, worker_id: WorkerId, command: LinkCommand) {
         let entry = self.links.entry(worker_id);
         let outcome = match command {
@@ -98,8 +106,8 @@ impl ControlLinks {
             && !matches!(error, LinkError::Closed)
         {
             self.links.insert(worker_id, Link::Broken);
-            let event = WorkerEvent::ChannelClosed(Some(format!("it cannot be sent messages: {error}")));
-            self.mailbox.send(LoopMessage::Worker { worker_id, event });
+            let fault = format!("it cannot be sent messages: {error}");
+            (self.report)(LauncherReport::LinkFailed(worker_id, fault));
         }
     }
 }

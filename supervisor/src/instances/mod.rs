@@ -17,11 +17,12 @@ pub mod transition;
 
 pub mod script_worker;
 pub mod worker;
+pub mod worker_event;
 pub mod worker_spec;
 
 mod control_messages;
 pub mod launcher;
-mod launcher_thread;
+pub mod launcher_thread;
 pub mod link;
 pub mod spare;
 
@@ -30,8 +31,8 @@ pub mod context;
 pub mod options;
 
 use crate::backends::PYTHON;
-use crate::event_loop::message::WorkerEvent;
 use crate::ids::{InstanceId, WorkerId};
+use crate::instances::worker_event::WorkerEvent;
 use crate::script_output::Drain;
 use crate::show::LiveShow;
 use crate::state::SavedChannel;

@@ -7,8 +7,8 @@
 
 use super::launcher::WorkerLauncher;
 use super::worker::Worker;
-use crate::event_loop::message::WorkerEvent;
 use crate::ids::WorkerId;
+use crate::instances::worker_event::WorkerEvent;
 use crate::poller::Poller;
 use crate::reaper::{Spawned, WaitStatus};
 use crate::script_output::{Drain, OutputStream};

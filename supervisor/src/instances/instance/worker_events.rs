@@ -1,7 +1,6 @@
 //! What comes from the workers of an instance: they are spawned, send messages, and exit.
 
 use super::{ScriptInstance, moment, reports};
-use crate::event_loop::message::WorkerEvent;
 use crate::ids::WorkerId;
 use crate::instances::context::LoopContext;
 use crate::instances::exit::{ExitReason, ExitRecord};
@@ -9,6 +8,7 @@ use crate::instances::supervision::lifecycle::{AfterExit, LifeEvent, LifeState};
 use crate::instances::supervision::workers::Role;
 use crate::instances::transition::Transition;
 use crate::instances::worker::Worker;
+use crate::instances::worker_event::WorkerEvent;
 use crate::reaper::{Spawned, WaitStatus};
 use crate::script_output::OutputStream;
 use mm_shared::control::{FromWorker, PROTOCOL};
