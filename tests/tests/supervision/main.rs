@@ -4,6 +4,7 @@
 mod clients;
 mod environment;
 mod failsafe;
+mod first_instance;
 mod install;
 mod policy;
 mod show_reload;

@@ -1,0 +1,55 @@
+//! A show gets its first Python instance while it runs, and workers start when the runtime
+//! directory is gone.
+
+use crate::show_reload::{DONE, SCRIPT, TEXT, assert_answers, reload};
+use mm_tests::processes::tagged;
+use mm_tests::{Running, TestShow, wait_for};
+use nix::sys::signal::Signal;
+use std::fs;
+
+const BEFORE: &str = "[loopback here]\n[map]\nnet./in > here.way\nhere.way > net./out\n";
+
+/// Waits until there are as many workers, the spare one included.
+fn wait_for_workers(show: &Running, count: usize) {
+    wait_for("workers, and a spare one", || {
+        let all = tagged(show.stage().tag());
+        (all.iter().filter(|process| process.name() == "mm-worker").count() == count).then_some(())
+    });
+}
+
+#[test]
+fn the_first_python_instance_can_come_with_a_reload_and_has_a_spare_worker() {
+    let stage = TestShow::new();
+    stage.python("h.py", SCRIPT);
+    stage.osc_show(BEFORE);
+    let show = stage.run();
+    reload(&show, |text| text.replace(BEFORE, TEXT), DONE);
+    show.wait_for(&["[one] ready"]);
+    show.wait_for(&["[two] ready"]);
+    assert_answers(&show, "one", 0.5);
+    wait_for_workers(&show, 3);
+    show.worker("one").signal(Signal::SIGKILL);
+    show.log().wait_for_nth(2, &["[one] ready"]);
+    assert_answers(&show, "one", 0.75);
+    show.stop();
+}
+
+#[test]
+fn workers_restart_when_the_runtime_directory_was_removed() {
+    let stage = TestShow::new();
+    stage.python("h.py", SCRIPT);
+    stage.osc_show(TEXT);
+    let show = stage.run();
+    wait_for_workers(&show, 3);
+    let runtime = show.stage().directory().join("runtime");
+    fs::remove_dir_all(&runtime).expect("it is there");
+    // Not even its owner can make it again.
+    fs::write(&runtime, "").expect("its parent is writable");
+    // The spare worker is the first to take the place of the one that dies; the others are new.
+    for (round, value) in [(2, 0.25), (3, 0.5), (4, 0.75)] {
+        show.worker("one").signal(Signal::SIGKILL);
+        show.log().wait_for_nth(round, &["[one] ready"]);
+        assert_answers(&show, "one", value);
+    }
+    show.stop();
+}
