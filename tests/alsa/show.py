@@ -123,17 +123,7 @@ module = steady
 calm./steady > steady.steady.tick
 calm./report > steady.steady.report
 """
-STEADY_SCRIPT = """
-seen = wrong = last = 0
-def tick(value):
-    global seen, wrong, last
-    number = round(value * 65536)
-    seen += 1
-    wrong += number != last + 1
-    last = number
-def report(value):
-    print(f"{seen} seen, {wrong} out of place", flush=True)
-"""
+STEADY_SCRIPT = Path(__file__).resolve().parents[1].joinpath("src/scripts/counter.py").read_text()
 
 
 class Steady:
@@ -156,7 +146,7 @@ class Steady:
     def send(self):
         while not self.over.wait(0.01):
             self.sent += 1
-            self.osc("/steady", self.sent / 65536)
+            self.osc("/steady", self.sent / 2**23)
 
     def __exit__(self, kind, *_):
         self.over.set()

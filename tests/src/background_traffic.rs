@@ -1,6 +1,6 @@
 //! The others: an instance of the same show under a steady stream of events, which has to get every one of them.
 
-use crate::log_event::Event;
+use crate::counter::{COUNTER, assert_complete, numbered};
 use crate::osc::{F, Peer};
 use crate::running::Running;
 use crate::test_show::TestShow;
@@ -25,36 +25,17 @@ calm./steady/report > steady.steady.report
 /// Time between two events: 200 a second.
 const PERIOD: Duration = Duration::from_millis(5);
 
-/// Event numbers go out as fractions of this, which are exact as floats.
-const SCALE: u16 = u16::MAX;
-
-const SCRIPT: &str = "
-import midimonster
-
-seen = wrong = last = 0
-
-def tick(value):
-    global seen, wrong, last
-    number = round(value * 65536)
-    seen += 1
-    wrong += number != last + 1
-    last = number
-
-def report(value):
-    print(f'{seen} seen, {wrong} out of place')
-";
-
 /// The stream. It has to be finished to be of use.
 #[must_use]
 pub struct BackgroundTraffic {
     stop: Arc<AtomicBool>,
-    sender: JoinHandle<u16>,
+    sender: JoinHandle<u32>,
 }
 
 impl BackgroundTraffic {
     /// Writes `show.cfg` with this text and what the stream needs.
     pub fn show(stage: &TestShow, text: &str) {
-        stage.write("steady.py", SCRIPT);
+        stage.write("steady.py", COUNTER);
         stage.osc_show(&format!("{text}{SHOW}"));
     }
 
@@ -71,8 +52,8 @@ impl BackgroundTraffic {
             let mut number = 0;
             every(PERIOD, || {
                 number += 1;
-                peer.send("/steady", &[F(f32::from(number) / 65536.0)]);
-                number < SCALE && !stopped.load(Ordering::Relaxed)
+                peer.send("/steady", &[numbered(number)]);
+                !stopped.load(Ordering::Relaxed)
             });
             number
         });
@@ -99,8 +80,7 @@ impl BackgroundTraffic {
         self.stop.store(true, Ordering::Relaxed);
         let sent = self.sender.join().expect("the sender only sends");
         calm_peer(show).send("/steady/report", &[F(1.0)]);
-        let printed = show.wait_for(Event::printed("steady", "").message(" seen, ")).message;
-        assert_eq!(printed, format!("{sent} seen, 0 out of place"));
+        assert_complete(show, "steady", sent);
     }
 }
 

@@ -28,6 +28,7 @@
 pub mod background_traffic;
 pub mod binaries;
 pub mod control;
+pub mod counter;
 pub mod log;
 pub mod log_event;
 pub mod osc;

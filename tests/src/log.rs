@@ -118,6 +118,18 @@ impl Log {
         query.find(&self.lock()).count()
     }
 
+    /// All matches so far, in the order in which they were logged.
+    #[must_use]
+    pub fn all<Q: Query>(&self, query: Q) -> Vec<Q::Found> {
+        query.find(&self.lock()).cloned().collect()
+    }
+
+    /// The place of the first such event among all events, to compare with that of another.
+    #[must_use]
+    pub fn position(&self, event: &Event) -> Option<usize> {
+        self.lock().events.iter().position(|logged| event.matches(logged))
+    }
+
     /// The latest match so far.
     #[must_use]
     pub fn last<Q: Query>(&self, query: Q) -> Option<Q::Found> {

@@ -1,6 +1,6 @@
 //! What is wrong outside of the show file: status 1.
 
-use mm_tests::{TestShow, supervisor};
+use mm_tests::{Event, TestShow, supervisor};
 use std::net::UdpSocket;
 use std::path::PathBuf;
 use std::process::Command;
@@ -97,11 +97,11 @@ fn a_working_directory_that_is_gone() {
     stage.osc_show("[map]\nnet./in > net./out");
     let directory = stage.directory().join("gone");
     std::fs::create_dir(&directory).unwrap();
-    let script = format!("cd '{0}' && rmdir '{0}' && exec \"$@\"", directory.display());
+    let script = format!("cd '{0}' && rmdir '{0}' && exec \"$@\" --log-format json", directory.display());
     let path = stage.path("show.cfg");
     let program = supervisor();
     let arguments = ["-c", &script, "sh", &program.to_string_lossy(), &path];
     let show = stage.with_program(PathBuf::from("/bin/sh")).start(&arguments);
-    show.wait_for(&["show is running"]);
+    show.wait_for(Event::named("show_running"));
     show.stop();
 }

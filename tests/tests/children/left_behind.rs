@@ -4,7 +4,7 @@
 use crate::{WAYS, assert_gone, run, sleepers};
 use mm_tests::osc::F;
 use mm_tests::processes::Process;
-use mm_tests::{TestShow, wait_for};
+use mm_tests::{Event, TestShow, wait_for};
 use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ fn they_go_with_their_worker_whose_end_is_noticed_at_once() {
     let before = sleepers(&show);
     let start = Instant::now();
     show.send("/die/a", &[F(0.5)]);
-    show.wait_for(&["[a]", "worker exited", "exit status 3"]);
+    show.wait_for(Event::named("worker_exited").instance("a").message("exit status 3"));
     assert!(start.elapsed() < NOTICED_WITHIN, "{:?}", start.elapsed());
     // the next worker has started as many again
     wait_for("the children of the next worker", || {
@@ -41,8 +41,8 @@ fn they_stay_when_another_worker_dies() {
     let show = run();
     for number in 1..=3 {
         show.worker("a").signal(Signal::SIGKILL);
-        show.log().wait_for_nth(number, &["[a]", "worker exited"]);
-        show.log().wait_for_nth(number + 1, &["[a] ready"]);
+        show.log().wait_for_nth(number, Event::named("worker_exited").instance("a"));
+        show.log().wait_for_nth(number + 1, Event::named("worker_ready").instance("a"));
     }
     wait_for("the children of one worker each", || (sleepers(&show).len() == 2 * WAYS.len()).then_some(()));
     let (reaper, b) = (show.reaper(), show.worker("b"));
@@ -106,7 +106,7 @@ fn a_program_that_forks_without_end_goes_as_well() {
     stage.osc_show("[python a]\nmodule = h\nrestart = never\n[map]\nnet./die > a.h.die");
     let show = stage.run();
     show.send("/die", &[F(0.5)]);
-    show.wait_for(&["[a]", "worker exited"]);
+    show.wait_for(Event::named("worker_exited").instance("a"));
     let reaper = show.reaper();
     wait_for("a reaper with nobody but the spare worker", || {
         let children = reaper.children();
@@ -133,10 +133,10 @@ fn those_that_end_do_not_pile_up_and_a_script_still_gets_the_status_of_its_own()
     stage.osc_show("[python a]\nmodule = h\nwatchdog = off\n[map]\nnet./play > a.h.play\nnet./ask > a.h.ask");
     let show = stage.run();
     show.send("/play", &[F(0.5)]);
-    show.wait_for(&["[a] played"]);
+    show.wait_for(Event::printed("a", "played"));
     let worker = show.worker("a");
     wait_for("a bounded number of zombies", || (worker.children().len() < 300).then_some(()));
     show.send("/ask", &[F(0.5)]);
-    show.wait_for(&["[a] status 1"]);
+    show.wait_for(Event::printed("a", "status 1"));
     show.stop();
 }

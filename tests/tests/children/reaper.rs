@@ -17,8 +17,8 @@ fn when_it_is_killed_all_workers_come_back_under_a_new_one() {
     old.signal(Signal::SIGKILL);
     show.wait_for(Event::named("reaper_lost"));
     for name in ["a", "b"] {
-        show.wait_for(&[&format!("[{name}]"), "worker exited", "reaper"]);
-        show.log().wait_for_nth(2, &[&format!("[{name}] ready")]);
+        show.wait_for(Event::named("worker_exited").instance(name).message("reaper"));
+        show.log().wait_for_nth(2, Event::named("worker_ready").instance(name));
     }
     assert_gone(&left);
     assert!(!a.is_alive() && !b.is_alive());
@@ -40,7 +40,7 @@ fn when_it_does_not_answer_any_more_it_is_replaced() {
     a.signal(Signal::SIGKILL);
     show.wait_for(Event::named("reaper_lost").field("reason", "it has not answered for 10s"));
     for name in ["a", "b"] {
-        show.log().wait_for_nth(2, &[&format!("[{name}] ready")]);
+        show.log().wait_for_nth(2, Event::named("worker_ready").instance(name));
     }
     assert_gone(&left);
     assert!(!old.is_alive() && !b.is_alive());
@@ -87,7 +87,7 @@ fn what_asks_the_whole_terminal_to_end_does_not_end_it() {
         reaper.signal(signal);
     }
     show.send("/die/a", &[F(0.5)]);
-    show.log().wait_for_nth(2, &["[a] ready"]);
+    show.log().wait_for_nth(2, Event::named("worker_ready").instance("a"));
     wait_for("the end of the first worker", || (!worker.is_alive()).then_some(()));
     assert!(reaper.is_alive());
     show.stop();
@@ -99,7 +99,10 @@ fn by_hand_it_does_nothing() {
     ended.assert(1, &["reaper: ", "hint: it is started by mm-supervisor"]);
 }
 
-const NOT_STARTED: &[&str] = &["[a]", "worker could not be started", "Too many open files"];
+/// A worker that could not be started for want of descriptors.
+fn not_started() -> Event {
+    Event::named("worker_not_started").instance("a").message("Too many open files")
+}
 
 /// Sets how many descriptors a process may have; the kernel's own tool, since the test is another process.
 fn limit_descriptors(process: Process, limit: usize) {
@@ -119,17 +122,17 @@ fn without_descriptors_it_starts_nobody_and_goes_on_when_there_are_some_again() 
     // four are its own; there is no room for those of a worker, or for those and hardly more
     for limit in [6, 11] {
         limit_descriptors(reaper, limit);
-        let failures = show.log().count(NOT_STARTED);
+        let failures = show.log().count(not_started());
         // a spare that was on its way already needs nothing, so whoever comes is killed until nobody does
         wait_until("a worker that cannot be started", || {
             for (pid, _) in reaper.children() {
                 let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
             }
-            show.log().count(NOT_STARTED) > failures
+            show.log().count(not_started()) > failures
         });
-        let ready = show.log().count(&["[a] ready"]);
+        let ready = show.log().count(Event::named("worker_ready").instance("a"));
         limit_descriptors(reaper, 1024);
-        show.log().wait_for_nth(ready + 1, &["[a] ready"]);
+        show.log().wait_for_nth(ready + 1, Event::named("worker_ready").instance("a"));
     }
     assert!(reaper.is_alive());
     show.stop();

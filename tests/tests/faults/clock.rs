@@ -5,7 +5,7 @@
 
 use crate::assert_serves;
 use mm_tests::osc::F;
-use mm_tests::{BackgroundTraffic, TestShow, wait_until};
+use mm_tests::{BackgroundTraffic, Event, TestShow, wait_until};
 use nix::sys::signal::Signal;
 use std::fs;
 use std::io::Write as _;
@@ -107,19 +107,19 @@ fn a_wall_clock_that_is_set_a_year_ahead_or_back_changes_nothing() {
     let mut command = stage.show_command();
     command.env("LD_PRELOAD", &library).env("MM_TEST_CLOCK", &clock);
     let show = stage.start_command(command);
-    show.wait_for(&["show is running"]);
+    show.wait_for(Event::named("show_running"));
     let others = BackgroundTraffic::start(&show);
     let year: i64 = {
-        let line = show.wait_for(&["[py] year "]);
-        line.rsplit(' ').next().and_then(|year| year.parse().ok()).expect("a year")
+        let printed = show.wait_for(Event::printed("py", "year "));
+        printed.message.rsplit(' ').next().and_then(|year| year.parse().ok()).expect("a year")
     };
     let mut crashes = 0;
     for shift in [YEAR, -YEAR, 0] {
         set(shift);
-        let years = show.log().count(&["[py] now"]);
+        let years = show.log().count(Event::printed("py", "now"));
         show.send("/year", &[F(0.5)]);
-        let line = show.log().wait_for_nth(years + 1, &["[py] now"]);
-        assert!(line.ends_with(&(year + shift.signum()).to_string()), "{line} in {year}");
+        let printed = show.log().wait_for_nth(years + 1, Event::printed("py", "now"));
+        assert_eq!(printed.message, format!("now {}", year + shift.signum()));
         // Intervals go on, in both directions of time.
         for _ in 0..20 {
             wait_until("a tick", || show.peer().receive().path == "/tick");
@@ -128,14 +128,14 @@ fn a_wall_clock_that_is_set_a_year_ahead_or_back_changes_nothing() {
         for _ in 0..2 {
             crashes += 1;
             show.send("/die", &[F(0.5)]);
-            show.log().wait_for_nth(crashes + 1, &["[py] ready"]);
+            show.log().wait_for_nth(crashes + 1, Event::named("worker_ready").instance("py"));
         }
         assert!(show.control().standing("py")["uptime_s"].as_u64() < Some(60));
     }
     assert_serves(&show);
-    assert_eq!(show.log().count(&["no progress"]), 0);
+    assert_eq!(show.log().count(Event::named("worker_hung")), 0);
     show.worker("py").signal(Signal::SIGKILL);
-    show.log().wait_for_nth(crashes + 2, &["[py] ready"]);
+    show.log().wait_for_nth(crashes + 2, Event::named("worker_ready").instance("py"));
     others.finish(&show);
     show.stop();
 }

@@ -1,6 +1,7 @@
 //! Fault `compiled-modules`: threads, asyncio and compiled modules in a script.
 
 use crate::{assert_serves, finish, run};
+use mm_tests::Event;
 use mm_tests::osc::F;
 
 const MAPPINGS: &str = "net./go > py.h.go\nnet./ask > py.h.ask\npy.answer > net./answer\npy.x > net./x";
@@ -26,7 +27,7 @@ def go(value):
     );
     let (show, others) = run(&script, "", MAPPINGS);
     show.send("/go", &[F(0.5)]);
-    show.wait_for(&["[py] sorted [1, 2, 3, 4] 5"]);
+    show.wait_for(Event::printed("py", "sorted [1, 2, 3, 4] 5"));
     show.expect("/x", &[F(0.5)]);
     finish(show, others);
 }
@@ -44,7 +45,7 @@ def go(value):
     );
     let (show, others) = run(&script, "", MAPPINGS);
     show.send("/go", &[F(0.5)]);
-    show.wait_for(&["[py] compiled 1000", "42 [1] 4.0"]);
+    show.wait_for(Event::printed("py", "compiled 1000").message("42 [1] 4.0"));
     assert_serves(&show);
     finish(show, others);
 }
@@ -109,11 +110,11 @@ def go(value):
 {ASK}"
     );
     let (show, others) = run(&script, "", MAPPINGS);
-    let line = show.wait_for(&["[py] numpy is"]);
-    if line.contains("present") {
+    let printed = show.wait_for(Event::printed("py", "numpy is"));
+    if printed.message.contains("present") {
         for _ in 0..2 {
             show.send("/go", &[F(0.5)]);
-            show.wait_for(&["[py] product 131072.0"]);
+            show.wait_for(Event::printed("py", "product 131072.0"));
             show.expect("/x", &[F(0.5)]);
             show.send("/go", &[F(0.25)]);
             show.expect("/x", &[F(0.25)]);

@@ -4,7 +4,7 @@
 use crate::{assert_serves, finish, run};
 use mm_tests::osc::F;
 use mm_tests::processes::tagged;
-use mm_tests::{Control, Running, wait_until};
+use mm_tests::{Control, Event, Running, wait_until};
 use serde_json::json;
 
 const SCRIPT: &str = "
@@ -72,7 +72,7 @@ fn a_restart_during_a_start_leaves_one_worker() {
     show.stage().write("slow", "");
     let mut first = show.control();
     first.send(&json!({ "verb": "restart", "instances": ["py"] }));
-    show.wait_for(&["[py] importing"]);
+    show.wait_for(Event::printed("py", "importing"));
     remove(&show, "slow");
     assert_eq!(show.control().act("restart", "py")["ok"], true);
     // Whoever asked first has what it asked for as well.
@@ -88,7 +88,7 @@ fn a_stop_during_a_start_stops_and_tells_who_waits_for_the_start() {
     show.stage().write("slow", "");
     let mut first = show.control();
     first.send(&json!({ "verb": "restart", "instances": ["py"] }));
-    show.wait_for(&["[py] importing"]);
+    show.wait_for(Event::printed("py", "importing"));
     let mut control = show.control();
     assert_eq!(control.act("stop", "py")["ok"], true);
     assert_eq!(first.receive()["done"][0]["ok"], false);

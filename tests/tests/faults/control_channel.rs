@@ -2,6 +2,7 @@
 //! supervisor. It is for sockets what `random-writes` is for memory.
 
 use crate::{assert_serves, finish, run};
+use mm_tests::Event;
 use mm_tests::osc::F;
 
 /// Writes `bytes` into all sockets of the worker.
@@ -32,10 +33,10 @@ fn assert_survived(bytes: &str) {
     let (show, others) =
         run(&script(bytes), "", "net./spoil > py.h.spoil\nnet./ask > py.h.ask\npy.answer > net./answer");
     show.send("/spoil", &[F(0.5)]);
-    show.wait_for(&["[py]", "worker exited"]);
-    show.log().wait_for_nth(2, &["[py] ready"]);
+    show.wait_for(Event::named("worker_exited").instance("py"));
+    show.log().wait_for_nth(2, Event::named("worker_ready").instance("py"));
     assert_serves(&show);
-    assert_eq!(show.log().count(&["[steady] ready"]), 1);
+    assert_eq!(show.log().count(Event::named("worker_ready").instance("steady")), 1);
     finish(show, others);
 }
 

@@ -1,9 +1,9 @@
 //! Fault `disk-full`: a disk that is full, and a directory that is gone.
 
-use crate::assert_serves;
+use crate::{assert_serves, failed_starts};
 use mm_tests::osc::F;
 use mm_tests::processes::Process;
-use mm_tests::{BackgroundTraffic, Control, Running, TestShow, wait_until};
+use mm_tests::{BackgroundTraffic, Control, Event, Running, TestShow, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
@@ -93,11 +93,13 @@ fn on_a_full_disk_the_show_goes_on_and_keeps_its_state_as_soon_as_there_is_room(
     disk.fill();
     show.send("/ask", &[F(0.25)]);
     show.expect("/answer", &[F(0.25)]);
-    show.wait_for(&["WARN", "state"]);
+    show.wait_for(Event::named("state_write_failed").level("warn"));
     show.send("/write", &[F(0.5)]);
-    show.wait_for(&["OSError: [Errno 28]"]);
+    show.wait_for(
+        Event::named("script_raised").instance("py").field_part("traceback", "OSError: [Errno 28]"),
+    );
     show.worker("py").signal(Signal::SIGKILL);
-    show.log().wait_for_nth(2, &["[py] ready"]);
+    show.log().wait_for_nth(2, Event::named("worker_ready").instance("py"));
     assert_serves(&show);
     disk.clear();
     wait_until("a state file", || fs::metadata(disk.0.join("state")).is_ok_and(|file| file.len() > 0));
@@ -109,7 +111,6 @@ fn on_a_full_disk_the_show_goes_on_and_keeps_its_state_as_soon_as_there_is_room(
 /// Kills whatever worker `py` has until three could not be started: a spare that was on its way when the hindrance began
 /// may still come to run.
 fn kill_until_none_starts(show: &Running, mut control: Control, hinder: impl Fn()) {
-    let failed = |text: &str| show.log().count(&["ERROR", "[py]", text]);
     wait_until("three starts that fail, and none that works", || {
         hinder();
         let status = control.standing("py");
@@ -117,8 +118,7 @@ fn kill_until_none_starts(show: &Running, mut control: Control, hinder: impl Fn(
             let worker = Pid::from_raw(i32::try_from(worker).expect("the number of a process"));
             let _ = kill(worker, Signal::SIGKILL);
         }
-        let not_started = failed("could not be started") + failed("not started");
-        not_started >= 3
+        failed_starts(show) >= 3
             && status["state"] == "backoff"
             && status["last_exit"]["reason"] != "killed by SIGKILL"
     });
@@ -167,9 +167,9 @@ fn a_show_whose_directory_is_removed_goes_on() {
     for name in ["show.cfg", "steady.py"] {
         fs::rename(stage.directory().join(name), directory.join(name)).unwrap();
     }
-    let command = stage.command(&["--config", &stage.path("here/show.cfg")]);
+    let command = stage.command(&["--log-format", "json", "--config", &stage.path("here/show.cfg")]);
     let show = stage.start_command(command);
-    show.wait_for(&["show is running"]);
+    show.wait_for(Event::named("show_running"));
     let others = BackgroundTraffic::start(&show);
     let kept = show.stage().read("here/h.py");
     fs::remove_dir_all(&directory).unwrap();

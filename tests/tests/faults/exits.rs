@@ -1,6 +1,7 @@
 //! Faults `worker-exits` and `worker-crashes`: workers that die, by their own hand or by a fault in compiled code.
 
 use crate::{assert_serves, finish, run};
+use mm_tests::Event;
 use mm_tests::osc::F;
 
 const MAPPINGS: &str = "net./event > py.h.event\nnet./ask > py.h.ask\npy.answer > net./answer";
@@ -31,14 +32,14 @@ fn assert_survived(death: &str, reason: &str) {
     for number in 1..=16_u8 {
         show.send("/event", &[F(f32::from(number) / 16.0)]);
     }
-    let line = show.wait_for(&["[py]", "worker exited", reason]);
-    assert!(line.contains("while handling `h.event` = 0.5"), "{line}");
+    let exited = Event::named("worker_exited").instance("py");
+    show.wait_for(exited.message(reason).message("while handling `h.event` = 0.5"));
     assert_serves(&show);
     let record = show.stage().read("record");
     let expected: Vec<String> = (1..=16_u8).map(|number| format!("{:?}", f64::from(number) / 16.0)).collect();
     assert_eq!(record.lines().collect::<Vec<_>>(), expected);
-    let text = finish(show, others);
-    assert_eq!(text.matches("[py] ready").count(), 2);
+    let log = finish(show, others).log;
+    assert_eq!(log.count(Event::named("worker_ready").instance("py")), 2);
 }
 
 #[test]
@@ -81,7 +82,7 @@ fn a_worker_that_always_dies_of_its_first_event_is_not_given_it_again() {
         show.send("/event", &[F(0.5)]);
     }
     show.send("/event", &[F(0.25)]);
-    show.log().wait_for_nth(3, &["[py]", "worker exited", "exit status 9"]);
+    show.log().wait_for_nth(3, Event::named("worker_exited").instance("py").message("exit status 9"));
     assert_serves(&show);
     let record = show.stage().read("record");
     assert_eq!(record, "0.5\n0.5\n0.5\n0.25\n");
@@ -92,8 +93,8 @@ fn a_worker_that_always_dies_of_its_first_event_is_not_given_it_again() {
 fn the_stacks_of_a_segmentation_fault_are_in_the_log() {
     let (show, others) = run(&script("ctypes.string_at(0)"), "", MAPPINGS);
     show.send("/event", &[F(0.5)]);
-    show.wait_for(&["[py]", "Fatal Python error: Segmentation fault"]);
-    show.wait_for(&["[py]", "h.py", "in event"]);
+    show.wait_for(Event::printed("py", "Fatal Python error: Segmentation fault"));
+    show.wait_for(Event::printed("py", "").message("h.py").message("in event"));
     finish(show, others);
 }
 
@@ -108,10 +109,10 @@ fn values_survive_the_worker() {
             os._exit(1)
     ";
     let (show, others) = run(script, "", "net./set > py.h.set\nnet./die > py.h.die\npy.x > net./x");
-    show.wait_for(&["[py] values 0.0 0.0"]);
+    show.wait_for(Event::printed("py", "values 0.0 0.0"));
     show.send("/set", &[F(0.5)]);
     show.expect("/x", &[F(0.25)]);
     show.send("/die", &[F(0.5)]);
-    show.wait_for(&["[py] values 0.5 0.25"]);
+    show.wait_for(Event::printed("py", "values 0.5 0.25"));
     finish(show, others);
 }

@@ -2,7 +2,7 @@
 
 use crate::{assert_serves, finish, run};
 use mm_tests::osc::{F, encode};
-use mm_tests::wait_until;
+use mm_tests::{Event, wait_until};
 use std::net::UdpSocket;
 
 const SCRIPT: &str = "
@@ -53,13 +53,13 @@ fn a_million_packets_of_garbage_are_counted_and_harm_nobody() {
         // What the kernel has no room for is not ours to worry about: it is a flood.
         let _ = socket.send_to(&noise.packet(&good), show.stage().bind());
     }
-    show.wait_for(&["[net]", "malformed"]);
+    show.wait_for(Event::named("osc_packet_malformed").instance("net"));
     // A question may drown in the flood, until it has run off.
     wait_until("an answer", || {
         show.send("/ask", &[F(0.5)]);
         show.peer().receive_within(std::time::Duration::from_millis(100)).is_some()
     });
-    let malformed = show.log().count(&["[net]", "malformed"]);
+    let malformed = show.log().count(Event::named("osc_packet_malformed").instance("net"));
     assert!(malformed < 1000, "{malformed} lines");
     finish(show, others);
 }

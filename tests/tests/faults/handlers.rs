@@ -1,6 +1,7 @@
 //! Fault `handler-raises`: handlers that raise.
 
 use crate::{assert_serves, finish, run};
+use mm_tests::Event;
 use mm_tests::osc::F;
 
 const SCRIPT: &str = "
@@ -48,11 +49,11 @@ fn whatever_a_handler_raises_is_logged_and_the_instance_goes_on() {
     let (show, others) = run(SCRIPT, "", &format!("{mappings}net./ask > py.h.ask\npy.answer > net./answer"));
     for (name, said) in FAULTS {
         show.send(&format!("/{name}"), &[F(0.5)]);
-        show.wait_for(&["ERROR", "[py]", &format!("h.{name}")]);
-        show.wait_for(&[said]);
+        let raised = Event::named("script_raised").instance("py").level("error");
+        show.wait_for(raised.message(&format!("h.{name}")).field_part("traceback", said));
     }
     assert_serves(&show);
-    assert_eq!(show.log().count(&["[py] process"]), 1, "the worker was restarted");
+    assert_eq!(show.log().count(Event::printed("py", "process")), 1, "the worker was restarted");
     finish(show, others);
 }
 
@@ -74,8 +75,9 @@ fn intervals_and_socket_callbacks_may_raise_as_well() {
             midimonster.output('answer', value)
     ";
     let (show, others) = run(script, "", "net./ask > py.h.ask\npy.answer > net./answer");
-    show.wait_for(&["ValueError: in the interval"]);
-    show.wait_for(&["ValueError: in the callback"]);
+    for said in ["ValueError: in the interval", "ValueError: in the callback"] {
+        show.wait_for(Event::named("script_raised").instance("py").field_part("traceback", said));
+    }
     assert_serves(&show);
     finish(show, others);
 }
@@ -93,7 +95,7 @@ fn a_thread_that_raises_is_in_the_log() {
     ";
     let (show, others) = run(script, "", "net./go > py.h.go\nnet./ask > py.h.ask\npy.answer > net./answer");
     show.send("/go", &[F(0.5)]);
-    show.wait_for(&["[py]", "ValueError: in the thread"]);
+    show.wait_for(Event::printed("py", "ValueError: in the thread"));
     assert_serves(&show);
     finish(show, others);
 }

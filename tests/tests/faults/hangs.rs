@@ -3,8 +3,8 @@
 //! log before they are killed.
 
 use crate::{assert_serves, finish, run};
-use mm_tests::Running;
 use mm_tests::osc::F;
+use mm_tests::{Event, Running};
 use nix::sys::signal::Signal;
 
 const OPTIONS: &str = "watchdog = 1s\nstart-timeout = 2s\nstop-timeout = 300ms";
@@ -42,14 +42,15 @@ fn start(script: &str) -> (Running, mm_tests::BackgroundTraffic) {
 
 /// The worker was killed for `place`, after its stacks were logged with `function` in them; the next one serves.
 fn assert_replaced(show: &Running, place: &str, function: &str) {
-    show.wait_for(&["[py]", "worker exited: killed because it hung", place]);
-    show.log().wait_for_nth(2, &["[py] ready"]);
-    let lines = show.log().lines();
-    let at = |parts: &[&str]| lines.iter().position(|line| parts.iter().all(|part| line.contains(part)));
-    let stacks = at(&["[py]", "h.py\"", &format!("in {function}")]);
+    let exited = Event::named("worker_exited").instance("py").message("hung").message(place);
+    show.wait_for(exited.clone());
+    show.log().wait_for_nth(2, Event::named("worker_ready").instance("py"));
+    let at = |event: Event| show.log().position(&event);
+    let stacks = at(Event::printed("py", "").message("h.py\"").message(&format!("in {function}")));
     assert!(stacks.is_some(), "no stack of `{function}`");
-    assert!(stacks < at(&["worker exited"]), "the stacks came after the end");
-    assert!(at(&["no progress for", place]) < stacks, "the stacks came before they were announced");
+    assert!(stacks < at(exited), "the stacks came after the end");
+    let announced = at(Event::named("worker_hung").instance("py").message(place));
+    assert!(announced.is_some() && announced < stacks, "the stacks came before they were announced");
     assert_serves(show);
     let exit = show.control().standing("py")["last_exit"]["reason"].to_string();
     assert!(exit.contains("hung") && exit.contains(place), "{exit}");
@@ -121,10 +122,10 @@ def hang(value):
 #[test]
 fn an_endless_loop_at_import_is_found_by_the_start_timeout() {
     let (show, others) = start("def load():\n    spin()\nif first():\n    load()\n");
-    show.wait_for(&["[py]", "not imported within `start-timeout`"]);
-    show.wait_for(&["[py]", "h.py\"", "in load"]);
-    show.wait_for(&["[py]", "worker exited", "`start-timeout`"]);
-    show.wait_for(&["[py] ready"]);
+    show.wait_for(Event::named("start_timed_out").instance("py"));
+    show.wait_for(Event::printed("py", "").message("h.py\"").message("in load"));
+    show.wait_for(Event::named("worker_exited").instance("py").message("`start-timeout`"));
+    show.wait_for(Event::named("worker_ready").instance("py"));
     assert_serves(&show);
     finish(show, others);
 }
@@ -135,8 +136,8 @@ fn an_endless_loop_in_the_cleanup_handler_is_ended_by_the_stop_timeout() {
     let worker = show.worker("py");
     show.ask(&["stop", "py"]).assert(0, &["py: "]);
     assert!(!worker.is_alive());
-    show.wait_for(&["[py]", "did not stop within `stop-timeout`"]);
-    show.wait_for(&["[py]", "h.py\"", "in leave"]);
+    show.wait_for(Event::named("stop_timed_out").instance("py"));
+    show.wait_for(Event::printed("py", "").message("h.py\"").message("in leave"));
     show.ask(&["start", "py"]).assert(0, &["running"]);
     assert_serves(&show);
     // The end of the whole show meets the same.
@@ -167,12 +168,12 @@ fn a_worker_that_is_stopped_by_a_signal_is_found_when_there_is_work() {
     let worker = show.worker("py");
     worker.signal(Signal::SIGSTOP);
     show.send("/hang", &[F(0.25)]);
-    show.wait_for(&["[py]", "worker exited: killed because it hung"]);
+    show.wait_for(Event::named("worker_exited").instance("py").message("hung"));
     // The event was not touched yet, so the next worker gets it.
-    show.wait_for(&["[py] handled 0.25"]);
-    show.log().wait_for_nth(2, &["[py] ready"]);
+    show.wait_for(Event::printed("py", "handled 0.25"));
+    show.log().wait_for_nth(2, Event::named("worker_ready").instance("py"));
     assert_serves(&show);
     assert_ne!(show.worker("py"), worker);
-    assert_eq!(show.log().count(&["[py] handled 0.25"]), 1);
+    assert_eq!(show.log().count(Event::printed("py", "handled 0.25")), 1);
     finish(show, others);
 }

@@ -1,16 +1,14 @@
 //! Faults `import-raises` and `import-not-possible`: modules that cannot be imported.
 
 use crate::{assert_serves, finish, run};
-use mm_tests::{BackgroundTraffic, TestShow, wait_until};
+use mm_tests::{BackgroundTraffic, Event, TestShow, wait_until};
 
 /// Runs a show with a broken module, in which the rest runs, and mends it: then all of it does.
 fn assert_survived(script: &str, said: &[&str]) {
     let (show, others) =
         run(script, "backoff = 10ms\nbackoff-max = 50ms", "net./ask > py.h.ask\npy.answer > net./answer");
-    show.wait_for(&["ERROR", "[py]", "could not be imported"]);
-    for text in said {
-        show.wait_for(&[text]);
-    }
+    let failed = Event::named("import_failed").instance("py").level("error");
+    show.wait_for(said.iter().fold(failed, |failed, text| failed.field_part("traceback", text)));
     let mut control = show.control();
     let status = control.wait_for("a failed import", "py", |status| status["last_exit"].is_object());
     let exit = status["last_exit"].to_string();
@@ -18,12 +16,14 @@ fn assert_survived(script: &str, said: &[&str]) {
         exit.contains("import failed") && said.iter().all(|text| exit.contains(&text.replace('"', "\\\""))),
         "{exit}"
     );
-    wait_until("a second attempt", || show.log().count(&["[py]", "restarting"]) >= 2);
+    wait_until("a second attempt", || {
+        show.log().count(Event::named("import_ended_worker").instance("py")) >= 2
+    });
 
     let mended = "import midimonster\ndef ask(value):\n    midimonster.output('answer', value)\n";
     show.stage().replace("h.py", mended);
 
-    show.wait_for(&["[py] ready"]);
+    show.wait_for(Event::named("worker_ready").instance("py"));
     assert_serves(&show);
     finish(show, others);
 }
@@ -65,10 +65,10 @@ fn a_module_file_that_does_not_exist_is_named_and_taken_when_it_appears() {
     );
     let show = stage.run();
     let others = BackgroundTraffic::start(&show);
-    show.wait_for(&["ERROR", "[py]", "later.py"]);
+    show.wait_for(Event::named("import_failed").instance("py").level("error").message("later.py"));
     show.stage()
         .replace("later.py", "import midimonster\ndef ask(v):\n    midimonster.output('answer', v)\n");
-    show.wait_for(&["[py] ready"]);
+    show.wait_for(Event::named("worker_ready").instance("py"));
     assert_serves(&show);
     finish(show, others);
 }

@@ -2,7 +2,7 @@
 
 use mm_tests::running::GONE_WITHIN;
 use mm_tests::wait::wait_within;
-use mm_tests::{Running, TestShow};
+use mm_tests::{Event, Running, TestShow};
 
 const SCRIPT: &str = "
     import midimonster
@@ -51,7 +51,7 @@ fn workers_in_the_middle_of_a_handler_go_as_well() {
     let mut show = stage(BUSY).run();
     show.send("/event", &[mm_tests::osc::F(0.5)]);
     for number in 0..4 {
-        show.wait_for(&[&format!("[py{number}] in the handler")]);
+        show.wait_for(Event::printed(&format!("py{number}"), "in the handler"));
     }
     kill_and_watch(&mut show);
 }
@@ -60,7 +60,7 @@ fn workers_in_the_middle_of_a_handler_go_as_well() {
 fn workers_that_are_being_imported_go_as_well() {
     let mut show = stage("import time\nprint('importing')\ntime.sleep(3600)\n").start_show();
     for number in 0..4 {
-        show.wait_for(&[&format!("[py{number}] importing")]);
+        show.wait_for(Event::printed(&format!("py{number}"), "importing"));
     }
     kill_and_watch(&mut show);
 }

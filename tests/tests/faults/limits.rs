@@ -1,10 +1,10 @@
 //! Faults `nothing-left` and `memory-grows`: a system without free resources, and a worker that
 //! takes too many of them.
 
-use crate::{assert_serves, finish, run};
+use crate::{assert_serves, failed_starts, finish, run};
 use mm_tests::osc::F;
 use mm_tests::processes::Process;
-use mm_tests::{BackgroundTraffic, Running, TestShow};
+use mm_tests::{BackgroundTraffic, Event, Running, TestShow};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Gid, Pid, Uid, chown};
 use std::fs::{self, Permissions};
@@ -43,14 +43,13 @@ fn assert_survived(show: &Running, others: BackgroundTraffic, limited: &[Process
     // An answer shows that the connection was accepted, which needs a descriptor.
     assert_eq!(control.standing("py")["state"], "running");
     limited.iter().for_each(|process| limit(*process, what, "1"));
-    let failed = |text: &str| show.log().count(&["ERROR", "[py]", text]);
     // A spare worker that is there already, or on its way, needs nothing: whoever runs is killed until none is left.
     control.wait_for("attempts to start a worker that fail", "py", |status| {
         if let Some(worker) = status["pid"].as_i64().filter(|_| status["state"] == "running") {
             let _ =
                 kill(Pid::from_raw(i32::try_from(worker).expect("the number of a process")), Signal::SIGKILL);
         }
-        failed("could not be started") + failed("not started") >= 3
+        failed_starts(show) >= 3
     });
     assert_eq!(control.standing("steady")["state"], "running");
     limited.iter().for_each(|process| limit(*process, what, "1000"));
@@ -97,7 +96,7 @@ fn without_processes_a_worker_is_tried_again_and_the_rest_runs() {
     hand_over(stage.directory());
     fs::set_permissions(stage.directory(), Permissions::from_mode(0o755)).unwrap();
     let show = stage.start_command(command);
-    show.wait_for(&["show is running"]);
+    show.wait_for(Event::named("show_running"));
     let others = BackgroundTraffic::start(&show);
     assert_survived(&show, others, &[show.process(), show.reaper()], "nproc");
     show.stop();
@@ -108,11 +107,11 @@ fn a_worker_that_grows_over_its_memory_limit_is_restarted() {
     let (show, others) = run(SCRIPT, "memory-limit = 100M", MAPPINGS);
     let worker = show.worker("py");
     show.send("/grow", &[F(0.01)]);
-    show.wait_for(&["[py] grown"]);
+    show.wait_for(Event::printed("py", "grown"));
     show.send("/grow", &[F(0.2)]);
-    let line = show.wait_for(&["[py]", "worker exited", "over `memory-limit`"]);
-    assert!(line.contains("of 100 MiB"), "{line}");
-    show.log().wait_for_nth(2, &["[py] ready"]);
+    let exited = Event::named("worker_exited").instance("py");
+    show.wait_for(exited.message("`memory-limit`").message("of 100 MiB"));
+    show.log().wait_for_nth(2, Event::named("worker_ready").instance("py"));
     assert!(!worker.is_alive());
     assert_serves(&show);
     let status = show.control().standing("py");

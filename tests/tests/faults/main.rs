@@ -22,7 +22,7 @@ mod shared_memory;
 mod signals;
 
 use mm_tests::osc::F;
-use mm_tests::{BackgroundTraffic, Running, TestShow};
+use mm_tests::{BackgroundTraffic, Ended, Event, Running, TestShow};
 
 /// A running show of `net`, of `py` with this script as module `h`, these options and mappings, and of the others.
 fn run(script: &str, options: &str, mappings: &str) -> (Running, BackgroundTraffic) {
@@ -35,9 +35,15 @@ fn run(script: &str, options: &str, mappings: &str) -> (Running, BackgroundTraff
 }
 
 /// The end of a test: the others have got everything, and the show ends cleanly.
-fn finish(show: Running, others: BackgroundTraffic) -> String {
+fn finish(show: Running, others: BackgroundTraffic) -> Ended {
     others.finish(&show);
-    show.stop().text.clone()
+    show.stop()
+}
+
+/// How often a worker of `py` did not come to serve, for want of a process or of its script.
+fn failed_starts(show: &Running) -> usize {
+    let count = |event| show.log().count(Event::named(event).instance("py").level("error"));
+    count("worker_not_started") + count("import_ended_worker")
 }
 
 /// Sends 0.5 on `/ask` until `/answer` comes back: the instance is up and handles events.

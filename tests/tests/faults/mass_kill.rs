@@ -3,7 +3,7 @@
 use mm_tests::osc::F;
 use mm_tests::processes::{Process, tagged, zombies};
 use mm_tests::wait::eventually;
-use mm_tests::{BackgroundTraffic, Control, Running, TestShow, wait_for, wait_until};
+use mm_tests::{BackgroundTraffic, Control, Event, Running, TestShow, wait_for, wait_until};
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 use std::fs;
@@ -137,7 +137,7 @@ fn assert_leaves_nothing(count: usize) {
     assert!(now.descriptors <= most, "{settled:?} before {count} kills, {now:?} after");
     let after = memory(&show);
     assert!(after < before + 16 * 1024, "{before} kB before {count} kills, {after} kB after");
-    assert_eq!(show.log().count(&["[steady] ready"]), 1);
+    assert_eq!(show.log().count(Event::named("worker_ready").instance("steady")), 1);
     others.finish(&show);
     show.stop();
 }

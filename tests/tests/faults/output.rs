@@ -5,7 +5,7 @@ use crate::{finish, run};
 use mm_tests::osc::{F, Peer};
 use mm_tests::processes::tagged;
 use mm_tests::wait::wait_within;
-use mm_tests::{TestShow, wait_for};
+use mm_tests::{Event, TestShow, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::net::SocketAddr;
@@ -44,14 +44,14 @@ fn assert_survived(chunk: &str) {
     let (show, others) = run(&gigabyte(chunk), "watchdog = off", MAPPINGS);
     let before = memory(&show);
     show.send("/flood", &[F(0.5)]);
-    show.wait_for(&["[py]", "output left out"]);
+    show.wait_for(Event::named("output_left_out").instance("py"));
     show.send("/ask", &[F(0.5)]);
     let answer = || show.peer().receive_within(Duration::from_millis(100));
     assert_eq!(wait_within("an answer after the flood", FLOOD, answer).path, "/answer");
     // What is not shown is counted; the end of it may be left out, like all that comes too fast.
     let after = memory(&show);
     assert!(after < before + 64 * 1024, "{before} kB before, {after} kB after");
-    let text = finish(show, others);
+    let text = finish(show, others).text;
     assert!(text.len() < 64 * 1024 * 1024, "{} bytes of log", text.len());
 }
 

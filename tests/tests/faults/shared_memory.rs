@@ -3,7 +3,7 @@
 
 use crate::{finish, run};
 use mm_tests::osc::{F, Message};
-use mm_tests::{BackgroundTraffic, Running, wait_until};
+use mm_tests::{BackgroundTraffic, Event, Running, wait_until};
 use std::time::Duration;
 
 const MAPPINGS: &str = "net./harm > py.h.harm\nnet./ask > py.h.ask\npy.answer > net./answer\npy.x > net./x";
@@ -55,8 +55,10 @@ fn assert_survives(harm: &str) {
         control.standing("py");
         assert_serves_again(&show, value);
     }
-    let text = finish(show, others);
-    assert_eq!(text.matches("panicked").count(), 0);
+    let ended = finish(show, others);
+    assert_eq!(ended.log.count(Event::named("thread_panicked")), 0);
+    // Other processes have no log of their own to put a panic into.
+    assert_eq!(ended.text.matches("panicked").count(), 0);
 }
 
 #[test]
@@ -107,9 +109,9 @@ def harm(value):
         // Sooner or later it breaks a rule, or ends of itself.
         wait_until("the end of that worker", || {
             show.send("/ask", &[F(0.5)]);
-            show.log().count(&["[py]", "worker exited"]) >= round
+            show.log().count(Event::named("worker_exited").instance("py")) >= round
         });
-        show.log().wait_for_nth(round + 1, &["[py] ready"]);
+        show.log().wait_for_nth(round + 1, Event::named("worker_ready").instance("py"));
     }
     assert_serves_again(&show, 0.75);
     finish(show, others);
@@ -130,7 +132,8 @@ def harm(value):
     show.send("/harm", &[F(0.5)]);
     // What was published before is delivered, and nothing else.
     assert_eq!(show.peer().receive(), Message { path: "/x".into(), arguments: vec![F(0.25)] });
-    show.wait_for(&["[py]", "worker exited: killed by SIGKILL while handling `h.harm` = 0.5"]);
+    let exited = Event::named("worker_exited").instance("py");
+    show.wait_for(exited.message("killed by SIGKILL while handling `h.harm` = 0.5"));
     show.send("/ask", &[F(0.125)]);
     assert_eq!(show.peer().receive(), Message { path: "/answer".into(), arguments: vec![F(0.125)] });
     finish(show, others);
@@ -149,8 +152,8 @@ def harm(value):
 ";
     let (show, others) = start(script);
     show.send("/harm", &[F(0.5)]);
-    show.wait_for(&["[py]", "worker exited"]);
-    show.log().wait_for_nth(2, &["[py] ready"]);
+    show.wait_for(Event::named("worker_exited").instance("py"));
+    show.log().wait_for_nth(2, Event::named("worker_ready").instance("py"));
     show.send("/ask", &[F(0.125)]);
     assert_eq!(show.peer().receive(), Message { path: "/answer".into(), arguments: vec![F(0.125)] });
     finish(show, others);
@@ -192,11 +195,10 @@ def unprotect():
     let (show, others) = start(script);
     let worker = show.worker("py");
     show.send("/harm", &[F(0.5)]);
-    show.wait_for(&["[py] mm-down unprotected"]);
-    let lines = show.log().lines();
-    let attempts: Vec<&String> = lines.iter().filter(|line| line.contains("[py] mm-")).collect();
+    show.wait_for(Event::printed("py", "mm-down unprotected"));
+    let attempts = show.log().all(Event::printed("py", "mm-"));
     assert_eq!(attempts.len(), 11, "{attempts:?}");
-    let done: Vec<_> = attempts.iter().filter(|line| !line.contains("refused")).collect();
+    let done: Vec<_> = attempts.iter().filter(|attempt| !attempt.message.contains("refused")).collect();
     assert!(done.is_empty(), "{done:?}");
     assert_serves_again(&show, 0.5);
     assert_eq!(show.worker("py"), worker);

@@ -5,7 +5,7 @@ use crate::limits::limit;
 use crate::{finish, run};
 use mm_tests::osc::F;
 use mm_tests::processes::Process;
-use mm_tests::{BackgroundTraffic, Running, TestShow, wait_until};
+use mm_tests::{BackgroundTraffic, Event, Running, TestShow, wait_until};
 use std::fs;
 use std::process::Command;
 
@@ -42,7 +42,7 @@ fn assert_answers(show: &Running, value: f32) {
 fn signals_without_a_meaning_do_not_end_the_show_and_workers_get_them_as_the_system_made_them() {
     let (show, others) = run(SCRIPT, "", MAPPINGS);
     // INT and PIPE, as scripts expect.
-    show.wait_for(&["[py] ignored signals [2, 13]"]);
+    show.wait_for(Event::printed("py", "ignored signals [2, 13]"));
     let real_time: Vec<String> = (34..=64).map(|number: u32| number.to_string()).collect();
     for (process, value) in [(show.process(), 0.25), (show.reaper(), 0.5)] {
         for signal in STRAY.into_iter().chain(real_time.iter().map(String::as_str)) {
@@ -66,7 +66,7 @@ fn a_limit_of_file_size_delays_the_state_file_and_does_not_end_the_show() {
     let others = BackgroundTraffic::start(&show);
     limit(show.process(), "fsize", "1");
     assert_answers(&show, 0.25);
-    show.wait_for(&["cannot write the state file", "File too large"]);
+    show.wait_for(Event::named("state_write_failed").message("File too large"));
     assert_answers(&show, 0.5);
     let path = show.stage().directory().join("state");
     let _ = fs::remove_file(&path);

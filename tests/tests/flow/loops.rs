@@ -1,7 +1,7 @@
 //! Fault `mapping-loop`: mappings that form loops.
 
 use mm_tests::osc::F;
-use mm_tests::{BackgroundTraffic, Running, TestShow, wait_until};
+use mm_tests::{BackgroundTraffic, Event, Running, TestShow, wait_until};
 
 const ECHO: &str = "
     import midimonster
@@ -24,14 +24,14 @@ fn run(text: &str) -> (Running, BackgroundTraffic) {
 }
 
 /// Outside input is served beside the loop, again and again, and a warning names what goes round.
-fn assert_served(show: Running, others: BackgroundTraffic, named: &[&str]) {
+fn assert_served(show: Running, others: BackgroundTraffic, warned: Event) {
     show.send("/start", &[F(0.5)]);
     for number in 1..=50_u8 {
         let value = f32::from(number) / 64.0;
         show.send("/ask", &[F(value)]);
         show.expect("/answer", &[F(value)]);
     }
-    show.wait_for(&[&["WARN", "loop"], named].concat()[..]);
+    show.wait_for(warned.level("warn"));
     let memory = show.process().memory();
     assert!(memory < 256 * 1024, "{memory} kB");
     others.finish(&show);
@@ -44,7 +44,7 @@ const ASK: &str = "[python asked]\nmodule = h\n[map]\nnet./ask > asked.h.ask\nas
 fn a_loop_of_loopback_channels_is_bounded_and_named() {
     let (show, others) =
         run(&format!("[loopback a]\n[loopback b]\n{ASK}net./start > a.x\na.x > b.y\nb.y > a.x\n"));
-    assert_served(show, others, &["a.x", "b.y"]);
+    assert_served(show, others, Event::named("mappings_loop").message("a.x").message("b.y"));
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn a_loop_of_loopback_channels_that_multiplies_its_events_is_bounded_and_named()
         "[loopback a]\n[loopback b]\n{ASK}net./start > a.x1\na.x{{1..8}} > b.y{{1..8}}\nb.y{{1..8}} > a.x{{1..8}}\n\
          a.x1 > b.y{{2..8}}\na.x5 > b.y{{1..4}}\n"
     ));
-    assert_served(show, others, &["a.x1", "b.y"]);
+    assert_served(show, others, Event::named("mappings_loop").message("a.x1").message("b.y"));
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn two_instances_that_answer_each_other_are_bounded_and_named() {
     for _ in 0..100 {
         show.send("/start", &[F(0.5)]);
     }
-    assert_served(show, others, &["one.back", "two.h.echo"]);
+    assert_served(show, others, Event::named("mapping_loop_busy").message("one.back").message("two.h.echo"));
 }
 
 #[test]
@@ -79,5 +79,5 @@ fn two_instances_that_double_each_others_events_are_bounded_and_named() {
     show.send("/start", &[F(0.5)]);
     let mut control = show.control();
     wait_until("events that are too many", || control.standing("one")["conflated"].as_u64() > Some(0));
-    assert_served(show, others, &["one.left", "two.h.split"]);
+    assert_served(show, others, Event::named("mapping_loop_busy").message("one.left").message("two.h.split"));
 }

@@ -1,5 +1,6 @@
 //! Fault `reload-under-load`: reloads under load.
 
+use mm_tests::counter::{COUNTER, assert_complete, numbered};
 use mm_tests::osc::{F, Peer};
 use mm_tests::wait::every;
 use mm_tests::{Running, TestShow};
@@ -10,37 +11,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// Each event carries its number, as a fraction of 2^23, and is sent on.
+/// Each event carries its number, and is sent on.
 const SCRIPT: &str = "
     import midimonster
     def tick(value):
         midimonster.output('x', value)
 ";
 
-/// Counts what comes out of an instance whose workers come and go.
-const WITNESS: &str = "
-    import midimonster
-    seen = wrong = last = 0
-    def tick(value):
-        global seen, wrong, last
-        number = round(value * 8388608)
-        seen += 1
-        wrong += number != last + 1
-        last = number
-    def report(value):
-        print(f'witness: {seen} seen, {wrong} out of place')
-";
-
 /// Events in one burst, and time between two: 5,000 events a second.
 const BURST: u32 = 10;
 const PERIOD: Duration = Duration::from_millis(2);
-
-/// The value that carries a number; a float has 24 bits for it.
-fn value(number: u32) -> f32 {
-    let (high, low) = (number >> 8, number.to_le_bytes()[0]);
-    f32::from(u16::try_from(high).expect("fewer events than that")).mul_add(256.0, f32::from(low))
-        / 8_388_608.0
-}
 
 /// Sends numbered events until it is told to stop; returns how many.
 fn send(show: &Running, stop: &Arc<AtomicBool>) -> thread::JoinHandle<u32> {
@@ -51,7 +31,7 @@ fn send(show: &Running, stop: &Arc<AtomicBool>) -> thread::JoinHandle<u32> {
         every(PERIOD, || {
             for _ in 0..BURST {
                 sent += 1;
-                peer.send("/tick", &[F(value(sent))]);
+                peer.send("/tick", &[numbered(sent)]);
             }
             !stop.load(Ordering::Relaxed)
         });
@@ -62,7 +42,7 @@ fn send(show: &Running, stop: &Arc<AtomicBool>) -> thread::JoinHandle<u32> {
 fn assert_lossless(verb: &str, times: usize) {
     let stage = TestShow::new();
     stage.python("h.py", SCRIPT);
-    stage.python("w.py", WITNESS);
+    stage.write("w.py", COUNTER);
     stage.osc_show(
         "[python py]\nmodule = h\n[python witness]\nmodule = w\n[map]\nnet./tick > py.h.tick\n\
          py.x > witness.w.tick\nnet./report > witness.w.report\n",
@@ -79,8 +59,7 @@ fn assert_lossless(verb: &str, times: usize) {
     let sent = sender.join().expect("the sender only sends");
     control.wait_for("all events at the far end", "witness", |status| status["events_in"] == sent);
     show.send("/report", &[F(1.0)]);
-    let line = show.wait_for(&["witness: "]);
-    assert!(line.ends_with(&format!("witness: {sent} seen, 0 out of place")), "{sent} sent, but {line}");
+    assert_complete(&show, "witness", sent);
     assert_eq!(control.standing("py")["conflated"], json!(0));
     show.stop();
 }

@@ -1,9 +1,9 @@
 //! Faults `reload-fails` and `import-never-ends`: reloads that work, and those that do not.
 
 use crate::{assert_answers, finish, run, script};
-use mm_tests::TestShow;
 use mm_tests::osc::F;
 use mm_tests::wait_until;
+use mm_tests::{Event, TestShow};
 use serde_json::json;
 
 #[test]
@@ -61,10 +61,10 @@ fn values_go_over_to_the_next_worker() {
     show.stage().replace("h.py", text);
     show.ask(&["reload", "py"]).assert(0, &[]);
     // At that time the last handler may not have returned yet, so its value may not have been stored.
-    let values = show.wait_for(&["[py] values"]);
+    let values = show.wait_for(Event::printed("py", "values")).message;
     assert!(values.ends_with(" 0.25"), "{values}");
     assert_answers(&show, "/two", 0.5);
-    show.wait_for(&["[py] before 0.25"]);
+    show.wait_for(Event::printed("py", "before 0.25"));
     finish(show, others);
 }
 
@@ -79,9 +79,9 @@ fn a_worker_that_dies_during_its_reload_is_followed_by_the_new_one() {
     show.stage().replace("h.py", &slow);
     let mut control = show.control();
     control.send(&json!({ "verb": "reload", "instances": ["py"] }));
-    show.wait_for(&["[py] importing"]);
+    show.wait_for(Event::printed("py", "importing"));
     before.signal(nix::sys::signal::Signal::SIGKILL);
-    show.wait_for(&["[py]", "worker exited: killed by SIGKILL"]);
+    show.wait_for(Event::named("worker_exited").instance("py").message("killed by SIGKILL"));
     show.send("/ask", &[F(0.5)]);
     show.stage().write("go", "");
     show.expect("/two", &[F(0.5)]);
@@ -107,8 +107,8 @@ fn a_script_that_binds_a_port_is_restarted_instead_with_its_values_and_events() 
     assert_answers(&show, "/one", 0.25);
     let before = show.worker("py");
     show.ask(&["reload", "py"]).assert(0, &["py: "]);
-    show.wait_for(&["WARN", "[py]", "cannot run twice at once", "restarting it instead"]);
-    show.wait_for(&["[py] values 0.25 0.25"]);
+    show.wait_for(Event::named("reload_replaced_by_restart").instance("py").level("warn"));
+    show.wait_for(Event::printed("py", "values 0.25 0.25"));
     assert_answers(&show, "/one", 0.5);
     assert!(!before.is_alive());
     assert_eq!(show.control().standing("py")["state"], "running");

@@ -26,20 +26,20 @@ fn handling() -> (Running, BackgroundTraffic) {
     let (show, others) = run(OPTIONS);
     show.stage().replace("h.py", SLOW);
     show.ask(&["reload", "py"]).assert(0, &[]);
-    show.wait_for(&["[py] imported"]);
+    show.wait_for(Event::printed("py", "imported"));
     for value in [0.5, 0.25, 0.75] {
         show.send("/ask", &[F(value)]);
     }
-    show.wait_for(&["[py] handling"]);
+    show.wait_for(Event::printed("py", "handling"));
     (show, others)
 }
 
 /// These values are handled, in this order, each once; then one more event is.
 fn assert_handled(show: &Running, values: &[&str]) {
     assert_answers(show, "/one", 0.125);
-    show.wait_for(&["[py] handled 0.125"]);
-    let lines = show.log().lines();
-    let handled = lines.iter().filter_map(|line| Some(line.split_once("[py] handled ")?.1.trim()));
+    show.wait_for(Event::printed("py", "handled 0.125"));
+    let printed = show.log().all(Event::printed("py", "handled "));
+    let handled = printed.iter().filter_map(|printed| printed.message.strip_prefix("handled "));
     assert_eq!(handled.collect::<Vec<_>>(), [values, &["0.125"]].concat());
     assert_eq!(show.log().count(Event::named("protocol_violated")), 0);
 }
@@ -68,7 +68,7 @@ fn reloads_while_the_predecessor_of_the_last_one_still_handles_keep_the_order() 
         let mut control = show.control();
         control.send(&json!({ "verb": "reload", "instances": ["py"] }));
         controls.push(control);
-        show.log().wait_for_nth(number, &["[py] imported"]);
+        show.log().wait_for_nth(number, Event::printed("py", "imported"));
     }
     assert_order(&show);
     assert_eq!(show.control().standing("py")["state"], "running");
@@ -80,7 +80,7 @@ fn a_restart_while_a_reload_waits_for_a_handler_leaves_one_worker() {
     let (show, others) = handling();
     let mut control = show.control();
     control.send(&json!({ "verb": "reload", "instances": ["py"] }));
-    show.log().wait_for_nth(2, &["[py] imported"]);
+    show.log().wait_for_nth(2, Event::printed("py", "imported"));
     show.ask(&["restart", "py"]).assert(0, &["py: running, pid "]);
     // The handler was cut off, and named; the events behind it wait for the new worker.
     show.wait_for(Event::named("worker_exited").instance("py").level("error").message("`h.ask` = 0.5"));
@@ -93,7 +93,7 @@ fn a_successor_that_dies_while_it_waits_for_a_handler_is_followed_by_another() {
     let (show, others) = handling();
     let mut control = show.control();
     control.send(&json!({ "verb": "reload", "instances": ["py"] }));
-    show.log().wait_for_nth(2, &["[py] imported"]);
+    show.log().wait_for_nth(2, Event::printed("py", "imported"));
     let standing = show.control().wait_for("the successor", "py", |py| py["uptime_s"].is_null());
     let pid = standing["pid"].as_i64().and_then(|pid| pid.try_into().ok()).expect("a process");
     mm_tests::processes::Process::of(pid).expect("the successor").signal(Signal::SIGKILL);
@@ -115,14 +115,14 @@ fn a_worker_that_dies_while_its_replacement_imports_leaves_it_the_newest_values(
     show.stage().replace("h.py", &text);
     let mut control = show.control();
     control.send(&json!({ "verb": "reload", "instances": ["py"] }));
-    show.wait_for(&["[py] importing"]);
+    show.wait_for(Event::printed("py", "importing"));
     assert_answers(&show, "/one", 0.75);
     assert_answers(&show, "/one", 0.375);
     before.signal(Signal::SIGKILL);
     show.wait_for(Event::named("worker_exited").instance("py").message("its replacement takes over"));
     show.stage().write("go", "");
     assert_answers(&show, "/two", 0.5);
-    show.wait_for(&["[py] before 0.375"]);
+    show.wait_for(Event::printed("py", "before 0.375"));
     let answer = control.receive().to_string();
     assert!(answer.contains("running, pid "), "{answer}");
     finish(show, others);

@@ -61,7 +61,12 @@ impl OscRx {
         if let Some(reason) = whole.err().or(fault)
             && let Some(suppressed) = self.malformed.hit(Instant::now())
         {
-            tracing::warn!(instance = %self.name, suppressed, "malformed packet from {sender}: {reason}");
+            tracing::warn!(
+                event = "osc_packet_malformed",
+                instance = %self.name,
+                suppressed,
+                "malformed packet from {sender}: {reason}"
+            );
         }
         sound
     }
@@ -111,7 +116,11 @@ impl OscRx {
         let name = &self.name;
         if let Some(count) = self.malformed.flush(now) {
             let total = self.malformed.total();
-            tracing::warn!(instance = %name, "{count} more malformed packets, {total} in all");
+            tracing::warn!(
+                event = "osc_packet_malformed",
+                instance = %name,
+                "{count} more malformed packets, {total} in all"
+            );
         }
         if let Some(count) = self.ignored.flush(now) {
             let total = self.ignored.total();
