@@ -4,17 +4,13 @@
 //! segments; this process is the supervisor too and empties the ring. Allocations of the Rust code
 //! are counted: there must be none. What Python allocates for itself is not.
 
-#[path = "../src/args.rs"]
+#[path = "../src/exit.rs"]
 #[allow(dead_code, reason = "the worker's modules refer to each other, and not all of them is measured")]
-mod args;
+mod exit;
 
-#[path = "../src/startup.rs"]
+#[path = "../src/term.rs"]
 #[allow(dead_code, reason = "the same")]
-mod startup;
-
-#[path = "../src/zombies.rs"]
-#[allow(dead_code, reason = "the same")]
-mod zombies;
+mod term;
 
 #[path = "../src/link/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "the same")]

@@ -6,6 +6,10 @@
 
 mod args;
 
+mod error;
+mod exit;
+mod term;
+
 mod startup;
 
 mod zombies;

@@ -2,6 +2,7 @@
 
 use crate::args::Args;
 use crate::dispatch::{Dispatch, EventSource};
+use crate::error::WorkerError;
 use crate::link::Outgoing;
 use crate::python::channels::Channels;
 use crate::python::errors::ErrorReporter;
@@ -10,7 +11,8 @@ use crate::python::output::Output;
 use crate::python::sockets::Sockets;
 use crate::python::timers::Timers;
 use crate::python::{Instance, activity, become_instance, cleanup, interpreter, modules, sources};
-use crate::startup::{Process, WorkerError, let_term_kill};
+use crate::startup::Process;
+use crate::term::let_term_kill;
 use mm_shared::control::{Boot, ChannelBoot, Failure, FromWorker, ToWorker};
 use mm_shared::wakeup::WakeupMode;
 use mm_shared::{Activity, WorkerEnd, frame};

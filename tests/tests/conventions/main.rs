@@ -1,6 +1,8 @@
 //! The tree keeps its own rules.
 
 mod documents;
+mod imports;
+mod names;
 
 use mm_tests::binaries::{files, workspace};
 use std::fs;

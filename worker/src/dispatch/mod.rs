@@ -6,10 +6,12 @@
 
 mod wait_set;
 
+use crate::error::WorkerError;
+use crate::exit::fail;
 use crate::link::Inbox;
 use crate::python::handlers::Handlers;
 use crate::python::{Instance, activity, leave_if_forked};
-use crate::startup::{Term, WorkerError, fail};
+use crate::term::Term;
 use mm_shared::control::{FromWorker, ToWorker};
 use mm_shared::sys::clock::monotonic_ns;
 use mm_shared::wakeup::constants::{SPARSE_EVENTS_LIMIT, WORKER_SPINS_LIMIT};

@@ -4,7 +4,7 @@
 //! woke the loop, so nothing has to be read to make a descriptor quiet again.
 
 use crate::python::sockets::Sockets;
-use crate::startup::Term;
+use crate::term::Term;
 use mm_shared::sys::poller::{Interest, PollKey, Poller, Waited};
 use pyo3::prelude::*;
 use std::io;

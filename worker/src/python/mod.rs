@@ -84,7 +84,7 @@ pub fn instance() -> PyResult<&'static Instance> {
 fn forked() {
     FORKED.store(true, Ordering::Relaxed);
     // A forked child has no loop that could take SIGTERM as a request.
-    crate::startup::let_term_kill_child();
+    crate::term::let_term_kill_child();
 }
 
 /// Ends a forked child whose script code has returned: a second worker must not run on the same

@@ -9,8 +9,8 @@ use super::activity;
 use super::channels::{AddOutcome, Channels};
 use super::gil_cell::GilCell;
 use super::values::ChannelValues;
+use crate::exit::fail;
 use crate::link::{Outgoing, wait_for};
-use crate::startup::fail;
 use mm_shared::control::FromWorker;
 use mm_shared::{Activity, ChannelId, Doorbell, Event, Full, Mapped, Producer};
 use pyo3::prelude::*;
@@ -224,7 +224,7 @@ impl OutputRing {
 
     fn reclaim(&mut self) {
         if let Err(violation) = self.producer.reclaim() {
-            fail(&violation.into());
+            fail(&format!("the event ring is damaged: {violation}"));
         }
     }
 }
