@@ -28,7 +28,7 @@ pub struct Signals {
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Request {
+pub enum SignalRequest {
     /// INT or TERM: end the show.
     End,
     /// HUP: read the show file again.
@@ -64,10 +64,10 @@ impl Signals {
     }
 
     /// The requests since the last call.
-    pub fn pending(&mut self) -> Vec<Request> {
+    pub fn pending(&mut self) -> Vec<SignalRequest> {
         let requests = self.delivery.pending().map(|signal| match signal {
-            SIGHUP => Request::Reread,
-            _ => Request::End,
+            SIGHUP => SignalRequest::Reread,
+            _ => SignalRequest::End,
         });
         requests.collect()
     }

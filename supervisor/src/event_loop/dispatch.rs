@@ -7,7 +7,7 @@ use crate::instances::InstanceSet;
 use crate::instances::launcher_thread::LauncherReport;
 use crate::instances::worker_event::WorkerEvent;
 use crate::poller::Wake;
-use crate::signals::Request;
+use crate::signals::SignalRequest;
 use std::time::Instant;
 
 /// Messages that are taken per turn.
@@ -75,19 +75,19 @@ impl EventLoop {
     fn signalled(&mut self, now: Instant) {
         for request in self.signals.pending() {
             match (request, self.phase) {
-                (Request::End, Phase::Ending) => {
+                (SignalRequest::End, Phase::Ending) => {
                     tracing::warn!(event = "show_killed", "asked again to stop, ending all workers at once");
                     self.with_instances(now, InstanceSet::kill);
                 }
-                (Request::End, _) => {
+                (SignalRequest::End, _) => {
                     tracing::info!(event = "show_stopping", "stopping");
                     self.phase = Phase::Ending;
                     self.systemd_status_is_old = true;
                     self.spare.dismiss();
                     self.with_instances(now, InstanceSet::stop);
                 }
-                (Request::Reread, Phase::Ending) => {}
-                (Request::Reread, _) => self.begin_show_reload(),
+                (SignalRequest::Reread, Phase::Ending) => {}
+                (SignalRequest::Reread, _) => self.begin_show_reload(),
             }
         }
     }

@@ -14,7 +14,7 @@
 
 use super::child::ReaperChild;
 use super::pending::PendingWorkers;
-use super::protocol::{Packet, Received, Reply, Request, WaitStatus};
+use super::protocol::{Packet, ReceivedPacket, Reply, Request, WaitStatus};
 use super::spawn::{ReaperEvent, SpawnRequest, Spawned};
 use crate::ids::WorkerId;
 use crate::poller::{Interest, Poller, Wake};
@@ -294,7 +294,11 @@ impl ReaperClient {
         }
     }
 
-    fn take_reply(&mut self, Received { message, descriptors }: Received<Reply>, poller: &Poller) {
+    fn take_reply(
+        &mut self,
+        ReceivedPacket { message, descriptors }: ReceivedPacket<Reply>,
+        poller: &Poller,
+    ) {
         let State::Running(running) = &mut self.state else { return };
         let (worker_id, event) = match message {
             Reply::Spawned { worker_id, pid } => {

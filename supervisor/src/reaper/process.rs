@@ -2,7 +2,7 @@
 
 use super::children::{Children, Started};
 use super::orphans::{self, OrphanKiller};
-use super::protocol::{FdSocket, Received, Reply, Request, SpawnCommand};
+use super::protocol::{FdSocket, ReceivedPacket, Reply, Request, SpawnCommand};
 use crate::ids::WorkerId;
 use crate::stderr::print_line;
 use mm_shared::sys::poller::{Interest, PollKey, Poller};
@@ -118,8 +118,10 @@ impl<'a> Reaper<'a> {
     fn take_request(&mut self) -> io::Result<bool> {
         match self.socket.receive()? {
             None => return Ok(false),
-            Some(Received { message: Request::Kill { worker_id }, .. }) => self.children.kill(worker_id),
-            Some(Received { message: Request::Spawn(command), descriptors }) => {
+            Some(ReceivedPacket { message: Request::Kill { worker_id }, .. }) => {
+                self.children.kill(worker_id)
+            }
+            Some(ReceivedPacket { message: Request::Spawn(command), descriptors }) => {
                 self.start(command, descriptors)?;
             }
         }

@@ -128,7 +128,7 @@ pub struct FdSocket<F> {
 }
 
 /// A packet that was received.
-pub struct Received<T> {
+pub struct ReceivedPacket<T> {
     /// The message.
     pub message: T,
     /// What came with it: fewer than were sent if this process has no descriptor left.
@@ -196,7 +196,7 @@ impl<F: AsFd> FdSocket<F> {
     /// # Errors
     ///
     /// Those of the system, and `InvalidData` for a packet that is not a message.
-    pub fn receive<T: DeserializeOwned>(&self) -> io::Result<Option<Received<T>>> {
+    pub fn receive<T: DeserializeOwned>(&self) -> io::Result<Option<ReceivedPacket<T>>> {
         self.receive_with(RecvFlags::CMSG_CLOEXEC)
     }
 
@@ -205,11 +205,11 @@ impl<F: AsFd> FdSocket<F> {
     /// # Errors
     ///
     /// `WouldBlock` if there is none yet, otherwise as for [`FdSocket::receive`].
-    pub fn try_receive<T: DeserializeOwned>(&self) -> io::Result<Option<Received<T>>> {
+    pub fn try_receive<T: DeserializeOwned>(&self) -> io::Result<Option<ReceivedPacket<T>>> {
         self.receive_with(RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT)
     }
 
-    fn receive_with<T: DeserializeOwned>(&self, flags: RecvFlags) -> io::Result<Option<Received<T>>> {
+    fn receive_with<T: DeserializeOwned>(&self, flags: RecvFlags) -> io::Result<Option<ReceivedPacket<T>>> {
         let mut packet = [0; PACKET_LIMIT];
         let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(WorkerFds::COUNT))];
         let mut beside = RecvAncillaryBuffer::new(&mut space);
@@ -236,7 +236,7 @@ impl<F: AsFd> FdSocket<F> {
         }
         let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
         let message = frame::decode(FRAME, PACKET_LIMIT, &packet[..received.bytes]).map_err(invalid)?;
-        Ok(Some(Received { message, descriptors }))
+        Ok(Some(ReceivedPacket { message, descriptors }))
     }
 }
 

@@ -2,7 +2,6 @@
 
 mod documents;
 mod imports;
-mod names;
 
 use mm_tests::binaries::{files, workspace};
 use std::fs;

@@ -18,7 +18,7 @@ pub const COLLECT_LIMIT: usize = 4_096;
 
 /// The events of one instance.
 #[derive(Debug)]
-pub struct Flow {
+pub struct EventFlow {
     /// Last values and names of the channels.
     pub values: Values,
     queue: ConflatingQueue<Event>,
@@ -32,7 +32,7 @@ pub struct Flow {
     poll_window: PollWindow,
 }
 
-impl Flow {
+impl EventFlow {
     /// Nothing under way; the queue keeps `limit` events in order.
     #[must_use]
     pub fn new(values: Values, limit: usize) -> Self {
@@ -151,7 +151,7 @@ impl Flow {
         Ok(end.down.in_flight())
     }
 
-    /// Whether [`Flow::deliver`] has anything to do.
+    /// Whether [`EventFlow::deliver`] has anything to do.
     #[must_use]
     pub fn has_work(&self) -> bool {
         self.staged || (!self.queue.is_empty() && !self.waits_for_space)

@@ -14,7 +14,7 @@ use crate::backends::Incoming;
 use crate::ids::InstanceId;
 use crate::router::Router;
 use failsafe::Failsafe;
-use flow::Flow;
+use flow::EventFlow;
 use mm_shared::control::ChannelBoot;
 use mm_shared::wakeup::constants::SPARSE_EVENTS_LIMIT;
 use mm_shared::wakeup::{IdleMode, Spinner, WakeupMode, cpu};
@@ -26,7 +26,7 @@ use values::{BootedNames, Values};
 /// The data plane of one instance.
 pub struct DataPlane {
     instance: InstanceId,
-    flow: Flow,
+    flow: EventFlow,
     failsafe: Failsafe,
     spinner: Spinner,
 }
@@ -64,7 +64,7 @@ impl DataPlane {
     pub fn new(instance: InstanceId, values: Values, queue_limit: usize, failsafe: Failsafe) -> Self {
         Self {
             instance,
-            flow: Flow::new(values, queue_limit),
+            flow: EventFlow::new(values, queue_limit),
             failsafe,
             spinner: Spinner::new(WakeupMode::of_process()),
         }
