@@ -163,6 +163,12 @@ impl TestShow {
         self.start_command(command)
     }
 
+    /// Starts a show with these arguments and a log in JSON, and does not wait for anything.
+    #[must_use]
+    pub fn start_show_with(self, arguments: &[&str]) -> Running {
+        self.start(&[&["--log-format", "json"], arguments].concat())
+    }
+
     /// Starts the program as prepared, and does not wait for anything.
     #[must_use]
     pub fn start_command(self, command: Command) -> Running {

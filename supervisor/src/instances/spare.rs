@@ -169,7 +169,11 @@ impl Spare {
     fn failed(&mut self, why: &str, now: Instant) {
         self.worker = None;
         let wait = self.retry;
-        tracing::warn!("there is no spare worker: {why}; the next try is in {} s", wait.as_secs());
+        tracing::warn!(
+            event = "spare_not_started",
+            "there is no spare worker: {why}; the next try is in {} s",
+            wait.as_secs()
+        );
         self.due = (!self.dismissed).then_some(now + wait);
         self.retry = (wait * 2).min(LONGEST_RETRY);
     }

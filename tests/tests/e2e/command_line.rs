@@ -1,8 +1,8 @@
 //! What the command line takes, and how options on it change a show.
 
 use crate::python;
-use mm_tests::TestShow;
 use mm_tests::osc::F;
+use mm_tests::{Event, TestShow};
 
 const HELLO: &str = "print('hello')\ndef go(value):\n    print('go', value)\n";
 
@@ -12,9 +12,9 @@ fn a_show_is_named_with_and_without_its_flag() {
         let stage = python(HELLO, "net./go > py.h.go");
         let path = stage.path("show.cfg");
         let arguments: Vec<&str> = flag.into_iter().chain([path.as_str()]).collect();
-        let show = stage.start(&arguments);
-        show.wait_for(&["show is running"]);
-        show.wait_for(&["[py] hello"]);
+        let show = stage.start_show_with(&arguments);
+        show.wait_for(Event::named("show_running"));
+        show.wait_for(Event::printed("py", "hello"));
         show.stop();
     }
 }
@@ -25,10 +25,10 @@ fn an_override_sets_what_the_show_file_leaves_open() {
     stage.python("h.py", HELLO);
     stage.osc_show("[python py]\n[map]\nnet./go > py.h.go");
     let path = stage.path("show.cfg");
-    let show = stage.start(&["-i", "py.module=h", "-i", "net./extra=i 0 10", "--config", &path]);
-    show.wait_for(&["show is running"]);
+    let show = stage.start_show_with(&["-i", "py.module=h", "-i", "net./extra=i 0 10", "--config", &path]);
+    show.wait_for(Event::named("show_running"));
     show.send("/go", &[F(0.5)]);
-    show.wait_for(&["[py] go 0.5"]);
+    show.wait_for(Event::printed("py", "go 0.5"));
     show.stop();
 }
 
@@ -40,13 +40,18 @@ fn what_the_show_file_says_wins_over_an_override_and_what_accumulates_adds_up() 
     let other = "bind = 127.0.0.1 1";
     stage.osc_show("[python py]\nmodule = h\n[map]\nnet./go > py.h.go");
     let path = stage.path("show.cfg");
-    let show =
-        stage.start(&["-i", "py.module=more", "-i", &format!("net.{}", other.replace(" = ", "=")), &path]);
-    show.wait_for(&["show is running"]);
-    show.wait_for(&["[py] more"]);
-    show.wait_for(&["[py] hello"]);
+    let show = stage.start_show_with(&[
+        "-i",
+        "py.module=more",
+        "-i",
+        &format!("net.{}", other.replace(" = ", "=")),
+        &path,
+    ]);
+    show.wait_for(Event::named("show_running"));
+    show.wait_for(Event::printed("py", "more"));
+    show.wait_for(Event::printed("py", "hello"));
     show.send("/go", &[F(0.5)]);
-    show.wait_for(&["[py] go 0.5"]);
+    show.wait_for(Event::printed("py", "go 0.5"));
     show.stop();
 }
 
@@ -80,8 +85,8 @@ fn options_may_stand_before_and_behind_the_verb() {
     stage.python("h.py", "def go(value): pass\n");
     stage.osc_show("[python py]\nmodule = h\n[map]\nnet./go > py.h.go");
     let (file, socket) = (stage.path("show.cfg"), stage.path("own.sock"));
-    let show = stage.start(&["--socket", &socket, "--config", &file]);
-    show.wait_for(&["show is running"]);
+    let show = stage.start_show_with(&["--socket", &socket, "--config", &file]);
+    show.wait_for(Event::named("show_running"));
     for (words, code, printed) in [
         ("status --socket SOCKET", 0, "INSTANCE"),
         ("--socket SOCKET status", 0, "INSTANCE"),

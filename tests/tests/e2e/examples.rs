@@ -1,8 +1,8 @@
 //! The shows that come with the program.
 
-use mm_tests::TestShow;
 use mm_tests::binaries::workspace;
 use mm_tests::osc::F;
+use mm_tests::{Event, TestShow};
 use std::fs;
 
 fn examples() -> Vec<(String, String)> {
@@ -33,10 +33,10 @@ fn the_demo_moves_by_itself_and_reacts_to_osc() {
         stage.write(&name, text.replace("127.0.0.1 8000", &bind).replace("127.0.0.1 9000", &dest));
     }
     let path = stage.path("demo.cfg");
-    let show = stage.start(&["--config", &path]);
-    show.wait_for(&["show is running"]);
+    let show = stage.start_show_with(&["--config", &path]);
+    show.wait_for(Event::named("show_running"));
     assert!(show.peer().receive().path.starts_with("/lamp/"));
     show.send("/colour", &[F(0.5)]);
-    show.wait_for(&["[shape]", "colour: 0.50"]);
+    show.wait_for(Event::printed("shape", "").message("colour: 0.50"));
     show.stop();
 }

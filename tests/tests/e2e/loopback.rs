@@ -1,7 +1,7 @@
 //! The `loopback` backend, and mappings that go in circles.
 
-use mm_tests::TestShow;
 use mm_tests::osc::F;
+use mm_tests::{Event, TestShow};
 
 #[test]
 fn an_event_comes_out_on_the_channel_that_it_went_in_on() {
@@ -36,7 +36,7 @@ fn a_circle_of_mappings_is_named_and_leaves_room_for_the_rest() {
     );
     let show = stage.run();
     show.send("/kick", &[F(0.5)]);
-    show.wait_for(&["one.x"]);
+    show.wait_for(Event::named("mappings_loop").message("one.x"));
     for number in 1..50_u8 {
         let value = f32::from(number) / 64.0;
         show.send("/in", &[F(value)]);

@@ -1,7 +1,7 @@
 //! The `osc` backend: values, formats, bundles, prefixes.
 
-use mm_tests::TestShow;
 use mm_tests::osc::{D, F, H, I, bundle, encode};
+use mm_tests::{Event, TestShow};
 
 /// A show of one OSC instance with these options, and these mappings.
 fn osc(options: &str, mappings: &str) -> TestShow {
@@ -123,7 +123,7 @@ fn an_output_without_a_pattern_is_a_warning_that_says_what_to_add() {
     let show = osc("/out = f 0 1", "net./in > net./silent\nnet./in > net./out").run();
     show.send("/in", &[F(0.5)]);
     show.expect("/out", &[F(0.5)]);
-    show.wait_for(&["/silent ="]);
+    show.wait_for(Event::named("osc_output_unformatted").instance("net").message("/silent ="));
     show.stop();
 }
 
@@ -142,6 +142,6 @@ fn malformed_packets_are_counted_and_harm_nothing() {
     packets.iter().for_each(|packet| show.peer().send_raw(packet));
     show.send("/in", &[F(0.5)]);
     show.expect("/out", &[F(0.5)]);
-    show.wait_for(&["WARN", "[net]"]);
+    show.wait_for(Event::named("osc_packet_malformed").level("warn").instance("net"));
     show.stop();
 }

@@ -1,9 +1,9 @@
 //! What a worker is as a process: only what it needs, and nothing of the supervisor's.
 
 use crate::python;
-use mm_tests::TestShow;
 use mm_tests::osc::F;
 use mm_tests::processes::Process;
+use mm_tests::{Event, TestShow};
 use std::collections::BTreeSet;
 
 const IDLE: &str = "def go(value):\n    pass\n";
@@ -86,7 +86,7 @@ fn a_worker_has_the_environment_of_the_supervisor() {
     ";
     let show = python(script, "net./go > py.h.go").run();
     let home = std::env::var_os("HOME").map_or("False", |_| "True");
-    show.wait_for(&[&format!("[py] environment True {home}")]);
+    show.wait_for(Event::printed("py", &format!("environment True {home}")));
     show.stop();
 }
 
@@ -100,8 +100,8 @@ fn a_script_can_start_programs_and_gets_their_status() {
     ";
     let show = python(script, "net./go > py.h.go").run();
     show.send("/go", &[F(0.5)]);
-    show.wait_for(&["[py] from the shell"]);
-    show.wait_for(&["[py] status 3"]);
+    show.wait_for(Event::printed("py", "from the shell"));
+    show.wait_for(Event::printed("py", "status 3"));
     show.stop();
 }
 

@@ -1,6 +1,7 @@
 //! The module `midimonster`: channel values and what can be asked of them.
 
 use crate::{python, python_with};
+use mm_tests::Event;
 use mm_tests::osc::F;
 
 #[test]
@@ -14,9 +15,9 @@ fn output_clamps_remembers_and_returns_none() {
     ";
     let show = python(script, "net./go > py.h.go\npy.x > net./x").run();
     show.send("/go", &[F(0.5)]);
-    show.wait_for(&["[py] high None 1.0"]);
-    show.wait_for(&["[py] low None 0.0"]);
-    show.wait_for(&["[py] between None 0.5"]);
+    show.wait_for(Event::printed("py", "high None 1.0"));
+    show.wait_for(Event::printed("py", "low None 0.0"));
+    show.wait_for(Event::printed("py", "between None 0.5"));
     show.expect("/x", &[F(0.5)]);
     show.stop();
 }
@@ -32,8 +33,8 @@ fn output_on_a_channel_without_a_mapping_is_remembered_only() {
     ";
     let show = python(script, "net./go > py.h.go").run();
     show.send("/go", &[F(0.5)]);
-    show.wait_for(&["[py] before None"]);
-    show.wait_for(&["[py] after 0.25"]);
+    show.wait_for(Event::printed("py", "before None"));
+    show.wait_for(Event::printed("py", "after 0.25"));
     show.stop();
 }
 
@@ -48,14 +49,14 @@ fn the_input_value_is_the_previous_one_until_the_handler_returns() {
     ";
     let show = python(script, "net./go > py.h.go\nnet./ask > py.h.ask\nnet./carried > py.carried").run();
     show.send("/ask", &[F(0.5)]);
-    show.wait_for(&["[py] asked 0.0 carried 0.0 unknown None"]);
+    show.wait_for(Event::printed("py", "asked 0.0 carried 0.0 unknown None"));
     show.send("/go", &[F(0.25)]);
-    show.wait_for(&["[py] now 0.25 previous 0.0"]);
+    show.wait_for(Event::printed("py", "now 0.25 previous 0.0"));
     show.send("/go", &[F(0.75)]);
-    show.wait_for(&["[py] now 0.75 previous 0.25"]);
+    show.wait_for(Event::printed("py", "now 0.75 previous 0.25"));
     show.send("/carried", &[F(0.125)]);
     show.send("/ask", &[F(0.25)]);
-    show.wait_for(&["[py] asked 0.75 carried 0.125 unknown None"]);
+    show.wait_for(Event::printed("py", "asked 0.75 carried 0.125 unknown None"));
     show.stop();
 }
 
@@ -76,12 +77,12 @@ fn current_names_the_channel_whose_handler_runs_and_nothing_elsewhere() {
     ";
     let mappings = "net./go > py.h.go\nnet./plain > py.plain";
     let show = python_with("default-handler = h.default", script, mappings).run();
-    show.wait_for(&["[py] at import None"]);
+    show.wait_for(Event::printed("py", "at import None"));
     show.send("/plain", &[F(0.5)]);
-    show.wait_for(&["[py] default plain"]);
+    show.wait_for(Event::printed("py", "default plain"));
     show.send("/go", &[F(0.5)]);
-    show.wait_for(&["[py] handler h.go"]);
-    show.wait_for(&["[py] interval None"]);
+    show.wait_for(Event::printed("py", "handler h.go"));
+    show.wait_for(Event::printed("py", "interval None"));
     show.stop();
 }
 
@@ -97,7 +98,7 @@ fn timestamp_is_monotonic_milliseconds_as_an_integer() {
     ";
     let show = python(script, "net./go > py.h.go").run();
     show.send("/go", &[F(0.5)]);
-    show.wait_for(&["[py] type int passed True"]);
+    show.wait_for(Event::printed("py", "type int passed True"));
     show.stop();
 }
 
@@ -111,7 +112,7 @@ fn channels_lists_the_names_of_the_instance() {
     ";
     let show = python(script, "net./go > py.h.go\npy.x{1..2} > net./x{1..2}").run();
     show.send("/go", &[F(0.5)]);
-    show.wait_for(&["[py] names list ['h.go', 'x1', 'x2']"]);
+    show.wait_for(Event::printed("py", "names list ['h.go', 'x1', 'x2']"));
     show.stop();
 }
 
@@ -130,7 +131,7 @@ fn output_while_the_modules_are_imported_is_sent_once_when_the_instance_is_ready
     let message = show.peer().receive();
     assert_eq!((message.path.as_str(), message.arguments.as_slice()), ("/x", [F(0.75)].as_slice()));
     show.send("/go", &[F(0.125)]);
-    show.wait_for(&["[py] values 0.75 0.5"]);
+    show.wait_for(Event::printed("py", "values 0.75 0.5"));
     assert_eq!(show.peer().receive().arguments, [F(0.125)]);
     show.stop();
 }
@@ -152,8 +153,8 @@ fn output_does_not_call_the_handler_of_the_same_channel() {
     show.send("/go", &[F(0.5)]);
     show.expect("/own", &[F(0.5)]);
     show.send("/end", &[F(0.5)]);
-    show.wait_for(&["[py] end"]);
-    assert_eq!(show.log().count(&["own handler called"]), 0);
+    show.wait_for(Event::printed("py", "end"));
+    assert_eq!(show.log().count(Event::printed("py", "own handler called")), 0);
     show.stop();
 }
 
@@ -181,7 +182,7 @@ fn calls_with_wrong_arguments_raise_type_errors() {
     ";
     let show = python(script, "net./go > py.h.go").run();
     show.send("/go", &[F(0.5)]);
-    show.wait_for(&["[py] done"]);
-    assert_eq!(show.log().count(&["accepted"]), 0, "{}", show.log().text());
+    show.wait_for(Event::printed("py", "done"));
+    assert_eq!(show.log().count(Event::printed("py", "accepted")), 0, "{}", show.log().text());
     show.stop();
 }

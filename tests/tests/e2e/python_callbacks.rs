@@ -1,6 +1,7 @@
 //! The module `midimonster`: intervals, sockets, threads and the cleanup handler.
 
 use crate::python;
+use mm_tests::Event;
 use mm_tests::osc::F;
 
 #[test]
@@ -22,7 +23,7 @@ fn an_interval_is_called_until_it_is_set_to_zero() {
     ";
     let show = python(script, "py.ticks > net./ticks").run();
     show.expect("/ticks", &[F(5.0 / 16.0)]);
-    show.wait_for(&["[py] in the end 5"]);
+    show.wait_for(Event::printed("py", "in the end 5"));
     show.stop();
 }
 
@@ -42,10 +43,10 @@ fn the_same_callable_again_changes_its_interval() {
             print('end')
     ";
     let show = python(script, "net./go > py.h.go").run();
-    show.wait_for(&["[py] tick"]);
+    show.wait_for(Event::printed("py", "tick"));
     show.send("/go", &[F(0.5)]);
-    show.wait_for(&["[py] end"]);
-    assert_eq!(show.log().count(&["[py] tick"]), 1);
+    show.wait_for(Event::printed("py", "end"));
+    assert_eq!(show.log().count(Event::printed("py", "tick")), 1);
     show.stop();
 }
 
@@ -66,7 +67,7 @@ fn intervals_of_a_millisecond_do_not_drift() {
         midimonster.interval(tick, 1)
     ";
     let show = python(script, "net./go > py.go").run();
-    show.wait_for(&["[py] ticks fine"]);
+    show.wait_for(Event::printed("py", "ticks fine"));
     show.stop();
 }
 
@@ -95,12 +96,12 @@ fn a_managed_socket_calls_back_when_it_is_readable() {
     ";
     let show = python(script, "net./{one,two,three} > py.h.{one,two,three}").run();
     show.send("/one", &[F(1.0)]);
-    show.wait_for(&["[py] first True hello"]);
+    show.wait_for(Event::printed("py", "first True hello"));
     show.send("/two", &[F(1.0)]);
-    show.wait_for(&["[py] second again"]);
+    show.wait_for(Event::printed("py", "second again"));
     show.send("/three", &[F(1.0)]);
-    show.wait_for(&["[py] end"]);
-    assert_eq!(show.log().count(&["nobody"]), 0);
+    show.wait_for(Event::printed("py", "end"));
+    assert_eq!(show.log().count(Event::printed("py", "").message("nobody")), 0);
     show.stop();
 }
 
@@ -131,9 +132,9 @@ fn a_closed_socket_and_a_second_object_for_one_descriptor_are_refused() {
     ";
     let show = python(script, "net./go > py.h.go").run();
     show.send("/go", &[F(1.0)]);
-    show.wait_for(&["[py] type error: closed"]);
-    show.wait_for(&["[py] accepted ours"]);
-    show.wait_for(&["exception: same"]);
+    show.wait_for(Event::printed("py", "type error: closed"));
+    show.wait_for(Event::printed("py", "accepted ours"));
+    show.wait_for(Event::printed("py", "exception: same"));
     show.stop();
 }
 
@@ -188,14 +189,15 @@ fn the_cleanup_handler_runs_at_the_end_with_the_values_but_without_outputs() {
             midimonster.output('x', value / 2)
     ";
     let show = python(script, "net./go > py.h.go\npy.x > net./x").run();
-    show.wait_for(&["[py] previous None"]);
-    show.wait_for(&["[py] replaced True"]);
+    show.wait_for(Event::printed("py", "previous None"));
+    show.wait_for(Event::printed("py", "replaced True"));
     show.send("/go", &[F(0.5)]);
     show.expect("/x", &[F(0.25)]);
     show.send("/go", &[F(0.25)]);
     show.expect("/x", &[F(0.125)]);
     let ended = show.stop();
-    ended.assert(0, &["[py] cleanup 0.25 0.125", "[py] in cleanup 1.0"]);
-    assert!(!ended.text.contains("never called"));
+    ended.log.wait_for(Event::printed("py", "cleanup 0.25 0.125"));
+    ended.log.wait_for(Event::printed("py", "in cleanup 1.0"));
+    assert_eq!(ended.log.count(Event::printed("py", "never called")), 0);
     assert!(ended.messages.is_empty());
 }

@@ -1,8 +1,8 @@
 //! What a Python instance imports, which handlers it finds, and what it prints.
 
 use crate::{python, python_with};
-use mm_tests::TestShow;
 use mm_tests::osc::F;
+use mm_tests::{Event, TestShow};
 
 const ECHO: &str = "
     import midimonster
@@ -71,9 +71,9 @@ fn scripts_run_in_the_directory_of_the_show_and_import_from_there() {
     stage.write("neighbour.py", "print('neighbour imported')\n");
     let directory = std::fs::canonicalize(stage.directory()).unwrap();
     let show = stage.run();
-    show.wait_for(&["[py] neighbour imported"]);
+    show.wait_for(Event::printed("py", "neighbour imported"));
     let here = directory.to_string_lossy();
-    show.wait_for(&[&format!("[py] here {here} {here}")]);
+    show.wait_for(Event::printed("py", &format!("here {here} {here}")));
     show.stop();
 }
 
@@ -88,10 +88,10 @@ fn the_default_handler_gets_channels_without_a_dot_only() {
     let mappings = "net./plain > py.plain\nnet./named > py.h.named";
     let show = python_with("default-handler = h.default", script, mappings).run();
     show.send("/plain", &[F(0.25)]);
-    show.wait_for(&["[py] default 0.25"]);
+    show.wait_for(Event::printed("py", "default 0.25"));
     show.send("/named", &[F(0.5)]);
-    show.wait_for(&["[py] named 0.5"]);
-    assert_eq!(show.log().count(&["default 0.5"]), 0);
+    show.wait_for(Event::printed("py", "named 0.5"));
+    assert_eq!(show.log().count(Event::printed("py", "default 0.5")), 0);
     show.stop();
 }
 
@@ -103,10 +103,16 @@ fn a_handler_that_is_missing_is_a_warning_and_its_channel_carries_values() {
             print('fader', midimonster.inputvalue('h.handle_fadr'))
     ";
     let show = python(script, "net./a > py.h.handle_fadr\nnet./b > py.h.handle_fader").run();
-    show.wait_for(&["WARN", "[py]", "handle_fadr", "handle_fader"]);
+    show.wait_for(
+        Event::named("script_warned")
+            .level("warn")
+            .instance("py")
+            .message("handle_fadr")
+            .message("handle_fader"),
+    );
     show.send("/a", &[F(0.75)]);
     show.send("/b", &[F(0.5)]);
-    show.wait_for(&["[py] fader 0.75"]);
+    show.wait_for(Event::printed("py", "fader 0.75"));
     show.stop();
 }
 
@@ -122,12 +128,12 @@ fn what_a_script_prints_is_in_the_log_at_once() {
             os.write(1, b'past Python\\n')
     ";
     let show = python(script, "net./go > py.h.go").run();
-    show.wait_for(&["INFO", "[py] at import"]);
+    show.wait_for(Event::printed("py", "at import").level("info"));
     show.send("/go", &[F(0.5)]);
-    show.wait_for(&["INFO", "[py] in a handler"]);
-    show.wait_for(&["INFO", "[py] without an end"]);
-    show.wait_for(&["WARN", "[py] to stderr"]);
-    show.wait_for(&["past Python"]);
+    show.wait_for(Event::printed("py", "in a handler").level("info"));
+    show.wait_for(Event::printed("py", "without an end").level("info"));
+    show.wait_for(Event::printed("py", "to stderr").level("warn"));
+    show.wait_for(Event::printed("py", "").level("info").message("past Python"));
     show.stop();
 }
 
@@ -145,7 +151,7 @@ fn a_script_that_writes_to_a_closed_socket_gets_an_exception() {
     ";
     let show = python(script, "net./go > py.h.go").run();
     show.send("/go", &[F(0.5)]);
-    show.wait_for(&["[py] told so"]);
+    show.wait_for(Event::printed("py", "told so"));
     show.stop();
 }
 
@@ -162,7 +168,7 @@ fn instances_do_not_share_an_interpreter() {
         "[python one]\nmodule = h\n[python two]\nmodule = h\n[map]\nnet./a > one.a\nnet./a > two.a",
     );
     let show = stage.run();
-    show.wait_for(&["[one] shared 1"]);
-    show.wait_for(&["[two] shared 1"]);
+    show.wait_for(Event::printed("one", "shared 1"));
+    show.wait_for(Event::printed("two", "shared 1"));
     show.stop();
 }

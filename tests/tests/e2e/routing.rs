@@ -1,8 +1,8 @@
 //! Events on their way from instance to instance.
 
 use crate::python;
-use mm_tests::TestShow;
 use mm_tests::osc::F;
+use mm_tests::{Event, TestShow};
 
 #[test]
 fn an_osc_message_goes_through_a_handler_and_out_again() {
@@ -72,8 +72,8 @@ fn a_thousand_events_keep_their_order_from_one_process_to_the_next() {
     );
     let show = stage.run();
     show.send("/go", &[F(1.0)]);
-    show.wait_for(&["[b] all in order"]);
-    assert_eq!(show.log().count(&["out of order"]), 0);
+    show.wait_for(Event::printed("b", "all in order"));
+    assert_eq!(show.log().count(Event::printed("b", "out of order")), 0);
     show.stop();
 }
 

@@ -1,7 +1,7 @@
 //! The end of a show: whenever it comes, it is clean.
 
 use crate::{python, python_with};
-use mm_tests::{Running, wait_until};
+use mm_tests::{Ended, Event, Running, wait_until};
 use nix::sys::signal::Signal;
 
 const QUIET: &str = "
@@ -12,19 +12,20 @@ const QUIET: &str = "
 ";
 
 /// Stops it and makes sure that the end is clean; [`Running`] makes sure that no process is left.
-fn assert_stops(show: Running, signal: Signal) -> String {
+fn assert_stops(show: Running, signal: Signal) -> Ended {
     show.signal(signal);
     let ended = show.wait_for_end();
     ended.assert(0, &[]);
-    ended.text.clone()
+    ended
 }
 
 #[test]
 fn int_and_term_stop_a_running_show() {
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let show = python(QUIET, "net./go > py.h.go").run();
-        let text = assert_stops(show, signal);
-        assert!(text.contains("[py] cleaned up") && text.contains("stopped"), "{text}");
+        let ended = assert_stops(show, signal);
+        ended.log.wait_for(Event::printed("py", "cleaned up"));
+        ended.log.wait_for(Event::named("show_stopped"));
     }
 }
 
@@ -51,7 +52,7 @@ fn a_show_stops_while_a_script_is_imported() {
     ";
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let show = python(script, "net./go > py.h.go").start_show();
-        show.wait_for(&["[py] importing"]);
+        show.wait_for(Event::printed("py", "importing"));
         assert_stops(show, signal);
     }
 }
@@ -61,7 +62,7 @@ fn a_show_stops_while_an_instance_waits_to_be_restarted() {
     let options = "backoff = 10m\nbackoff-max = 10m";
     let show = python_with(options, "raise ValueError('always')\n", "net./go > py.h.go").start_show();
     // The first restart comes at once.
-    show.log().wait_for_nth(2, &["[py]", "restarting"]);
+    show.log().wait_for_nth(2, Event::named("import_ended_worker").instance("py").message("restarting"));
     assert_stops(show, Signal::SIGTERM);
 }
 
@@ -76,7 +77,7 @@ fn a_script_that_does_not_come_back_is_killed_after_its_time() {
     let options = "stop-timeout = 100ms\nwatchdog = off";
     let show = python_with(options, script, "net./go > py.h.go").run();
     show.send("/go", &[mm_tests::osc::F(0.5)]);
-    show.wait_for(&["[py] looping"]);
+    show.wait_for(Event::printed("py", "looping"));
     assert_stops(show, Signal::SIGTERM);
 }
 
@@ -87,6 +88,7 @@ fn ctrl_c_in_a_terminal_does_not_reach_the_workers() {
     let worker = show.worker("py");
     worker.signal(Signal::SIGINT);
     show.send("/go", &[mm_tests::osc::F(0.5)]);
-    let text = assert_stops(show, Signal::SIGINT);
-    assert!(text.contains("[py] cleaned up") && !text.contains("KeyboardInterrupt"), "{text}");
+    let ended = assert_stops(show, Signal::SIGINT);
+    ended.log.wait_for(Event::printed("py", "cleaned up"));
+    assert!(!ended.text.contains("KeyboardInterrupt"), "{}", ended.text);
 }

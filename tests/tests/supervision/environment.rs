@@ -1,7 +1,7 @@
 //! What a worker finds around it, and the options of `[supervisor]`.
 
 use crate::{MAPPINGS, assert_answers, stage};
-use mm_tests::TestShow;
+use mm_tests::{Event, TestShow};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -46,7 +46,13 @@ fn low_latency_and_priority_are_granted_or_refused_with_a_warning() {
         fields.expect("a policy")
     };
     let granted = scheduling(show.process().pid) == "1";
-    assert!(granted || show.log().count(&["WARN", "`priority = fifo:1`"]) == 1);
+    assert!(
+        granted
+            || show
+                .log()
+                .count(Event::named("realtime_refused").level("warn").message("`priority = fifo:1`"))
+                == 1
+    );
     // Whatever the core loop has, scripts do not.
     assert_eq!(scheduling(show.worker("py").pid), "0");
     show.stop();

@@ -1,9 +1,9 @@
 //! A show gets its first Python instance while it runs, and workers start when the runtime
 //! directory is gone.
 
-use crate::show_reload::{DONE, SCRIPT, TEXT, assert_answers, reload};
+use crate::show_reload::{SCRIPT, TEXT, assert_answers, done, reload};
 use mm_tests::processes::tagged;
-use mm_tests::{Running, TestShow, wait_for};
+use mm_tests::{Event, Running, TestShow, wait_for};
 use nix::sys::signal::Signal;
 use std::fs;
 
@@ -23,13 +23,13 @@ fn the_first_python_instance_can_come_with_a_reload_and_has_a_spare_worker() {
     stage.python("h.py", SCRIPT);
     stage.osc_show(BEFORE);
     let show = stage.run();
-    reload(&show, |text| text.replace(BEFORE, TEXT), DONE);
-    show.wait_for(&["[one] ready"]);
-    show.wait_for(&["[two] ready"]);
+    reload(&show, |text| text.replace(BEFORE, TEXT), &done());
+    show.wait_for(Event::named("worker_ready").instance("one"));
+    show.wait_for(Event::named("worker_ready").instance("two"));
     assert_answers(&show, "one", 0.5);
     wait_for_workers(&show, 3);
     show.worker("one").signal(Signal::SIGKILL);
-    show.log().wait_for_nth(2, &["[one] ready"]);
+    show.log().wait_for_nth(2, Event::named("worker_ready").instance("one"));
     assert_answers(&show, "one", 0.75);
     show.stop();
 }
@@ -48,7 +48,7 @@ fn workers_restart_when_the_runtime_directory_was_removed() {
     // The spare worker is the first to take the place of the one that dies; the others are new.
     for (round, value) in [(2, 0.25), (3, 0.5), (4, 0.75)] {
         show.worker("one").signal(Signal::SIGKILL);
-        show.log().wait_for_nth(round, &["[one] ready"]);
+        show.log().wait_for_nth(round, Event::named("worker_ready").instance("one"));
         assert_answers(&show, "one", value);
     }
     show.stop();

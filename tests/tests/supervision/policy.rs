@@ -1,9 +1,9 @@
 //! Faults `dies-before-stable` and `dies-now-and-then`: the restart policy, as `status` shows it.
 
 use crate::{assert_answers, stage};
-use mm_tests::Running;
 use mm_tests::osc::F;
 use mm_tests::wait::last;
+use mm_tests::{Event, Running};
 use serde_json::json;
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn an_instance_that_is_never_to_be_restarted_stays_down_and_says_why() {
 fn on_failure_an_exit_of_its_own_will_is_the_end_and_a_crash_is_not() {
     let show = stage("restart = on-failure").run();
     show.send("/die", &[F(0.5)]);
-    show.log().wait_for_nth(2, &["[py] ready"]);
+    show.log().wait_for_nth(2, Event::named("worker_ready").instance("py"));
     assert_answers(&show, 0.5);
     show.send("/die", &[F(0.0)]);
     let status = show.control().wait_for_state("py", "stopped");
@@ -40,7 +40,7 @@ fn an_instance_that_is_restarted_too_often_has_failed() {
     }
     let status = show.control().wait_for_state("py", "failed");
     assert_eq!(status["restarts"], 3);
-    show.wait_for(&["[py]", "`max-restarts`", "giving up"]);
+    show.wait_for(Event::named("restarts_exhausted").instance("py"));
     assert_eq!(show.control().act("restart", "py")["ok"], true);
     assert_answers(&show, 0.5);
     show.stop();
@@ -51,12 +51,11 @@ fn the_delay_doubles_up_to_the_longest_and_status_counts_it_down() {
     let stage = stage("backoff = 40ms\nbackoff-max = 200ms");
     stage.python("h.py", "raise RuntimeError('on purpose')");
     let show = stage.start_show();
-    show.wait_for(&["show is running"]);
+    show.wait_for(Event::named("show_running"));
     let waits: Vec<u64> = (1..=6)
         .map(|number| {
-            let line = show.log().wait_for_nth(number, &["[py]", "not started; restarting"]);
-            let wait = line.split_once("restarting in ").and_then(|(_, rest)| rest.split(' ').next());
-            wait.map_or(0, |wait| wait.parse().expect("a number of milliseconds"))
+            let exit = Event::named("import_ended_worker").instance("py").message("restarting");
+            delay(&show.log().wait_for_nth(number, exit).message)
         })
         .collect();
     // A fifth is jitter, and the log leaves out fractions.
@@ -74,20 +73,22 @@ fn the_delay_doubles_up_to_the_longest_and_status_counts_it_down() {
     show.stop();
 }
 
-/// The delays in milliseconds, as the log tells them; those that are none are 0.
+/// The delay in milliseconds that a message contains, 0 for a restart at once.
+fn delay(message: &str) -> u64 {
+    let wait = message.split_once("restarting in ").and_then(|(_, rest)| rest.split(' ').next());
+    wait.map_or(0, |wait| wait.parse().expect("a number of milliseconds"))
+}
+
+/// The delays in milliseconds that the log contains.
 fn delays(show: &Running, count: usize) -> Vec<u64> {
-    let delay = |number| {
-        let line = show.log().wait_for_nth(number, &["[py]", "worker exited", "restarting"]);
-        let wait = line.split_once("restarting in ").and_then(|(_, rest)| rest.split(' ').next());
-        wait.map_or(0, |wait| wait.parse().expect("a number of milliseconds"))
-    };
-    (1..=count).map(delay).collect()
+    let exit = Event::named("worker_exited").instance("py").message("restarting");
+    (1..=count).map(|number| delay(&show.log().wait_for_nth(number, exit.clone()).message)).collect()
 }
 
 /// Lets the worker die as often, each time when `is_time`.
 fn die(show: &Running, count: usize, is_time: impl Fn()) {
     for number in 1..=count {
-        show.log().wait_for_nth(number, &["[py] ready"]);
+        show.log().wait_for_nth(number, Event::named("worker_ready").instance("py"));
         is_time();
         show.send("/die", &[F(0.5)]);
     }
@@ -101,7 +102,7 @@ fn an_instance_that_dies_before_it_is_stable_waits_ever_longer_up_to_the_longest
     for (wait, longest) in waits.iter().zip([0_u64, 20, 40, 80, 100, 100]) {
         assert!((longest * 4 / 5).saturating_sub(1) <= *wait && *wait <= longest, "{waits:?}");
     }
-    show.log().wait_for_nth(7, &["[py] ready"]);
+    show.log().wait_for_nth(7, Event::named("worker_ready").instance("py"));
     show.stop();
 }
 
@@ -110,7 +111,7 @@ fn an_instance_that_dies_when_it_is_stable_is_restarted_at_once_each_time() {
     let show = stage("backoff = 1h\nbackoff-max = 1h\nstable = 20ms").run();
     die(&show, 4, || last(Duration::from_millis(40)));
     assert_eq!(delays(&show, 4), [0; 4]);
-    show.log().wait_for_nth(5, &["[py] ready"]);
+    show.log().wait_for_nth(5, Event::named("worker_ready").instance("py"));
     show.stop();
 }
 

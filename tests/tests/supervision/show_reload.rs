@@ -2,7 +2,7 @@
 //! changes.
 
 use mm_tests::osc::F;
-use mm_tests::{BackgroundTraffic, Running, TestShow, wait_until};
+use mm_tests::{BackgroundTraffic, Event, Running, TestShow, wait_until};
 use nix::sys::signal::Signal;
 
 pub const SCRIPT: &str = "
@@ -31,18 +31,20 @@ pub fn assert_answers(show: &Running, name: &str, value: f32) {
     show.expect(&format!("/from/{name}"), &[F(value)]);
 }
 
-/// Changes the show file and has it read again.
-pub fn reload(show: &Running, change: impl Fn(&str) -> String, said: &[&str]) {
-    let before = show.log().count(said);
+/// Changes the show file, has it read again and waits for one more such event.
+pub fn reload(show: &Running, change: impl Fn(&str) -> String, event: &Event) {
+    let before = show.log().count(event.clone());
     show.stage().write("show.cfg", change(&show.stage().read("show.cfg")));
     show.signal(Signal::SIGHUP);
-    show.log().wait_for_nth(before + 1, said);
+    show.log().wait_for_nth(before + 1, event.clone());
 }
 
-pub const DONE: &[&str] = &["show reloaded"];
+pub fn done() -> Event {
+    Event::named("show_reloaded")
+}
 
 pub fn finish(show: Running, others: BackgroundTraffic) {
-    assert_eq!(show.log().count(&["[steady] ready"]), 1);
+    assert_eq!(show.log().count(Event::named("worker_ready").instance("steady")), 1);
     others.finish(&show);
     show.stop();
 }
@@ -51,7 +53,7 @@ pub fn finish(show: Running, others: BackgroundTraffic) {
 fn a_file_that_has_not_changed_changes_nothing() {
     let (show, others) = start();
     let workers = ["one", "two"].map(|name| show.worker(name));
-    reload(&show, str::to_owned, DONE);
+    reload(&show, str::to_owned, &done());
     assert_answers(&show, "one", 0.5);
     assert_answers(&show, "two", 0.5);
     assert_eq!(["one", "two"].map(|name| show.worker(name)), workers);
@@ -64,9 +66,10 @@ fn errors_change_nothing_and_are_in_the_log() {
     let workers = ["one", "two"].map(|name| show.worker(name));
     let broken =
         |text: &str| text.replace("[python two]\nmodule = h", "[python two]\nmodul = h\nwatchdog = soon");
-    reload(&show, broken, &["ERROR", "the show file has errors, nothing changes"]);
-    show.wait_for(&["did you mean `module`?"]);
-    show.wait_for(&["watchdog = soon"]);
+    let failed = Event::named("show_reload_failed").level("error");
+    reload(&show, broken, &failed);
+    show.wait_for(failed.clone().field_part("report", "did you mean `module`?"));
+    show.wait_for(failed.field_part("report", "watchdog = soon"));
     assert_answers(&show, "one", 0.5);
     assert_answers(&show, "two", 0.5);
     assert_eq!(["one", "two"].map(|name| show.worker(name)), workers);
@@ -82,8 +85,8 @@ fn an_instance_is_added_and_another_one_removed_while_the_rest_goes_on() {
             .replace("two.", "three.")
             .replace("from/two", "from/three")
     };
-    reload(&show, change, DONE);
-    show.wait_for(&["[three] ready"]);
+    reload(&show, change, &done());
+    show.wait_for(Event::named("worker_ready").instance("three"));
     show.send("/two", &[F(0.5)]);
     show.expect("/from/three", &[F(0.5)]);
     assert_answers(&show, "one", 0.5);
@@ -99,7 +102,7 @@ fn how_an_instance_is_supervised_changes_without_touching_its_process() {
     let workers = ["one", "two"].map(|name| show.worker(name));
     let change =
         |text: &str| text.replace("[python one]\n", "[python one]\nrestart = never\nwatchdog = 1s\n");
-    reload(&show, change, DONE);
+    reload(&show, change, &done());
     assert_answers(&show, "one", 0.5);
     assert_eq!(["one", "two"].map(|name| show.worker(name)), workers);
     workers[0].signal(Signal::SIGKILL);
@@ -111,9 +114,9 @@ fn how_an_instance_is_supervised_changes_without_touching_its_process() {
 fn an_instance_with_other_channels_is_restarted_with_its_values() {
     let (show, others) = start();
     let (one, two) = (show.worker("one"), show.worker("two"));
-    reload(&show, |text| format!("{text}net./more > two.more\n"), DONE);
-    show.log().wait_for_nth(2, &["[two] ready"]);
-    show.wait_for(&["[two] values 0.25"]);
+    reload(&show, |text| format!("{text}net./more > two.more\n"), &done());
+    show.log().wait_for_nth(2, Event::named("worker_ready").instance("two"));
+    show.wait_for(Event::printed("two", "values 0.25"));
     assert_answers(&show, "two", 0.5);
     assert_eq!(show.worker("one"), one);
     assert!(!two.is_alive());
@@ -124,7 +127,7 @@ fn an_instance_with_other_channels_is_restarted_with_its_values() {
 fn mappings_change_without_touching_instances_whose_channels_stay() {
     let (show, others) = start();
     let workers = ["one", "two"].map(|name| show.worker(name));
-    reload(&show, |text| format!("{text}net./both > one.h.ask\nnet./both > two.h.ask\n"), DONE);
+    reload(&show, |text| format!("{text}net./both > one.h.ask\nnet./both > two.h.ask\n"), &done());
     show.send("/both", &[F(0.5)]);
     let mut paths = [show.peer().receive().path, show.peer().receive().path];
     paths.sort();

@@ -1,9 +1,9 @@
 //! HUP with every kind of change: `[supervisor]`, global options of a backend, includes, and the first and the last instance
 //! of a backend.
 
-use super::show_reload::{DONE, assert_answers, finish, reload, start};
+use super::show_reload::{assert_answers, done, finish, reload, start};
 use mm_tests::osc::F;
-use mm_tests::{Running, wait_until};
+use mm_tests::{Event, Running, wait_until};
 use std::fs;
 
 /// Puts options into `[supervisor]`, in front of the rest of the show.
@@ -21,8 +21,8 @@ fn nice(show: &Running) -> i32 {
 #[test]
 fn a_state_file_that_is_named_later_gets_the_values_of_the_running_show() {
     let (show, others) = start();
-    reload(&show, with_supervisor("state-file = later.state"), DONE);
-    show.wait_for(&["applied `state-file` of `[supervisor]`"]);
+    reload(&show, with_supervisor("state-file = later.state"), &done());
+    show.wait_for(Event::named("supervisor_options_applied").message("`state-file`"));
     wait_until("the state file", || show.stage().directory().join("later.state").exists());
     assert_answers(&show, "one", 0.5);
     finish(show, others);
@@ -32,8 +32,8 @@ fn a_state_file_that_is_named_later_gets_the_values_of_the_running_show() {
 fn a_priority_that_is_named_later_is_that_of_the_loop() {
     let (show, others) = start();
     assert_eq!(nice(&show), 0);
-    reload(&show, with_supervisor("priority = 5"), DONE);
-    show.wait_for(&["applied `priority` of `[supervisor]`"]);
+    reload(&show, with_supervisor("priority = 5"), &done());
+    show.wait_for(Event::named("supervisor_options_applied").message("`priority`"));
     assert_eq!(nice(&show), 5);
     finish(show, others);
 }
@@ -41,8 +41,8 @@ fn a_priority_that_is_named_later_is_that_of_the_loop() {
 #[test]
 fn a_socket_that_is_named_later_needs_a_restart_and_the_log_says_so() {
     let (show, others) = start();
-    reload(&show, with_supervisor("socket = other.sock"), DONE);
-    show.wait_for(&["WARN", "`socket` of `[supervisor]` has changed", "restarted"]);
+    reload(&show, with_supervisor("socket = other.sock"), &done());
+    show.wait_for(Event::named("supervisor_option_not_applied").level("warn").field("option", "socket"));
     assert_answers(&show, "one", 0.5);
     finish(show, others);
 }
@@ -51,9 +51,9 @@ fn a_socket_that_is_named_later_needs_a_restart_and_the_log_says_so() {
 fn global_options_of_a_backend_apply_to_its_instances() {
     let (show, others) = start();
     let workers = ["one", "two"].map(|name| show.worker(name));
-    reload(&show, |text| format!("{text}[backend osc]\ndetect = on\n"), DONE);
+    reload(&show, |text| format!("{text}[backend osc]\ndetect = on\n"), &done());
     show.send("/unmapped", &[F(0.5)]);
-    show.wait_for(&["[net]", "/unmapped"]);
+    show.wait_for(Event::named("osc_message_detected").instance("net").message("/unmapped"));
     assert_answers(&show, "one", 0.5);
     assert_eq!(["one", "two"].map(|name| show.worker(name)), workers);
     others.abandon();
@@ -64,11 +64,11 @@ fn global_options_of_a_backend_apply_to_its_instances() {
 fn an_included_file_that_has_changed_is_read_again() {
     let (show, others) = start();
     show.stage().write("more.map", "net./more > one.h.ask\n");
-    reload(&show, |text| format!("{text}[include more.map]\n"), DONE);
+    reload(&show, |text| format!("{text}[include more.map]\n"), &done());
     show.send("/more", &[F(0.75)]);
     show.expect("/from/one", &[F(0.75)]);
     show.stage().write("more.map", "net./more > two.h.ask\n");
-    reload(&show, str::to_owned, DONE);
+    reload(&show, str::to_owned, &done());
     show.send("/more", &[F(0.25)]);
     show.expect("/from/two", &[F(0.25)]);
     finish(show, others);
@@ -79,10 +79,10 @@ fn the_first_and_the_last_loopback_come_and_go() {
     let (show, others) = start();
     let direct = "net./one > one.h.ask\n";
     let through = "net./one > loop.x\nloop.x > one.h.ask\n";
-    reload(&show, |text| format!("[loopback loop]\n{}", text.replace(direct, through)), DONE);
+    reload(&show, |text| format!("[loopback loop]\n{}", text.replace(direct, through)), &done());
     assert_answers(&show, "one", 0.5);
     let back = |text: &str| text.replace("[loopback loop]\n", "").replace(through, direct);
-    reload(&show, back, DONE);
+    reload(&show, back, &done());
     assert_answers(&show, "one", 0.75);
     finish(show, others);
 }
@@ -96,7 +96,7 @@ fn the_last_script_goes_and_the_rest_of_the_show_goes_on() {
         let text = text.split("[python one]").next().unwrap_or_default();
         format!("{text}[map]\nnet./in > net./out\n")
     };
-    reload(&show, without, DONE);
+    reload(&show, without, &done());
     wait_until("the end of the workers", || workers.iter().all(|worker| !worker.is_alive()));
     show.send("/in", &[F(0.5)]);
     show.expect("/out", &[F(0.5)]);

@@ -2,7 +2,7 @@
 
 use crate::{assert_answers, stage};
 use mm_tests::processes::{Process, tagged};
-use mm_tests::{Running, TestShow, wait_for};
+use mm_tests::{Event, Running, TestShow, wait_for};
 use nix::sys::signal::Signal;
 use std::process::Command;
 
@@ -88,14 +88,14 @@ fn each_instance_has_the_packages_of_its_own_virtual_environment() {
          net./a > one.a\nnet./a > two.a\nnet./a > three.a\n",
     );
     let show = stage.run();
-    show.wait_for(&["[one] lamps 1.0"]);
-    show.wait_for(&["[two] lamps 2.0"]);
-    show.wait_for(&["[three] lamps none"]);
+    show.wait_for(Event::printed("one", "lamps 1.0"));
+    show.wait_for(Event::printed("two", "lamps 2.0"));
+    show.wait_for(Event::printed("three", "lamps none"));
     // The spare belongs to no environment, and is left alone by those that have one.
     let waiting = spare(&show, &["one", "two", "three"]);
     show.ask(&["restart", "one", "two"]).assert(0, &["one: running", "two: running"]);
-    show.log().wait_for_nth(2, &["[one] lamps 1.0"]);
-    show.log().wait_for_nth(2, &["[two] lamps 2.0"]);
+    show.log().wait_for_nth(2, Event::printed("one", "lamps 1.0"));
+    show.log().wait_for_nth(2, Event::printed("two", "lamps 2.0"));
     assert_eq!(spare(&show, &["one", "two", "three"]), waiting);
     show.stop();
 }
@@ -110,7 +110,7 @@ fn a_virtual_environment_that_is_missing_keeps_only_its_instance_down() {
         crate::MAPPINGS
     ));
     let show = stage.start_show();
-    show.wait_for(&["ERROR", "[lost]"]);
+    show.wait_for(Event::named("worker_exited").level("error").instance("lost"));
     assert_answers(&show, 0.5);
     show.stop();
 }

@@ -1,7 +1,7 @@
 //! `state-file`: values survive the supervisor, also when it is killed or its file is damaged.
 
 use mm_tests::osc::F;
-use mm_tests::{Running, TestShow, wait_until};
+use mm_tests::{Event, Running, TestShow, wait_until};
 use std::fs;
 use std::path::PathBuf;
 
@@ -43,11 +43,11 @@ fn set_and_keep(show: &Running, value: f32) {
 #[test]
 fn a_supervisor_that_is_killed_has_kept_the_values() {
     let mut show = start();
-    show.wait_for(&["[py] values 0.0 0.0"]);
+    show.wait_for(Event::printed("py", "values 0.0 0.0"));
     set_and_keep(&show, 0.625);
     show.kill();
     let again = show.run_again();
-    again.wait_for(&["[py] values 0.625 0.3125"]);
+    again.wait_for(Event::printed("py", "values 0.625 0.3125"));
     again.stop();
 }
 
@@ -58,7 +58,7 @@ fn a_show_that_ends_keeps_the_values_of_its_last_moment() {
     show.expect("/x", &[F(0.3125)]);
     show.pause();
     let again = show.run_again();
-    again.wait_for(&["[py] values 0.625 0.3125"]);
+    again.wait_for(Event::printed("py", "values 0.625 0.3125"));
     again.stop();
 }
 
@@ -73,8 +73,8 @@ fn a_damaged_file_is_put_aside_with_a_warning() {
     bytes[middle] ^= 0x55;
     fs::write(&path, &bytes).unwrap();
     let again = show.run_again();
-    again.wait_for(&["WARN", "state", "not usable"]);
-    again.wait_for(&["[py] values 0.0 0.0"]);
+    again.wait_for(Event::named("state_unusable").level("warn"));
+    again.wait_for(Event::printed("py", "values 0.0 0.0"));
     assert_eq!(fs::read(path.with_extension("damaged-1")).unwrap(), bytes);
     // From here on values are kept as ever.
     set_and_keep(&again, 0.5);
@@ -90,11 +90,11 @@ fn a_file_that_is_cut_off_anywhere_is_no_end() {
     for length in [0, 1, bytes.len() / 2, bytes.len() - 1] {
         fs::write(state(&show), &bytes[..length]).unwrap();
         show = show.run_again();
-        show.wait_for(&["[py] values 0.0 0.0"]);
+        show.wait_for(Event::printed("py", "values 0.0 0.0"));
         show.kill();
     }
     fs::write(state(&show), &bytes).unwrap();
     let again = show.run_again();
-    again.wait_for(&["[py] values 0.625 0.3125"]);
+    again.wait_for(Event::printed("py", "values 0.625 0.3125"));
     again.stop();
 }

@@ -3,7 +3,7 @@
 use crate::{assert_answers, stage};
 use mm_tests::osc::F;
 use mm_tests::wait::PATIENCE;
-use mm_tests::{Running, TestShow};
+use mm_tests::{Event, Running, TestShow};
 use nix::sys::signal::Signal;
 use std::os::unix::net::UnixDatagram;
 
@@ -47,7 +47,7 @@ fn it_hears_that_the_show_is_ready_how_it_is_and_that_it_ends() {
     let (show, manager) = Manager::start(stage("restart = never"), None);
     let before = manager.wait_for("READY=1");
     assert!(before.iter().all(|message| !message.contains("STOPPING")), "{before:?}");
-    show.wait_for(&["show is running"]);
+    show.wait_for(Event::named("show_running"));
     show.send("/die", &[F(0.5)]);
     manager.wait_for("STATUS=`show`: 0 of 1 instances run");
     show.signal(Signal::SIGTERM);
@@ -84,7 +84,7 @@ fn workers_hear_nothing_of_it() {
     ";
     stage.python("h.py", script);
     let (show, manager) = Manager::start(stage, Some("1000000"));
-    show.wait_for(&["[py] told of []"]);
+    show.wait_for(Event::printed("py", "told of []"));
     manager.wait_for("READY=1");
     show.stop();
 }

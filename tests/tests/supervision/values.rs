@@ -1,7 +1,7 @@
 //! Values survive the worker, whatever way it goes.
 
 use mm_tests::osc::F;
-use mm_tests::{Running, TestShow};
+use mm_tests::{Event, Running, TestShow};
 use nix::sys::signal::Signal;
 
 const SCRIPT: &str = "
@@ -33,7 +33,7 @@ fn start() -> Running {
 fn a_restart_keeps_them() {
     let show = start();
     show.ask(&["restart", "py"]).assert(0, &[]);
-    show.wait_for(&["[py] values 0.5 0.25 0.125"]);
+    show.wait_for(Event::printed("py", "values 0.5 0.25 0.125"));
     show.stop();
 }
 
@@ -42,7 +42,7 @@ fn a_stop_and_a_start_later_keep_them() {
     let show = start();
     show.ask(&["stop", "py"]).assert(0, &[]);
     show.ask(&["start", "py"]).assert(0, &[]);
-    show.wait_for(&["[py] values 0.5 0.25 0.125"]);
+    show.wait_for(Event::printed("py", "values 0.5 0.25 0.125"));
     show.stop();
 }
 
@@ -50,7 +50,7 @@ fn a_stop_and_a_start_later_keep_them() {
 fn kill_keeps_them() {
     let show = start();
     show.worker("py").signal(Signal::SIGKILL);
-    show.wait_for(&["[py] values 0.5 0.25 0.125"]);
+    show.wait_for(Event::printed("py", "values 0.5 0.25 0.125"));
     show.stop();
 }
 
@@ -58,6 +58,6 @@ fn kill_keeps_them() {
 fn a_reload_keeps_them() {
     let show = start();
     show.ask(&["reload", "py"]).assert(0, &[]);
-    show.wait_for(&["[py] values 0.5 0.25 0.125"]);
+    show.wait_for(Event::printed("py", "values 0.5 0.25 0.125"));
     show.stop();
 }

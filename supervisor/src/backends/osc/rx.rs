@@ -86,11 +86,13 @@ impl OscRx {
             let (name, local, tags) = (&self.name, &path.local, message.tags());
             match delivery {
                 Delivery::OtherShape { expected } => tracing::warn!(
+                    event = "osc_message_ignored",
                     instance = %name,
                     suppressed,
                     "`{local}` came in with the types `{tags}`, its pattern has {expected} parameters: ignored"
                 ),
                 _ => tracing::warn!(
+                    event = "osc_message_ignored",
                     instance = %name,
                     suppressed,
                     "`{local}` came in with the types `{tags}`, a mapped one of which holds no number: ignored"
@@ -124,10 +126,10 @@ impl OscRx {
         }
         if let Some(count) = self.ignored.flush(now) {
             let total = self.ignored.total();
-            tracing::warn!(instance = %name, "{count} more messages ignored, wholly or in part, {total} in all");
+            tracing::warn!(event = "osc_message_ignored", instance = %name, "{count} more messages ignored, wholly or in part, {total} in all");
         }
         if let Some(count) = self.detect.as_mut().and_then(|detect| detect.shown.flush(now)) {
-            tracing::info!(instance = %name, "detect: {count} more messages not shown");
+            tracing::info!(event = "osc_messages_suppressed", instance = %name, "detect: {count} more messages not shown");
         }
     }
 }
@@ -146,16 +148,16 @@ impl Detect {
         let local = local.escape_debug();
         match describe_arguments(bytes, message) {
             Some(arguments) if arguments.is_empty() => {
-                tracing::info!(instance = %name, suppressed, "detect: {name}.{local} without arguments");
+                tracing::info!(event = "osc_message_detected", instance = %name, suppressed, "detect: {name}.{local} without arguments");
             }
             Some(arguments) => {
                 let each = |(n, argument): (usize, String)| format!("{name}.{local}:{n} = {argument}");
                 let all: Vec<_> = arguments.into_iter().take(32).enumerate().map(each).collect();
-                tracing::info!(instance = %name, suppressed, "detect: {}", all.join(", "));
+                tracing::info!(event = "osc_message_detected", instance = %name, suppressed, "detect: {}", all.join(", "));
             }
             None => {
                 let tags = message.tags();
-                tracing::info!(instance = %name, suppressed, "detect: {name}.{local} with the types `{tags}`");
+                tracing::info!(event = "osc_message_detected", instance = %name, suppressed, "detect: {name}.{local} with the types `{tags}`");
             }
         }
     }

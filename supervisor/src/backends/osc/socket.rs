@@ -260,7 +260,7 @@ fn listen_on(instance: &str, address: &Address) -> Result<(UdpSocket, SocketAddr
             && error.raw_os_error() == Some(Errno::EAFNOSUPPORT as i32)
             && local.ip() == Ipv6Addr::UNSPECIFIED
         {
-            tracing::warn!(instance = %instance, "this machine has no IPv6: `bind = {host} {port}` listens on IPv4 only");
+            tracing::warn!(event = "osc_ipv6_missing", instance = %instance, "this machine has no IPv6: `bind = {host} {port}` listens on IPv4 only");
             let local = unspecified(None, *port);
             outcome = open_at(local).map(|socket| (socket, local));
         }

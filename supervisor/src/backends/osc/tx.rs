@@ -66,7 +66,7 @@ impl OscTx {
         if port.peer() != Some(address) {
             port.set_peer(address);
             self.peer = self.peer.wrapping_add(1).max(1);
-            tracing::debug!(instance = %self.name, "learned the destination {address}");
+            tracing::debug!(event = "osc_destination_learned", instance = %self.name, "learned the destination {address}");
         }
     }
 
@@ -99,6 +99,7 @@ impl OscTx {
         let name = &self.name;
         if !std::mem::replace(&mut self.warned, true) {
             tracing::warn!(
+                event = "osc_destination_missing",
                 instance = %name,
                 "`{name}` has no destination, so nothing is sent; \
                  add a line such as `destination = 127.0.0.1 9000` to `[osc {name}]`"
@@ -113,6 +114,7 @@ impl OscTx {
         }
         let (name, local, line) = (&self.name, &path.local, path.missing_line());
         tracing::warn!(
+            event = "osc_output_unformatted",
             instance = %name,
             "`{name}.{local}` is not sent, since no pattern gives its format; \
              add a line such as `{line}` to `[osc {name}]`"
@@ -141,7 +143,7 @@ impl OscTx {
                     batch.iter().take(sent).for_each(|path| mark_sent(paths, *path, self.peer));
                     done += sent;
                     if std::mem::take(&mut self.failing) {
-                        tracing::info!(instance = %self.name, "sending works again");
+                        tracing::info!(event = "osc_send_resumed", instance = %self.name, "sending works again");
                     }
                 }
                 Err(error) => match remedy(&error, &mut refused) {
@@ -168,7 +170,7 @@ impl OscTx {
         if let Some(suppressed) = self.failed.hit(Instant::now()) {
             self.failing = true;
             let peer = port.peer().map(|peer| peer.to_string()).unwrap_or_default();
-            tracing::warn!(instance = %self.name, suppressed, "cannot send to {peer}: {error}");
+            tracing::warn!(event = "osc_send_failed", instance = %self.name, suppressed, "cannot send to {peer}: {error}");
         }
     }
 
@@ -188,7 +190,7 @@ impl OscTx {
             self.flush(paths, port);
         }
         if let Some(count) = self.failed.flush(now) {
-            tracing::warn!(instance = %self.name, "sending failed {count} more times");
+            tracing::warn!(event = "osc_send_failed", instance = %self.name, "sending failed {count} more times");
         }
     }
 }
