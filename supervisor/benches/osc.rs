@@ -3,7 +3,7 @@
 //! `cargo bench -p mm-supervisor --bench osc`. The codec alone, without sockets. Allocations are counted: reading a
 //! message and patching one must not allocate.
 
-#[path = "../src/backends/osc/codec.rs"]
+#[path = "../src/backends/osc/codec/mod.rs"]
 #[expect(dead_code, reason = "what the codec does for people is not measured")]
 mod codec;
 
@@ -11,10 +11,10 @@ mod codec;
 #[expect(dead_code, reason = "the wire formats are measured by one of them")]
 mod range;
 
-use codec::{Message, Outgoing, each_message};
+use codec::{IncomingMessage, OutgoingMessage, each_message};
 use divan::counter::ItemsCount;
 use divan::{AllocProfiler, Bencher, black_box};
-use range::{Argument, Number};
+use range::{OscArgument, OscNumber};
 use rosc::{OscBundle, OscMessage, OscPacket, OscTime, OscType};
 
 #[global_allocator]
@@ -37,9 +37,9 @@ fn bytes(packet: &OscPacket) -> Vec<u8> {
 }
 
 /// What a datagram costs until its arguments are numbers.
-fn read(packet: &[u8], open_ends: &mut Vec<usize>, arguments: &mut Vec<Argument>) {
+fn read(packet: &[u8], open_ends: &mut Vec<usize>, arguments: &mut Vec<OscArgument>) {
     let whole = each_message(black_box(packet), open_ends, |bytes| {
-        if let Ok(message) = Message::read(bytes) {
+        if let Ok(message) = IncomingMessage::read(bytes) {
             black_box(message.address);
             let _ = black_box(message.read_arguments(arguments));
         }
@@ -66,11 +66,11 @@ fn reading_a_bundle(bencher: Bencher) {
 /// A message is laid out once; for each event its argument is patched in.
 #[divan::bench(sample_size = 1000)]
 fn writing_a_message(bencher: Bencher) {
-    let mut outgoing = Outgoing::new("/mixer/channel/12/fader", [Number::Float(0.0)]);
+    let mut outgoing = OutgoingMessage::new("/mixer/channel/12/fader", [OscNumber::Float(0.0)]);
     let mut value = 0.0_f32;
     bencher.counter(ItemsCount::new(1_u32)).bench_local(|| {
         value = if value < 1.0 { value + 0.001 } else { 0.0 };
-        black_box(outgoing.set(0, Number::Float(black_box(value))));
+        black_box(outgoing.set(0, OscNumber::Float(black_box(value))));
         black_box(outgoing.bytes().len())
     });
 }

@@ -1,7 +1,8 @@
 //! Fault `queue-full`: an instance that takes no events for long.
 
 use mm_tests::osc::F;
-use mm_tests::{BackgroundTraffic, Control, Running, TestShow};
+use mm_tests::{BackgroundTraffic, Control, Running, TestShow, wait_for};
+use serde_json::Value;
 
 /// Holds up its worker until the file is there, and notes what it was given.
 const SCRIPT: &str = "
@@ -41,7 +42,8 @@ impl<'a> Sender<'a> {
     fn new(show: &'a Running) -> Self {
         let mut control = show.control();
         show.send("/hold", &[F(1.0)]);
-        control.wait_for("the handler to hold", "py", |status| status["events_in"] == 1);
+        let is_held = |status: &Value| status["events_in"] == 1 && status["queued"] == 0;
+        control.wait_for("the handler to hold", "py", is_held);
         Self { show, control, expected: 1 }
     }
 
@@ -63,10 +65,15 @@ impl<'a> Sender<'a> {
         (count("queued"), count("conflated"))
     }
 
-    fn let_go(&mut self) -> Vec<String> {
+    /// Lets the handler return, and waits for this many notes. An empty queue is not enough to wait for: the
+    /// handler may still work on the last event, which has left the queue.
+    fn let_go(&mut self, count: usize) -> Vec<String> {
         self.show.stage().write("go", "");
         self.control.wait_for("an empty queue", "py", |status| status["queued"] == 0);
-        self.show.stage().read("notes").lines().map(str::to_owned).collect()
+        wait_for(&format!("{count} notes"), || {
+            let notes = self.show.stage().read("notes");
+            (notes.lines().count() >= count).then(|| notes.lines().map(str::to_owned).collect())
+        })
     }
 }
 
@@ -85,7 +92,7 @@ fn what_a_busy_worker_does_not_take_waits_in_order() {
     let events: Vec<(String, u16)> = (0..20_000).map(|number| (channel(number), value(number))).collect();
     sender.send(events.clone());
     assert_eq!(sender.counts(), (20_000, 0));
-    let notes = sender.let_go();
+    let notes = sender.let_go(events.len());
     let expected: Vec<String> =
         events.iter().map(|(channel, number)| format!("{channel} {number}")).collect();
     assert!(notes == expected, "{} notes", notes.len());
@@ -106,7 +113,7 @@ fn beyond_the_queue_the_last_value_of_every_channel_arrives_and_the_rest_is_coun
     // What does not: 1000 events of eight channels.
     sender.send((0..1000).map(|number| (channel(number), value(number))));
     assert_eq!(sender.counts(), (queued + 8, 992));
-    let notes = sender.let_go();
+    let notes = sender.let_go(RING + 100 + 8);
     let ordered = ordered.iter().map(|(channel, number)| format!("{channel} {number}"));
     let last = (992..1000).map(|number| format!("{} {}", channel(number), value(number)));
     assert_eq!(notes[RING..].to_vec(), ordered.chain(last).collect::<Vec<_>>());
@@ -125,7 +132,7 @@ fn a_stopped_instance_is_given_the_last_value_of_each_channel_when_it_starts() {
     sender.send((0..100).map(|number| (channel(number), value(number))));
     assert_eq!(control.standing("py")["queued"], 8);
     assert_eq!(control.act("start", "py")["ok"], true);
-    let notes = sender.let_go();
+    let notes = sender.let_go(8);
     let mut expected: Vec<String> =
         (92..100).map(|number| format!("{} {}", channel(number), value(number))).collect();
     let mut notes = notes;

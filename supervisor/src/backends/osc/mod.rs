@@ -27,8 +27,8 @@ use mm_config::options::BackendSpec;
 use mm_config::{Diagnostics, Section};
 use mm_shared::ChannelId;
 use mm_shared::LogThrottle;
-use options::{Address, Destination, Options};
-use paths::Paths;
+use options::{OscAddress, OscDestination, OscOptions};
+use paths::OscPaths;
 use rx::OscRx;
 use socket::{OscSocket, sender_address};
 use std::any::Any;
@@ -72,9 +72,9 @@ impl BackendKind for OscKind {
 struct OscPlan {
     no: InstanceId,
     name: String,
-    bind: Option<Address>,
-    destination: Destination,
-    paths: Paths,
+    bind: Option<OscAddress>,
+    destination: OscDestination,
+    paths: OscPaths,
     /// The root, where incoming messages are to be shown.
     detect: Option<String>,
 }
@@ -82,9 +82,9 @@ struct OscPlan {
 impl OscPlan {
     fn new(live: LiveInstance<'_>, detect: bool, diagnostics: &mut Diagnostics) -> Self {
         let LiveInstance { id, instance, .. } = live;
-        let options = Options::read(instance, diagnostics);
-        let paths = Paths::new(instance, &options, diagnostics);
-        let Options { bind, destination, root, .. } = options;
+        let options = OscOptions::read(instance, diagnostics);
+        let paths = OscPaths::new(instance, &options, diagnostics);
+        let OscOptions { bind, destination, root, .. } = options;
         Self { no: id, name: instance.name.clone(), bind, destination, paths, detect: detect.then_some(root) }
     }
 
@@ -97,11 +97,11 @@ impl OscPlan {
     }
 
     /// Whether `running` has the socket that this plan asks for.
-    fn shares_socket(&self, running: &Osc) -> bool {
+    fn shares_socket(&self, running: &OscBackend) -> bool {
         self.bind == running.bind && self.destination == *running.tx.destination()
     }
 
-    fn open_socket(self) -> Result<Osc, OpenError> {
+    fn open_socket(self) -> Result<OscBackend, OpenError> {
         let socket = OscSocket::open(&self.name, self.bind.as_ref(), &self.destination)?;
         if let Some(local) = socket.local_address().filter(|_| self.bind.is_some()) {
             tracing::info!(event = "osc_listening", instance = %self.name, "listening on {local}");
@@ -109,7 +109,7 @@ impl OscPlan {
         if let Some(peer) = socket.peer() {
             tracing::info!(event = "osc_destination_set", instance = %self.name, "sending to {peer}");
         }
-        Ok(Osc {
+        Ok(OscBackend {
             rx: OscRx::new(self.name.clone(), self.detect),
             tx: OscTx::new(self.name.clone(), self.destination),
             paths: self.paths,
@@ -150,7 +150,7 @@ impl Plan for OscPlan {
         if let Some(bind) = self.bind.as_mut().filter(|bind| bind.host != "*") {
             bind.found = socket::resolve(&self.name, "bind", bind)?;
         }
-        if let Destination::Fixed(address) = &mut self.destination {
+        if let OscDestination::Fixed(address) = &mut self.destination {
             address.found = socket::resolve(&self.name, "destination", address)?;
         }
         Ok(())
@@ -168,11 +168,11 @@ const TIMER: TimerId = TimerId(0);
 
 /// An instance at work.
 #[derive(Debug)]
-struct Osc {
+struct OscBackend {
     name: String,
-    paths: Paths,
+    paths: OscPaths,
     /// What the socket was opened for.
-    bind: Option<Address>,
+    bind: Option<OscAddress>,
     socket: OscSocket,
     rx: OscRx,
     tx: OscTx,
@@ -180,7 +180,7 @@ struct Osc {
     broken: LogThrottle,
 }
 
-impl Osc {
+impl OscBackend {
     fn set_timer(&self, cx: &mut BackendContext<'_>) {
         let all = [self.rx.deadline(), self.tx.deadline(), self.broken.deadline()];
         cx.set_timer(TIMER, all.into_iter().flatten().min());
@@ -188,9 +188,9 @@ impl Osc {
 }
 
 /// Shown to people where the sender of a packet is.
-struct Sender<'a>(&'a nix::sys::socket::SockaddrStorage);
+struct SenderName<'a>(&'a nix::sys::socket::SockaddrStorage);
 
-impl fmt::Display for Sender<'_> {
+impl fmt::Display for SenderName<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match sender_address(self.0) {
             Some(address) => address.fmt(f),
@@ -199,7 +199,7 @@ impl fmt::Display for Sender<'_> {
     }
 }
 
-impl Backend for Osc {
+impl Backend for OscBackend {
     fn start(&mut self, cx: &mut BackendContext<'_>) -> io::Result<()> {
         cx.watch(self.socket.descriptor(), Interest::Read, SOCKET)
     }
@@ -214,7 +214,7 @@ impl Backend for Osc {
             }
             let mut last_sender = None;
             let more = socket.receive(room, |datagram, sender| {
-                let sound = rx.datagram(datagram, &Sender(sender), paths, &mut cx.sink);
+                let sound = rx.datagram(datagram, &SenderName(sender), paths, &mut cx.sink);
                 if sound && tx.learns() {
                     last_sender = sender_address(sender).or(last_sender);
                 }

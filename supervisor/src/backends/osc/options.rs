@@ -2,8 +2,8 @@
 //!
 //! Addresses of hosts are read here and looked up when the instance is opened: `check` asks no name server.
 
-use super::pattern::{Fault, Pattern, check_address};
-use super::range::Range;
+use super::pattern::{OscAddressError, OscPattern, check_address};
+use super::range::OscRange;
 use mm_config::options::{
     BackendSpec, Invalid, OptionSpec, ValueKind, check_address as check_host_and_port, check_port, switch,
     value_of,
@@ -72,20 +72,20 @@ const FORM: &str = "one letter, a minimum and a maximum for each parameter, as i
 
 /// The options of an instance.
 #[derive(Debug)]
-pub struct Options {
+pub struct OscOptions {
     /// Where to listen.
-    pub bind: Option<Address>,
+    pub bind: Option<OscAddress>,
     /// Where to send.
-    pub destination: Destination,
+    pub destination: OscDestination,
     /// What all addresses on the wire begin with; empty, or without a slash at its end.
     pub root: String,
     /// In the order of the show file: the first that matches counts.
-    pub rules: Vec<Rule>,
+    pub rules: Vec<OscRule>,
 }
 
 /// A `HOST PORT` that has not been looked up.
 #[derive(Debug, Clone)]
-pub struct Address {
+pub struct OscAddress {
     pub host: String,
     pub port: u16,
     pub span: Span,
@@ -94,7 +94,7 @@ pub struct Address {
 }
 
 /// Equality is that of the place, wherever it is written, and in whatever order a name server lists its addresses.
-impl PartialEq for Address {
+impl PartialEq for OscAddress {
     fn eq(&self, other: &Self) -> bool {
         let same_found = self.found.len() == other.found.len()
             && self.found.iter().all(|address| other.found.contains(address));
@@ -104,9 +104,9 @@ impl PartialEq for Address {
 
 /// Where an instance sends to.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Destination {
+pub enum OscDestination {
     None,
-    Fixed(Address),
+    Fixed(OscAddress),
     /// To the sender of the last packet, at the port it sent from or at this one.
     Learn {
         port: Option<u16>,
@@ -115,9 +115,9 @@ pub enum Destination {
 
 /// `/pattern = FORMAT MIN MAX …`
 #[derive(Debug)]
-pub struct Rule {
-    pub pattern: Pattern,
-    pub ranges: Arc<[Range]>,
+pub struct OscRule {
+    pub pattern: OscPattern,
+    pub ranges: Arc<[OscRange]>,
     /// Of the pattern.
     pub span: Span,
 }
@@ -128,7 +128,7 @@ pub fn detect(section: Option<&Section>) -> bool {
     value_of(OPTIONS, settings, "detect").is_some_and(|text| switch(text).unwrap_or(false))
 }
 
-impl Options {
+impl OscOptions {
     /// Reads an instance's settings; the last of an option that is set twice counts, patterns add up.
     pub fn read(instance: &Instance, diagnostics: &mut Diagnostics) -> Self {
         let settings = &instance.settings;
@@ -138,7 +138,7 @@ impl Options {
         let patterns = settings.iter().filter(|setting| setting.key.value.starts_with('/'));
         let options = Self {
             bind,
-            destination: destination.map_or(Destination::None, |to| read_destination(to, diagnostics)),
+            destination: destination.map_or(OscDestination::None, |to| read_destination(to, diagnostics)),
             root: root.map_or_else(String::new, |root| read_root(root, diagnostics)),
             rules: patterns.filter_map(|setting| read_rule(setting, diagnostics)).collect(),
         };
@@ -172,31 +172,31 @@ fn warn_of_silence(instance: &Instance, destination: Option<&Setting>, diagnosti
     }
 }
 
-fn read_address(setting: &Setting, diagnostics: &mut Diagnostics) -> Option<Address> {
+fn read_address(setting: &Setting, diagnostics: &mut Diagnostics) -> Option<OscAddress> {
     let mut words = setting.value.value.split_whitespace();
     let address = (words.next(), words.next().and_then(|port| port.parse().ok()), words.next());
     if let (Some(host), Some(port), None) = address {
-        return Some(Address { host: host.to_string(), port, span: setting.value.span, found: Vec::new() });
+        return Some(OscAddress { host: host.to_string(), port, span: setting.value.span, found: Vec::new() });
     }
     let key = &setting.key.value;
     diagnostics.error(setting.value.span, format!("`{key}` is not an address")).label("expected `HOST PORT`");
     None
 }
 
-fn read_destination(setting: &Setting, diagnostics: &mut Diagnostics) -> Destination {
+fn read_destination(setting: &Setting, diagnostics: &mut Diagnostics) -> OscDestination {
     let text = setting.value.value.as_str();
     if text == "learn" {
-        return Destination::Learn { port: None };
+        return OscDestination::Learn { port: None };
     }
     if let Some(port) = text.strip_prefix("learn@").and_then(|port| port.parse().ok()) {
-        return Destination::Learn { port: Some(port) };
+        return OscDestination::Learn { port: Some(port) };
     }
     let address = read_address(setting, diagnostics);
     if address.as_ref().is_some_and(|address| address.host == "*") {
         let error = diagnostics.error(setting.value.span.slice(0..1), "`*` is not a host to send to");
         error.hint("name a host or its broadcast address, or write `learn` to answer the last sender");
     }
-    address.map_or(Destination::None, Destination::Fixed)
+    address.map_or(OscDestination::None, OscDestination::Fixed)
 }
 
 /// A slash at the end is dropped: the paths of the channels bring their own.
@@ -208,13 +208,13 @@ fn read_root(setting: &Setting, diagnostics: &mut Diagnostics) -> String {
     text.trim_end_matches('/').to_string()
 }
 
-fn report(fault: Fault, text: &Spanned<String>, what: &str, diagnostics: &mut Diagnostics) {
+fn report(fault: OscAddressError, text: &Spanned<String>, what: &str, diagnostics: &mut Diagnostics) {
     let message = format!("`{}` is not an OSC {what}", text.value);
     diagnostics.error(text.span.slice(fault.range), message).label(fault.message);
 }
 
-fn read_rule(setting: &Setting, diagnostics: &mut Diagnostics) -> Option<Rule> {
-    let pattern = match Pattern::parse(&setting.key.value) {
+fn read_rule(setting: &Setting, diagnostics: &mut Diagnostics) -> Option<OscRule> {
+    let pattern = match OscPattern::parse(&setting.key.value) {
         Ok(pattern) => Some(pattern),
         Err(fault) => {
             report(fault, &setting.key, "pattern", diagnostics);
@@ -222,11 +222,11 @@ fn read_rule(setting: &Setting, diagnostics: &mut Diagnostics) -> Option<Rule> {
         }
     };
     let ranges = read_format(&setting.value, diagnostics)?;
-    Some(Rule { pattern: pattern?, ranges: ranges.into(), span: setting.key.span })
+    Some(OscRule { pattern: pattern?, ranges: ranges.into(), span: setting.key.span })
 }
 
 /// Reads `FORMAT MIN MAX …`.
-fn read_format(value: &Spanned<String>, diagnostics: &mut Diagnostics) -> Option<Vec<Range>> {
+fn read_format(value: &Spanned<String>, diagnostics: &mut Diagnostics) -> Option<Vec<OscRange>> {
     let mut words = value.value.split_whitespace().map(|word| part(value, word));
     let Some(format) = words.next() else {
         diagnostics
@@ -270,26 +270,26 @@ fn check_letters(format: &Spanned<String>, diagnostics: &mut Diagnostics) -> Opt
     Some(format.value.chars().collect())
 }
 
-fn read_range(letter: char, pair: &[Spanned<String>], diagnostics: &mut Diagnostics) -> Option<Range> {
+fn read_range(letter: char, pair: &[Spanned<String>], diagnostics: &mut Diagnostics) -> Option<OscRange> {
     let [min, max] = pair else { return None };
     match letter {
         'i' => {
             let [min, max] =
                 both([min, max], |text| i32::try_from(integer(text)?).ok(), letter, diagnostics)?;
-            Some(Range::Int { min, max })
+            Some(OscRange::Int { min, max })
         }
         'h' => {
             let [min, max] = both([min, max], integer, letter, diagnostics)?;
-            Some(Range::Long { min, max })
+            Some(OscRange::Long { min, max })
         }
         'd' => {
             let [min, max] = both([min, max], real, letter, diagnostics)?;
-            Some(Range::Double { min, max })
+            Some(OscRange::Double { min, max })
         }
         _ => {
             let single = |text: &str| Some(real(text)? as f32).filter(|number| number.is_finite());
             let [min, max] = both([min, max], single, letter, diagnostics)?;
-            Some(Range::Float { min, max })
+            Some(OscRange::Float { min, max })
         }
     }
 }
@@ -335,5 +335,4 @@ fn part(whole: &Spanned<String>, word: &str) -> Spanned<String> {
 }
 
 #[cfg(test)]
-#[path = "options_tests.rs"]
 mod tests;

@@ -3,10 +3,10 @@
 //! A channel is one parameter of one path. Several names can mean the same parameter (`/a` and `/a:0`); then all of
 //! them receive, and each of them sets it.
 
-use super::codec::{MAX_DATAGRAM, Outgoing};
-use super::options::{MAX_PARAMETER, Options, Rule};
-use super::pattern::{Fault, check_address};
-use super::range::{Argument, Number, Range};
+use super::codec::{MAX_DATAGRAM, OutgoingMessage};
+use super::options::{MAX_PARAMETER, OscOptions, OscRule};
+use super::pattern::{OscAddressError, check_address};
+use super::range::{OscArgument, OscNumber, OscRange};
 use mm_config::{Channel, Diagnostic, Diagnostics, Instance, Span};
 use mm_shared::ChannelId;
 use std::collections::{HashMap, HashSet};
@@ -14,48 +14,48 @@ use std::sync::Arc;
 
 /// All paths of an instance.
 #[derive(Debug, Clone, Default)]
-pub struct Paths {
-    list: Vec<Path>,
+pub struct OscPaths {
+    list: Vec<OscPath>,
     /// By address on the wire, root included.
     by_address: HashMap<Box<[u8]>, u32>,
     /// For each channel of the instance its place.
-    targets: Vec<Target>,
+    targets: Vec<ChannelTarget>,
 }
 
 /// The parameter that a channel stands for.
 #[derive(Debug, Clone, Copy)]
-pub struct Target {
+pub struct ChannelTarget {
     pub path: u32,
     pub parameter: u32,
 }
 
 /// One path.
 #[derive(Debug, Clone)]
-pub struct Path {
+pub struct OscPath {
     /// Without the root.
     pub local: String,
     /// Sorted by parameter.
-    listeners: Vec<Listener>,
-    pub shape: Shape,
+    listeners: Vec<ParameterListener>,
+    pub format: PathFormat,
 }
 
 /// What is known of a path's parameters.
 #[derive(Debug, Clone)]
-pub enum Shape {
+pub enum PathFormat {
     /// No pattern matches: types are what comes in, nothing goes out.
     Unknown {
         warned: bool,
     },
     Known {
-        ranges: Arc<[Range]>,
-        output: Output,
+        ranges: Arc<[OscRange]>,
+        output: PathOutput,
     },
 }
 
 /// The message of a path on its way out.
 #[derive(Debug, Clone)]
-pub struct Output {
-    pub message: Outgoing,
+pub struct PathOutput {
+    pub message: OutgoingMessage,
     /// Which peer, by the number the tx gave it, has got the message as it was last; 0 for none.
     pub sent_to: u32,
     /// Whether it waits to be sent.
@@ -63,28 +63,28 @@ pub struct Output {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Listener {
+struct ParameterListener {
     parameter: u32,
     channel: ChannelId,
 }
 
 /// What became of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Delivery {
+pub enum OscDelivery {
     Done,
     /// The pattern has another number of parameters.
-    OtherShape {
+    WrongParameterCount {
         expected: usize,
     },
     /// At least one mapped argument has no value that a channel could have.
     NoValue,
 }
 
-impl Paths {
+impl OscPaths {
     /// Builds the table for an instance's channels; what is wrong with their names goes to `diagnostics`.
-    pub fn new(instance: &Instance, options: &Options, diagnostics: &mut Diagnostics) -> Self {
+    pub fn new(instance: &Instance, options: &OscOptions, diagnostics: &mut Diagnostics) -> Self {
         let mut paths = Self::default();
-        let mut faults = Faults { instance, diagnostics, reported: HashSet::new() };
+        let mut faults = ChannelErrors { instance, diagnostics, reported: HashSet::new() };
         for (id, channel) in (0..).map(ChannelId).zip(&instance.channels) {
             match split(&channel.name) {
                 Ok((local, parameter)) => {
@@ -96,8 +96,8 @@ impl Paths {
                     if paths.datagram(path).len() > MAX_DATAGRAM {
                         faults.too_long(channel);
                     }
-                    paths.list[path as usize].listeners.push(Listener { parameter, channel: id });
-                    paths.targets.push(Target { path, parameter });
+                    paths.list[path as usize].listeners.push(ParameterListener { parameter, channel: id });
+                    paths.targets.push(ChannelTarget { path, parameter });
                 }
                 Err(fault) => faults.misnamed(fault, channel),
             }
@@ -107,63 +107,63 @@ impl Paths {
     }
 
     /// The number of a path, which is added if it is new.
-    fn path(&mut self, local: &str, rule: Option<&Rule>, root: &str) -> u32 {
+    fn path(&mut self, local: &str, rule: Option<&OscRule>, root: &str) -> u32 {
         let address = format!("{root}{local}");
         let next = self.list.len() as u32;
         let path = *self.by_address.entry(address.as_bytes().into()).or_insert(next);
         if path == next {
-            let (local, shape) = (local.to_string(), Shape::new(&address, rule));
-            self.list.push(Path { local, listeners: Vec::new(), shape });
+            let (local, format) = (local.to_string(), PathFormat::new(&address, rule));
+            self.list.push(OscPath { local, listeners: Vec::new(), format });
         }
         path
     }
 
     /// The path of an address on the wire.
-    pub fn find(&self, address: &[u8]) -> Option<&Path> {
+    pub fn find(&self, address: &[u8]) -> Option<&OscPath> {
         self.list.get(*self.by_address.get(address)? as usize)
     }
 
     /// What a channel of the instance stands for.
-    pub fn of_channel(&mut self, channel: ChannelId) -> Option<(Target, &mut Path)> {
+    pub fn of_channel(&mut self, channel: ChannelId) -> Option<(ChannelTarget, &mut OscPath)> {
         let target = *self.targets.get(channel.index())?;
         Some((target, self.list.get_mut(target.path as usize)?))
     }
 
     /// The message of a path, if it is one that goes out.
-    pub fn output(&mut self, path: u32) -> Option<&mut Output> {
-        match &mut self.list.get_mut(path as usize)?.shape {
-            Shape::Known { output, .. } => Some(output),
-            Shape::Unknown { .. } => None,
+    pub fn output(&mut self, path: u32) -> Option<&mut PathOutput> {
+        match &mut self.list.get_mut(path as usize)?.format {
+            PathFormat::Known { output, .. } => Some(output),
+            PathFormat::Unknown { .. } => None,
         }
     }
 
     /// The datagram of a path; empty if it does not go out.
     pub fn datagram(&self, path: u32) -> &[u8] {
-        match self.list.get(path as usize).map(|path| &path.shape) {
-            Some(Shape::Known { output, .. }) => output.message.bytes(),
+        match self.list.get(path as usize).map(|path| &path.format) {
+            Some(PathFormat::Known { output, .. }) => output.message.bytes(),
             _ => &[],
         }
     }
 }
 
-impl Path {
+impl OscPath {
     /// Hands the arguments of a message to the channels that listen to them.
-    pub fn deliver(&self, arguments: &[Argument], mut event: impl FnMut(ChannelId, f64)) -> Delivery {
-        let ranges = match &self.shape {
-            Shape::Known { ranges, .. } if ranges.len() != arguments.len() => {
-                return Delivery::OtherShape { expected: ranges.len() };
+    pub fn deliver(&self, arguments: &[OscArgument], mut event: impl FnMut(ChannelId, f64)) -> OscDelivery {
+        let ranges = match &self.format {
+            PathFormat::Known { ranges, .. } if ranges.len() != arguments.len() => {
+                return OscDelivery::WrongParameterCount { expected: ranges.len() };
             }
-            Shape::Known { ranges, .. } => Some(ranges),
-            Shape::Unknown { .. } => None,
+            PathFormat::Known { ranges, .. } => Some(ranges),
+            PathFormat::Unknown { .. } => None,
         };
-        let mut delivery = Delivery::Done;
+        let mut delivery = OscDelivery::Done;
         for listener in &self.listeners {
             let parameter = listener.parameter as usize;
             let Some(&argument) = arguments.get(parameter) else { break };
             let range = ranges.and_then(|ranges| ranges.get(parameter)).copied();
             match range.unwrap_or_else(|| default_range(argument)).normalise(argument) {
                 Some(value) => event(listener.channel, value),
-                None => delivery = Delivery::NoValue,
+                None => delivery = OscDelivery::NoValue,
             }
         }
         delivery
@@ -176,42 +176,42 @@ impl Path {
     }
 }
 
-fn default_range(argument: Argument) -> Range {
+fn default_range(argument: OscArgument) -> OscRange {
     match argument {
-        Argument::Number(number) => Range::default_of(number),
-        Argument::Switch(_) | Argument::Other => Range::default_of(Number::Float(0.0)),
+        OscArgument::Number(number) => OscRange::default_of(number),
+        OscArgument::Switch(_) | OscArgument::Other => OscRange::default_of(OscNumber::Float(0.0)),
     }
 }
 
-impl Shape {
-    fn new(address: &str, rule: Option<&Rule>) -> Self {
+impl PathFormat {
+    fn new(address: &str, rule: Option<&OscRule>) -> Self {
         let Some(rule) = rule else { return Self::Unknown { warned: false } };
-        let message = Outgoing::new(address, rule.ranges.iter().map(|range| range.denormalise(0.0)));
-        let output = Output { message, sent_to: 0, queued: false };
+        let message = OutgoingMessage::new(address, rule.ranges.iter().map(|range| range.denormalise(0.0)));
+        let output = PathOutput { message, sent_to: 0, queued: false };
         Self::Known { ranges: rule.ranges.clone(), output }
     }
 }
 
 /// A channel's name as its path and its parameter.
-fn split(name: &str) -> Result<(&str, u32), Fault> {
+fn split(name: &str) -> Result<(&str, u32), OscAddressError> {
     check_address(name)?;
     let Some((path, digits)) = name.rsplit_once(':') else { return Ok((name, 0)) };
     let whole = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     let parameter = digits.parse().ok().filter(|parameter| whole && *parameter <= MAX_PARAMETER);
-    parameter.map(|parameter| (path, parameter)).ok_or_else(|| Fault {
+    parameter.map(|parameter| (path, parameter)).ok_or_else(|| OscAddressError {
         range: path.len() + 1..name.len(),
         message: format!("expected the number of a parameter, 0 to {MAX_PARAMETER}"),
     })
 }
 
 /// What is wrong with channels, said once for all that come from one name with a range in it.
-struct Faults<'a> {
+struct ChannelErrors<'a> {
     instance: &'a Instance,
     diagnostics: &'a mut Diagnostics,
     reported: HashSet<Span>,
 }
 
-impl Faults<'_> {
+impl ChannelErrors<'_> {
     fn report(
         &mut self,
         channel: &Channel,
@@ -224,7 +224,7 @@ impl Faults<'_> {
         self.reported.insert(channel.span).then(|| self.diagnostics.error(span, message))
     }
 
-    fn misnamed(&mut self, fault: Fault, channel: &Channel) {
+    fn misnamed(&mut self, fault: OscAddressError, channel: &Channel) {
         let Instance { backend, name: owner, .. } = self.instance;
         let name = &channel.name;
         let message = format!("`{name}` is not a channel of the {backend} instance `{owner}`");
@@ -237,7 +237,7 @@ impl Faults<'_> {
         }
     }
 
-    fn beyond(&mut self, rule: &Rule, channel: &Channel) {
+    fn beyond(&mut self, rule: &OscRule, channel: &Channel) {
         let count = rule.ranges.len();
         let message = format!("`{}` names a parameter that its pattern does not have", channel.name);
         if let Some(error) = self.report(channel, 0..channel.name.len(), message) {
@@ -258,5 +258,4 @@ impl Faults<'_> {
 }
 
 #[cfg(test)]
-#[path = "paths_tests.rs"]
 mod tests;

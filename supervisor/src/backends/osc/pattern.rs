@@ -8,7 +8,7 @@ use std::ops::Range;
 
 /// What is wrong with an address or pattern, and where.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct OscAddressError {
     /// In bytes of the text.
     pub range: Range<usize>,
     pub message: String,
@@ -16,15 +16,15 @@ pub struct Fault {
 
 /// A checked pattern.
 #[derive(Debug)]
-pub struct Pattern {
+pub struct OscPattern {
     /// What every match begins with.
     literal: String,
     /// What follows it.
-    pieces: Vec<Piece>,
+    pieces: Vec<PatternPiece>,
 }
 
 #[derive(Debug)]
-enum Piece {
+enum PatternPiece {
     Char(char),
     AnyChar,
     AnyRun,
@@ -35,7 +35,7 @@ enum Piece {
 const PATTERN_CHARACTERS: &[char] = &['?', '*', '[', ']', '{', '}'];
 
 /// Checks an address without pattern characters: a channel's path or a root.
-pub fn check_address(text: &str) -> Result<(), Fault> {
+pub fn check_address(text: &str) -> Result<(), OscAddressError> {
     check_characters(text, false)?;
     match text.char_indices().find(|(_, character)| PATTERN_CHARACTERS.contains(character)) {
         Some((at, character)) => Err(fault(at..at + 1, format!("`{character}` belongs in patterns only"))),
@@ -43,27 +43,27 @@ pub fn check_address(text: &str) -> Result<(), Fault> {
     }
 }
 
-impl Pattern {
-    pub fn parse(text: &str) -> Result<Self, Fault> {
+impl OscPattern {
+    pub fn parse(text: &str) -> Result<Self, OscAddressError> {
         check_characters(text, true)?;
         let mut rest = text;
         let mut pieces = Vec::new();
         while let Some(character) = rest.chars().next() {
             let at = text.len() - rest.len();
             let (piece, length) = match character {
-                '?' => (Piece::AnyChar, 1),
-                '*' => (Piece::AnyRun, 1),
+                '?' => (PatternPiece::AnyChar, 1),
+                '*' => (PatternPiece::AnyRun, 1),
                 '[' => set(rest, at)?,
                 '{' => one_of(rest, at)?,
                 ']' | '}' => {
                     return Err(fault(at..at + 1, format!("`{character}` without its opening bracket")));
                 }
-                _ => (Piece::Char(character), character.len_utf8()),
+                _ => (PatternPiece::Char(character), character.len_utf8()),
             };
             pieces.push(piece);
             rest = &rest[length..];
         }
-        let plain = pieces.iter().map_while(|piece| if let Piece::Char(c) = piece { Some(*c) } else { None });
+        let plain = pieces.iter().map_while(|piece| if let PatternPiece::Char(c) = piece { Some(*c) } else { None });
         let literal: String = plain.collect();
         let pieces = pieces.split_off(literal.chars().count());
         Ok(Self { literal, pieces })
@@ -85,7 +85,7 @@ impl Pattern {
     }
 }
 
-impl Piece {
+impl PatternPiece {
     /// The positions that can be reached when this piece starts at any of `from`.
     fn advance(&self, path: &str, from: &[bool]) -> Vec<bool> {
         let mut to = vec![false; from.len()];
@@ -127,12 +127,12 @@ impl Piece {
     }
 }
 
-fn fault(range: Range<usize>, message: impl Into<String>) -> Fault {
-    Fault { range, message: message.into() }
+fn fault(range: Range<usize>, message: impl Into<String>) -> OscAddressError {
+    OscAddressError { range, message: message.into() }
 }
 
 /// A comma has its place in patterns, between the words of `{a,b}`.
-fn check_characters(text: &str, pattern: bool) -> Result<(), Fault> {
+fn check_characters(text: &str, pattern: bool) -> Result<(), OscAddressError> {
     if !text.starts_with('/') {
         return Err(fault(0..text.len(), "an OSC address begins with `/`"));
     }
@@ -151,7 +151,7 @@ fn check_characters(text: &str, pattern: bool) -> Result<(), Fault> {
 }
 
 /// What stands between the bracket that `rest` begins with and the one that closes it.
-fn bracketed(rest: &str, at: usize, close: char) -> Result<&str, Fault> {
+fn bracketed(rest: &str, at: usize, close: char) -> Result<&str, OscAddressError> {
     let inner = rest.get(1..).and_then(|inner| inner.split_once(close)).map(|(inner, _)| inner);
     let Some(inner) = inner else {
         return Err(fault(at..at + rest.len(), format!("`{close}` is missing")));
@@ -166,7 +166,7 @@ fn bracketed(rest: &str, at: usize, close: char) -> Result<&str, Fault> {
     }
 }
 
-fn set(rest: &str, at: usize) -> Result<(Piece, usize), Fault> {
+fn set(rest: &str, at: usize) -> Result<(PatternPiece, usize), OscAddressError> {
     let inner = bracketed(rest, at, ']')?;
     let listed = inner.strip_prefix('!');
     let (negated, listed) = (listed.is_some(), listed.unwrap_or(inner));
@@ -185,13 +185,13 @@ fn set(rest: &str, at: usize) -> Result<(Piece, usize), Fault> {
             _ => ranges.push((first, first)),
         }
     }
-    Ok((Piece::Set { negated, ranges }, inner.len() + 2))
+    Ok((PatternPiece::Set { negated, ranges }, inner.len() + 2))
 }
 
-fn one_of(rest: &str, at: usize) -> Result<(Piece, usize), Fault> {
+fn one_of(rest: &str, at: usize) -> Result<(PatternPiece, usize), OscAddressError> {
     let inner = bracketed(rest, at, '}')?;
     let words = inner.split(',').map(str::to_string).collect();
-    Ok((Piece::OneOf(words), inner.len() + 2))
+    Ok((PatternPiece::OneOf(words), inner.len() + 2))
 }
 
 #[cfg(test)]
@@ -200,7 +200,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn matches(pattern: &str, path: &str) -> bool {
-        Pattern::parse(pattern).expect("the pattern is well-formed").matches(path)
+        OscPattern::parse(pattern).expect("the pattern is well-formed").matches(path)
     }
 
     #[test]
@@ -242,7 +242,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named_with_its_place() {
-        let place = |text: &str| Pattern::parse(text).expect_err(text).range;
+        let place = |text: &str| OscPattern::parse(text).expect_err(text).range;
         assert_eq!(place("a/b"), 0..3);
         assert_eq!(place("/a#"), 2..3);
         assert_eq!(place("/a[b"), 2..4);
@@ -315,7 +315,7 @@ mod tests {
 
         #[test]
         fn any_text_is_parsed_or_refused_with_a_place_inside_it(text in "/?[\\[\\]{}!*?,/#a-c\u{e4} -]{0,12}") {
-            match Pattern::parse(&text) {
+            match OscPattern::parse(&text) {
                 Ok(pattern) => { pattern.matches(&text); }
                 Err(fault) => prop_assert!(text.get(fault.range).is_some()),
             }

@@ -5,7 +5,7 @@
 
 /// An argument's value, of one of the types that carry numbers.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Number {
+pub enum OscNumber {
     Int(i32),
     Float(f32),
     Long(i64),
@@ -14,8 +14,8 @@ pub enum Number {
 
 /// An argument of a message, as far as it matters to a channel.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Argument {
-    Number(Number),
+pub enum OscArgument {
+    Number(OscNumber),
     /// `T` and `F`: all of a range or nothing of it.
     Switch(bool),
     /// Strings, blobs, time tags and so on: they take up a parameter's place and carry no value.
@@ -24,34 +24,34 @@ pub enum Argument {
 
 /// The type of a parameter with the values that stand for 0.0 and 1.0.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Range {
+pub enum OscRange {
     Int { min: i32, max: i32 },
     Float { min: f32, max: f32 },
     Long { min: i64, max: i64 },
     Double { min: f64, max: f64 },
 }
 
-impl Range {
+impl OscRange {
     /// What an argument is taken to range over where no pattern says so.
-    pub fn default_of(number: Number) -> Self {
+    pub fn default_of(number: OscNumber) -> Self {
         match number {
-            Number::Int(_) => Self::Int { min: 0, max: 255 },
-            Number::Float(_) => Self::Float { min: 0.0, max: 1.0 },
-            Number::Long(_) => Self::Long { min: 0, max: 1024 },
-            Number::Double(_) => Self::Double { min: 0.0, max: 1.0 },
+            OscNumber::Int(_) => Self::Int { min: 0, max: 255 },
+            OscNumber::Float(_) => Self::Float { min: 0.0, max: 1.0 },
+            OscNumber::Long(_) => Self::Long { min: 0, max: 1024 },
+            OscNumber::Double(_) => Self::Double { min: 0.0, max: 1.0 },
         }
     }
 
     /// The channel value of an argument, clipped to 0.0..=1.0; `None` where it has none (NaN, a string).
     ///
     /// The argument need not be of the range's own type: a peer that sends `i` where `f` was expected is understood.
-    pub fn normalise(self, argument: Argument) -> Option<f64> {
+    pub fn normalise(self, argument: OscArgument) -> Option<f64> {
         let number = match argument {
-            Argument::Number(number) => number,
-            Argument::Switch(on) => return Some(if on { 1.0 } else { 0.0 }),
-            Argument::Other => return None,
+            OscArgument::Number(number) => number,
+            OscArgument::Switch(on) => return Some(if on { 1.0 } else { 0.0 }),
+            OscArgument::Other => return None,
         };
-        if let (Self::Long { min, max }, Number::Long(value)) = (self, number) {
+        if let (Self::Long { min, max }, OscNumber::Long(value)) = (self, number) {
             return ratio(difference(value, min), difference(max, min));
         }
         let (min, max) = self.bounds();
@@ -64,16 +64,16 @@ impl Range {
     }
 
     /// The number that stands for a channel value.
-    pub fn denormalise(self, value: f64) -> Number {
+    pub fn denormalise(self, value: f64) -> OscNumber {
         let value = value.clamp(0.0, 1.0);
         match self {
             Self::Int { min, max } => {
                 let number = between(f64::from(min), f64::from(max), value).round();
-                Number::Int(number as i32)
+                OscNumber::Int(number as i32)
             }
-            Self::Float { min, max } => Number::Float(between(f64::from(min), f64::from(max), value) as f32),
-            Self::Long { min, max } => Number::Long(long_between(min, max, value)),
-            Self::Double { min, max } => Number::Double(between(min, max, value)),
+            Self::Float { min, max } => OscNumber::Float(between(f64::from(min), f64::from(max), value) as f32),
+            Self::Long { min, max } => OscNumber::Long(long_between(min, max, value)),
+            Self::Double { min, max } => OscNumber::Double(between(min, max, value)),
         }
     }
 
@@ -87,7 +87,7 @@ impl Range {
     }
 }
 
-impl Number {
+impl OscNumber {
     fn to_f64(self) -> f64 {
         match self {
             Self::Int(value) => f64::from(value),
@@ -134,87 +134,87 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn int(value: i32) -> Argument {
-        Argument::Number(Number::Int(value))
+    fn int(value: i32) -> OscArgument {
+        OscArgument::Number(OscNumber::Int(value))
     }
 
-    fn float(value: f32) -> Argument {
-        Argument::Number(Number::Float(value))
+    fn float(value: f32) -> OscArgument {
+        OscArgument::Number(OscNumber::Float(value))
     }
 
     #[test]
     fn each_of_the_256_steps_of_a_byte_survives_the_way_there_and_back() {
-        for range in [Range::Int { min: 0, max: 255 }, Range::Int { min: 255, max: 0 }] {
+        for range in [OscRange::Int { min: 0, max: 255 }, OscRange::Int { min: 255, max: 0 }] {
             for step in 0..=255 {
                 let value = range.normalise(int(step)).expect("a number has a value");
-                assert_eq!(range.denormalise(value), Number::Int(step));
+                assert_eq!(range.denormalise(value), OscNumber::Int(step));
             }
         }
     }
 
     #[test]
     fn what_is_out_of_range_is_clipped() {
-        let range = Range::Float { min: -1.0, max: 1.0 };
+        let range = OscRange::Float { min: -1.0, max: 1.0 };
         assert_eq!(range.normalise(float(-7.0)), Some(0.0));
         assert_eq!(range.normalise(float(7.0)), Some(1.0));
         assert_eq!(range.normalise(float(f32::INFINITY)), Some(1.0));
         assert_eq!(range.normalise(float(f32::NEG_INFINITY)), Some(0.0));
-        assert_eq!(Range::Int { min: 0, max: 10 }.normalise(int(i32::MIN)), Some(0.0));
+        assert_eq!(OscRange::Int { min: 0, max: 10 }.normalise(int(i32::MIN)), Some(0.0));
     }
 
     #[test]
     fn what_is_not_a_number_has_no_value() {
-        let range = Range::Float { min: 0.0, max: 1.0 };
+        let range = OscRange::Float { min: 0.0, max: 1.0 };
         assert_eq!(range.normalise(float(f32::NAN)), None);
-        assert_eq!(range.normalise(Argument::Other), None);
+        assert_eq!(range.normalise(OscArgument::Other), None);
     }
 
     #[test]
     fn true_and_false_are_the_ends_of_any_range() {
-        let range = Range::Int { min: 20, max: 10 };
-        assert_eq!(range.normalise(Argument::Switch(true)), Some(1.0));
-        assert_eq!(range.normalise(Argument::Switch(false)), Some(0.0));
+        let range = OscRange::Int { min: 20, max: 10 };
+        assert_eq!(range.normalise(OscArgument::Switch(true)), Some(1.0));
+        assert_eq!(range.normalise(OscArgument::Switch(false)), Some(0.0));
     }
 
     #[test]
     fn an_inverted_range_turns_the_values_round() {
-        let range = Range::Float { min: 1.0, max: 0.0 };
+        let range = OscRange::Float { min: 1.0, max: 0.0 };
         assert_eq!(range.normalise(float(0.25)), Some(0.75));
-        assert_eq!(range.denormalise(0.75), Number::Float(0.25));
+        assert_eq!(range.denormalise(0.75), OscNumber::Float(0.25));
     }
 
     #[test]
     fn a_range_of_one_value_is_a_constant() {
-        let range = Range::Int { min: 3, max: 3 };
+        let range = OscRange::Int { min: 3, max: 3 };
         assert_eq!(range.normalise(int(3)), Some(0.0));
-        assert_eq!(range.denormalise(0.5), Number::Int(3));
+        assert_eq!(range.denormalise(0.5), OscNumber::Int(3));
     }
 
     #[test]
     fn an_argument_of_another_type_is_measured_against_the_range() {
-        assert_eq!(Range::Float { min: 0.0, max: 10.0 }.normalise(int(5)), Some(0.5));
-        assert_eq!(Range::Int { min: 0, max: 10 }.normalise(float(2.5)), Some(0.25));
+        assert_eq!(OscRange::Float { min: 0.0, max: 10.0 }.normalise(int(5)), Some(0.5));
+        assert_eq!(OscRange::Int { min: 0, max: 10 }.normalise(float(2.5)), Some(0.25));
     }
 
     #[test]
     fn the_widest_ranges_do_not_overflow() {
-        let wide = Range::Double { min: -f64::MAX, max: f64::MAX };
-        assert_eq!(wide.normalise(Argument::Number(Number::Double(0.0))), Some(0.5));
-        assert_eq!(wide.denormalise(0.5), Number::Double(0.0));
-        let long = Range::Long { min: i64::MIN, max: i64::MAX };
-        assert_eq!(long.denormalise(0.0), Number::Long(i64::MIN));
-        assert_eq!(long.denormalise(1.0), Number::Long(i64::MAX));
-        assert_eq!(long.normalise(Argument::Number(Number::Long(i64::MAX))), Some(1.0));
+        let wide = OscRange::Double { min: -f64::MAX, max: f64::MAX };
+        assert_eq!(wide.normalise(OscArgument::Number(OscNumber::Double(0.0))), Some(0.5));
+        assert_eq!(wide.denormalise(0.5), OscNumber::Double(0.0));
+        let long = OscRange::Long { min: i64::MIN, max: i64::MAX };
+        assert_eq!(long.denormalise(0.0), OscNumber::Long(i64::MIN));
+        assert_eq!(long.denormalise(1.0), OscNumber::Long(i64::MAX));
+        assert_eq!(long.normalise(OscArgument::Number(OscNumber::Long(i64::MAX))), Some(1.0));
     }
 
     proptest! {
         #[test]
         fn every_integer_of_any_range_survives_the_way_there_and_back(a: i32, b: i32, c: i32) {
-            let range = Range::Int { min: a, max: b };
+            let range = OscRange::Int { min: a, max: b };
             let inside = (i64::from(c).rem_euclid(i64::from(a.abs_diff(b)) + 1) + i64::from(a.min(b))) as i32;
             if a != b {
                 let value = range.normalise(int(inside)).expect("a number has a value");
-                prop_assert_eq!(range.denormalise(value), Number::Int(inside));
+                prop_assert_eq!(range.denormalise(value), OscNumber::Int(inside));
             }
         }
 
@@ -223,17 +223,17 @@ mod tests {
             min: f64, max: f64, argument: f64, value in 0.0..=1.0_f64
         ) {
             prop_assume!(min.is_finite() && max.is_finite());
-            let range = Range::Double { min, max };
-            if let Some(value) = range.normalise(Argument::Number(Number::Double(argument))) {
+            let range = OscRange::Double { min, max };
+            if let Some(value) = range.normalise(OscArgument::Number(OscNumber::Double(argument))) {
                 prop_assert!((0.0..=1.0).contains(&value));
             }
-            let Number::Double(number) = range.denormalise(value) else { panic!("a double stays one") };
+            let OscNumber::Double(number) = range.denormalise(value) else { panic!("a double stays one") };
             prop_assert!(number >= min.min(max) && number <= min.max(max));
         }
 
         #[test]
         fn longs_stay_inside_their_range(min: i64, max: i64, value in 0.0..=1.0_f64) {
-            let Number::Long(number) = (Range::Long { min, max }).denormalise(value) else { panic!("a long stays one") };
+            let OscNumber::Long(number) = (OscRange::Long { min, max }).denormalise(value) else { panic!("a long stays one") };
             prop_assert!(number >= min.min(max) && number <= min.max(max));
         }
     }

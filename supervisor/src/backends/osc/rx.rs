@@ -1,8 +1,8 @@
 //! Datagrams that came in: to events, and what is wrong with them to the log, which no flood can fill.
 
-use super::codec::{Malformed, Message, describe_arguments, each_message};
-use super::paths::{Delivery, Paths};
-use super::range::Argument;
+use super::codec::{OscDecodeError, IncomingMessage, describe_arguments, each_message};
+use super::paths::{OscDelivery, OscPaths};
+use super::range::OscArgument;
 use crate::backends::{EventSink, LocalInstance};
 use mm_shared::LogThrottle;
 use std::fmt::Display;
@@ -16,15 +16,15 @@ const MINUTE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct OscRx {
     name: String,
-    detect: Option<Detect>,
+    detect: Option<DetectLog>,
     malformed: LogThrottle,
     ignored: LogThrottle,
     open_ends: Vec<usize>,
-    arguments: Vec<Argument>,
+    arguments: Vec<OscArgument>,
 }
 
 #[derive(Debug)]
-struct Detect {
+struct DetectLog {
     root: String,
     shown: LogThrottle,
 }
@@ -32,14 +32,14 @@ struct Detect {
 impl OscRx {
     /// `detect` is the root that is taken off the addresses it shows, or `None` where it is off.
     pub fn new(name: String, detect: Option<String>) -> Self {
-        let detect = detect.map(Detect::new);
+        let detect = detect.map(DetectLog::new);
         let (malformed, ignored) = (LogThrottle::new(1, SECOND), LogThrottle::new(5, MINUTE));
         Self { name, detect, malformed, ignored, open_ends: Vec::new(), arguments: Vec::new() }
     }
 
     /// Shows from now on what comes in below another root, or nothing.
     pub fn set_detect(&mut self, root: Option<String>) {
-        self.detect = root.map(Detect::new);
+        self.detect = root.map(DetectLog::new);
     }
 
     /// Turns a datagram into events. Says whether at least one message of it is well-formed.
@@ -47,7 +47,7 @@ impl OscRx {
         &mut self,
         datagram: &[u8],
         sender: &dyn Display,
-        paths: &Paths,
+        paths: &OscPaths,
         sink: &mut EventSink<'_>,
     ) -> bool {
         let mut open_ends = std::mem::take(&mut self.open_ends);
@@ -71,8 +71,8 @@ impl OscRx {
         sound
     }
 
-    fn message(&mut self, bytes: &[u8], paths: &Paths, sink: &mut EventSink<'_>) -> Result<(), Malformed> {
-        let message = Message::read(bytes)?;
+    fn message(&mut self, bytes: &[u8], paths: &OscPaths, sink: &mut EventSink<'_>) -> Result<(), OscDecodeError> {
+        let message = IncomingMessage::read(bytes)?;
         if let Some(detect) = &mut self.detect {
             detect.show(&self.name, bytes, &message);
         }
@@ -80,19 +80,17 @@ impl OscRx {
         message.read_arguments(&mut self.arguments)?;
         let delivery =
             path.deliver(&self.arguments, |channel, value| sink.push(LocalInstance(0), channel, value));
-        if delivery != Delivery::Done
+        if delivery != OscDelivery::Done
             && let Some(suppressed) = self.ignored.hit(Instant::now())
         {
             let (name, local, tags) = (&self.name, &path.local, message.tags());
             match delivery {
-                Delivery::OtherShape { expected } => tracing::warn!(
-                    event = "osc_message_ignored",
+                OscDelivery::WrongParameterCount { expected } => tracing::warn!(
                     instance = %name,
                     suppressed,
                     "`{local}` came in with the types `{tags}`, its pattern has {expected} parameters: ignored"
                 ),
                 _ => tracing::warn!(
-                    event = "osc_message_ignored",
                     instance = %name,
                     suppressed,
                     "`{local}` came in with the types `{tags}`, a mapped one of which holds no number: ignored"
@@ -126,21 +124,21 @@ impl OscRx {
         }
         if let Some(count) = self.ignored.flush(now) {
             let total = self.ignored.total();
-            tracing::warn!(event = "osc_message_ignored", instance = %name, "{count} more messages ignored, wholly or in part, {total} in all");
+            tracing::warn!(instance = %name, "{count} more messages ignored, wholly or in part, {total} in all");
         }
         if let Some(count) = self.detect.as_mut().and_then(|detect| detect.shown.flush(now)) {
-            tracing::info!(event = "osc_messages_suppressed", instance = %name, "detect: {count} more messages not shown");
+            tracing::info!(instance = %name, "detect: {count} more messages not shown");
         }
     }
 }
 
-impl Detect {
+impl DetectLog {
     fn new(root: String) -> Self {
         Self { root, shown: LogThrottle::new(50, SECOND) }
     }
 
     /// Shows each parameter as a show names it, for pasting into `[map]`.
-    fn show(&mut self, name: &str, bytes: &[u8], message: &Message<'_>) {
+    fn show(&mut self, name: &str, bytes: &[u8], message: &IncomingMessage<'_>) {
         let local = message.address.strip_prefix(self.root.as_bytes());
         let Some(local) = local.filter(|local| local.starts_with(b"/")) else { return };
         let Some(suppressed) = self.shown.hit(Instant::now()) else { return };
@@ -148,16 +146,16 @@ impl Detect {
         let local = local.escape_debug();
         match describe_arguments(bytes, message) {
             Some(arguments) if arguments.is_empty() => {
-                tracing::info!(event = "osc_message_detected", instance = %name, suppressed, "detect: {name}.{local} without arguments");
+                tracing::info!(instance = %name, suppressed, "detect: {name}.{local} without arguments");
             }
             Some(arguments) => {
                 let each = |(n, argument): (usize, String)| format!("{name}.{local}:{n} = {argument}");
                 let all: Vec<_> = arguments.into_iter().take(32).enumerate().map(each).collect();
-                tracing::info!(event = "osc_message_detected", instance = %name, suppressed, "detect: {}", all.join(", "));
+                tracing::info!(instance = %name, suppressed, "detect: {}", all.join(", "));
             }
             None => {
                 let tags = message.tags();
-                tracing::info!(event = "osc_message_detected", instance = %name, suppressed, "detect: {name}.{local} with the types `{tags}`");
+                tracing::info!(instance = %name, suppressed, "detect: {name}.{local} with the types `{tags}`");
             }
         }
     }

@@ -7,7 +7,7 @@
 //! Datagrams of one length that follow each other are handed to the system as one block, which it cuts up again on
 //! the last stretch of their way (`UDP_SEGMENT`): that is a fraction of the work of sending each.
 
-use super::options::{Address, Destination};
+use super::options::{OscAddress, OscDestination};
 use crate::backends::OpenError;
 use nix::errno::Errno;
 use nix::sys::socket::{
@@ -52,12 +52,12 @@ pub struct OscSocket {
     block: Vec<u8>,
     /// Whether the system takes blocks for this peer.
     blocks: bool,
-    peer: Option<Peer>,
+    peer: Option<OscPeer>,
 }
 
 /// Where to send, and the same once more for each message of a batch.
 #[derive(Debug)]
-struct Peer {
+struct OscPeer {
     address: SocketAddr,
     copies: Vec<Option<SockaddrStorage>>,
 }
@@ -66,12 +66,12 @@ impl OscSocket {
     /// Opens the socket that `bind` and `destination` ask for.
     pub fn open(
         instance: &str,
-        listen: Option<&Address>,
-        destination: &Destination,
+        listen: Option<&OscAddress>,
+        destination: &OscDestination,
     ) -> Result<Self, OpenError> {
         let to = match destination {
-            Destination::Fixed(address) => resolve(instance, "destination", address)?,
-            Destination::None | Destination::Learn { .. } => Vec::new(),
+            OscDestination::Fixed(address) => resolve(instance, "destination", address)?,
+            OscDestination::None | OscDestination::Learn { .. } => Vec::new(),
         };
         let (socket, local) = match listen {
             Some(address) => listen_on(instance, address)?,
@@ -85,7 +85,7 @@ impl OscSocket {
         let (buffer, block) = (vec![0; PLACE * BATCH], Vec::new());
         let mut port =
             Self { socket, buffer, receiving, sending, expected: FEW, block, blocks: true, peer: None };
-        if let Destination::Fixed(address) = destination {
+        if let OscDestination::Fixed(address) = destination {
             let reachable = to.into_iter().find_map(|to| reachable_from(local, to));
             port.set_peer(reachable.ok_or_else(|| wrong_family(instance, address))?);
         }
@@ -108,7 +108,7 @@ impl OscSocket {
         let mut copies = self.peer.take().map(|peer| peer.copies).unwrap_or_default();
         copies.clear();
         copies.resize(BATCH, Some(SockaddrStorage::from(address)));
-        self.peer = Some(Peer { address, copies });
+        self.peer = Some(OscPeer { address, copies });
         self.blocks = true;
     }
 
@@ -176,7 +176,7 @@ fn send_block(
     socket: &UdpSocket,
     block: &mut Vec<u8>,
     datagrams: &[[IoSlice<'_>; 1]],
-    peer: &Peer,
+    peer: &OscPeer,
 ) -> io::Result<Option<usize>> {
     let length = datagrams.first().map_or(0, |[first]| first.len());
     let count = datagrams.iter().take_while(|[datagram]| datagram.len() == length).count();
@@ -230,8 +230,8 @@ fn reachable_from(local: SocketAddr, to: SocketAddr) -> Option<SocketAddr> {
 /// # Errors
 ///
 /// It does not resolve.
-pub fn resolve(instance: &str, option: &str, address: &Address) -> Result<Vec<SocketAddr>, OpenError> {
-    let Address { host, port, found, .. } = address;
+pub fn resolve(instance: &str, option: &str, address: &OscAddress) -> Result<Vec<SocketAddr>, OpenError> {
+    let OscAddress { host, port, found, .. } = address;
     if !found.is_empty() {
         return Ok(found.clone());
     }
@@ -247,8 +247,8 @@ pub fn resolve(instance: &str, option: &str, address: &Address) -> Result<Vec<So
     }
 }
 
-fn listen_on(instance: &str, address: &Address) -> Result<(UdpSocket, SocketAddr), OpenError> {
-    let Address { host, port, .. } = address;
+fn listen_on(instance: &str, address: &OscAddress) -> Result<(UdpSocket, SocketAddr), OpenError> {
+    let OscAddress { host, port, .. } = address;
     let candidates = match host.as_str() {
         "*" => vec![unspecified(None, *port)],
         _ => resolve(instance, "bind", address)?,
@@ -309,8 +309,8 @@ fn open_error(instance: &str, what: &str, error: io::Error) -> OpenError {
     }
 }
 
-fn wrong_family(instance: &str, address: &Address) -> OpenError {
-    let Address { host, port, .. } = address;
+fn wrong_family(instance: &str, address: &OscAddress) -> OpenError {
+    let OscAddress { host, port, .. } = address;
     OpenError {
         message: format!(
             "instance `{instance}`: `destination = {host} {port}` cannot be reached from the address of its `bind`"

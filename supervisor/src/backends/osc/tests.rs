@@ -56,7 +56,7 @@ const NO: InstanceId = InstanceId(3);
 
 /// An opened instance with a peer of its own.
 struct Rig {
-    osc: TestLoop<Osc>,
+    osc: TestLoop<OscBackend>,
     peer: UdpSocket,
 }
 
@@ -75,7 +75,7 @@ fn plan(settings: &[(&str, &str)], channels: &[&str]) -> OscPlan {
     plan
 }
 
-fn open(settings: &[(&str, &str)], channels: &[&str]) -> Result<TestLoop<Osc>, OpenError> {
+fn open(settings: &[(&str, &str)], channels: &[&str]) -> Result<TestLoop<OscBackend>, OpenError> {
     Ok(TestLoop::start(Box::new(plan(settings, channels).open_socket()?), vec![NO]))
 }
 

@@ -1,8 +1,8 @@
 //! Values on their way out: kept with their path, sent once at the end of a routing step, and kept longer where the
 //! network does not take them.
 
-use super::options::Destination;
-use super::paths::{Path, Paths, Shape};
+use super::options::OscDestination;
+use super::paths::{OscPath, OscPaths, PathFormat};
 use super::socket::{BATCH, OscSocket};
 use mm_shared::{ChannelId, LogThrottle};
 use nix::errno::Errno;
@@ -21,7 +21,7 @@ const FAILURE_PERIOD: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct OscTx {
     name: String,
-    destination: Destination,
+    destination: OscDestination,
     /// Whether it has been said that there is no destination.
     warned: bool,
     /// Number of the peer that is sent to: a new one has received nothing yet. From 1.
@@ -36,31 +36,31 @@ pub struct OscTx {
 
 /// What to do when a message could not be sent.
 #[derive(Debug, PartialEq, Eq)]
-enum Remedy {
+enum SendRecovery {
     Again,
     Skip,
     Wait(Duration),
 }
 
 impl OscTx {
-    pub fn new(name: String, destination: Destination) -> Self {
+    pub fn new(name: String, destination: OscDestination) -> Self {
         let (queue, failed) = (Vec::new(), LogThrottle::new(1, FAILURE_PERIOD));
         Self { name, destination, warned: false, peer: 1, queue, retry: None, failed, failing: false }
     }
 
     /// Where it sends to.
-    pub fn destination(&self) -> &Destination {
+    pub fn destination(&self) -> &OscDestination {
         &self.destination
     }
 
     /// Whether senders are of interest.
     pub fn learns(&self) -> bool {
-        matches!(self.destination, Destination::Learn { .. })
+        matches!(self.destination, OscDestination::Learn { .. })
     }
 
     /// A sound packet came from `sender`.
     pub fn learn(&mut self, sender: SocketAddr, port: &mut OscSocket) {
-        let Destination::Learn { port: forced } = self.destination else { return };
+        let OscDestination::Learn { port: forced } = self.destination else { return };
         let mut address = sender;
         address.set_port(forced.unwrap_or(sender.port()));
         if port.peer() != Some(address) {
@@ -71,12 +71,12 @@ impl OscTx {
     }
 
     /// Takes in a value for a channel. Before a destination is learned it is remembered, but nothing is sent.
-    pub fn set(&mut self, channel: ChannelId, value: f64, paths: &mut Paths, port: &OscSocket) {
-        if self.destination == Destination::None {
+    pub fn set(&mut self, channel: ChannelId, value: f64, paths: &mut OscPaths, port: &OscSocket) {
+        if self.destination == OscDestination::None {
             return self.warn_of_destination();
         }
         let Some((target, path)) = paths.of_channel(channel) else { return };
-        let Shape::Known { ranges, output } = &mut path.shape else { return self.warn_of_format(path) };
+        let PathFormat::Known { ranges, output } = &mut path.format else { return self.warn_of_format(path) };
         let Some(range) = ranges.get(target.parameter as usize) else { return };
         let changed = output.message.set(target.parameter, range.denormalise(value));
         let event = changed || output.sent_to != self.peer;
@@ -87,9 +87,9 @@ impl OscTx {
     }
 
     /// A channel had this value in an earlier run: its message carries it from now on, and is not sent for it.
-    pub fn restore(channel: ChannelId, value: f64, paths: &mut Paths) {
+    pub fn restore(channel: ChannelId, value: f64, paths: &mut OscPaths) {
         let Some((target, path)) = paths.of_channel(channel) else { return };
-        let Shape::Known { ranges, output } = &mut path.shape else { return };
+        let PathFormat::Known { ranges, output } = &mut path.format else { return };
         if let Some(range) = ranges.get(target.parameter as usize) {
             output.message.set(target.parameter, range.denormalise(value));
         }
@@ -107,8 +107,8 @@ impl OscTx {
         }
     }
 
-    fn warn_of_format(&self, path: &mut Path) {
-        let Shape::Unknown { warned } = &mut path.shape else { return };
+    fn warn_of_format(&self, path: &mut OscPath) {
+        let PathFormat::Unknown { warned } = &mut path.format else { return };
         if std::mem::replace(warned, true) {
             return;
         }
@@ -129,7 +129,7 @@ impl OscTx {
     }
 
     /// Sends what is queued.
-    pub fn flush(&mut self, paths: &mut Paths, port: &mut OscSocket) {
+    pub fn flush(&mut self, paths: &mut OscPaths, port: &mut OscSocket) {
         if self.queue.is_empty() {
             return;
         }
@@ -147,13 +147,13 @@ impl OscTx {
                     }
                 }
                 Err(error) => match remedy(&error, &mut refused) {
-                    Remedy::Again => {}
-                    Remedy::Skip => {
+                    SendRecovery::Again => {}
+                    SendRecovery::Skip => {
                         batch.iter().take(1).for_each(|path| mark_sent(paths, *path, 0));
                         done += 1;
                         self.warn_of_failure(&error, port);
                     }
-                    Remedy::Wait(pause) => {
+                    SendRecovery::Wait(pause) => {
                         self.retry = Some(Instant::now() + pause);
                         if pause == RETRY_LATER {
                             self.warn_of_failure(&error, port);
@@ -185,7 +185,7 @@ impl OscTx {
     }
 
     /// Tries again what did not go out, and says how often that failed.
-    pub fn tick(&mut self, now: Instant, paths: &mut Paths, port: &mut OscSocket) {
+    pub fn tick(&mut self, now: Instant, paths: &mut OscPaths, port: &mut OscSocket) {
         if self.retry.is_some_and(|retry| retry <= now) {
             self.flush(paths, port);
         }
@@ -196,27 +196,27 @@ impl OscTx {
 }
 
 /// `peer` is the number of the one who got it, 0 for none.
-fn mark_sent(paths: &mut Paths, path: u32, peer: u32) {
+fn mark_sent(paths: &mut OscPaths, path: u32, peer: u32) {
     if let Some(output) = paths.output(path) {
         output.queued = false;
         output.sent_to = peer;
     }
 }
 
-fn remedy(error: &io::Error, refused: &mut u32) -> Remedy {
+fn remedy(error: &io::Error, refused: &mut u32) -> SendRecovery {
     match error.kind() {
-        ErrorKind::Interrupted => Remedy::Again,
+        ErrorKind::Interrupted => SendRecovery::Again,
         // The system tells of an earlier datagram that nobody was there; the one at hand was not sent for that.
         ErrorKind::ConnectionRefused if *refused < 2 => {
             *refused += 1;
-            Remedy::Again
+            SendRecovery::Again
         }
-        ErrorKind::WouldBlock | ErrorKind::ConnectionRefused => Remedy::Wait(RETRY_SOON),
+        ErrorKind::WouldBlock | ErrorKind::ConnectionRefused => SendRecovery::Wait(RETRY_SOON),
         _ => match error.raw_os_error().map(Errno::from_raw) {
-            Some(Errno::ENOBUFS | Errno::ENOMEM) => Remedy::Wait(RETRY_SOON),
+            Some(Errno::ENOBUFS | Errno::ENOMEM) => SendRecovery::Wait(RETRY_SOON),
             // This one will never go out; it shall not keep the others back.
-            Some(Errno::EMSGSIZE | Errno::EINVAL) => Remedy::Skip,
-            _ => Remedy::Wait(RETRY_LATER),
+            Some(Errno::EMSGSIZE | Errno::EINVAL) => SendRecovery::Skip,
+            _ => SendRecovery::Wait(RETRY_LATER),
         },
     }
 }
@@ -225,27 +225,27 @@ fn remedy(error: &io::Error, refused: &mut u32) -> Remedy {
 mod tests {
     use super::*;
 
-    fn remedy_for(errno: Errno) -> Remedy {
+    fn remedy_for(errno: Errno) -> SendRecovery {
         remedy(&io::Error::from(errno), &mut 0)
     }
 
     #[test]
     fn what_the_network_does_not_take_is_kept_for_a_while_or_longer() {
-        assert_eq!(remedy_for(Errno::EAGAIN), Remedy::Wait(RETRY_SOON));
-        assert_eq!(remedy_for(Errno::ENOBUFS), Remedy::Wait(RETRY_SOON));
-        assert_eq!(remedy_for(Errno::ENETUNREACH), Remedy::Wait(RETRY_LATER));
+        assert_eq!(remedy_for(Errno::EAGAIN), SendRecovery::Wait(RETRY_SOON));
+        assert_eq!(remedy_for(Errno::ENOBUFS), SendRecovery::Wait(RETRY_SOON));
+        assert_eq!(remedy_for(Errno::ENETUNREACH), SendRecovery::Wait(RETRY_LATER));
     }
 
     #[test]
     fn what_can_never_go_out_is_skipped() {
-        assert_eq!(remedy_for(Errno::EMSGSIZE), Remedy::Skip);
+        assert_eq!(remedy_for(Errno::EMSGSIZE), SendRecovery::Skip);
     }
 
     #[test]
     fn a_peer_that_refuses_for_ever_does_not_keep_the_loop() {
         let mut refused = 0;
         let error = io::Error::from(Errno::ECONNREFUSED);
-        let waits = (0..10).any(|_| matches!(remedy(&error, &mut refused), Remedy::Wait(_)));
+        let waits = (0..10).any(|_| matches!(remedy(&error, &mut refused), SendRecovery::Wait(_)));
         assert!(waits);
     }
 }

@@ -4,29 +4,29 @@ use super::*;
 use crate::backends::osc::tests::Written;
 use mm_config::Severity;
 
-fn build(settings: &[(&str, &str)], channels: &[&str]) -> (Paths, Vec<(Severity, String)>) {
+fn build(settings: &[(&str, &str)], channels: &[&str]) -> (OscPaths, Vec<(Severity, String)>) {
     let written = Written::new(&[&[("bind", "* 0")], settings].concat(), channels);
     let mut diagnostics = Diagnostics::default();
-    let options = Options::read(&written.instance, &mut diagnostics);
-    let paths = Paths::new(&written.instance, &options, &mut diagnostics);
+    let options = OscOptions::read(&written.instance, &mut diagnostics);
+    let paths = OscPaths::new(&written.instance, &options, &mut diagnostics);
     (paths, written.underlined(&diagnostics))
 }
 
-fn sound(settings: &[(&str, &str)], channels: &[&str]) -> Paths {
+fn sound(settings: &[(&str, &str)], channels: &[&str]) -> OscPaths {
     let (paths, found) = build(settings, channels);
     assert_eq!(found, []);
     paths
 }
 
-fn events(paths: &Paths, address: &str, arguments: &[Argument]) -> (Vec<(u32, f64)>, Delivery) {
+fn events(paths: &OscPaths, address: &str, arguments: &[OscArgument]) -> (Vec<(u32, f64)>, OscDelivery) {
     let mut events = Vec::new();
     let path = paths.find(address.as_bytes()).expect("the path is mapped");
     let delivery = path.deliver(arguments, |channel, value| events.push((channel.0, value)));
     (events, delivery)
 }
 
-fn float(value: f32) -> Argument {
-    Argument::Number(Number::Float(value))
+fn float(value: f32) -> OscArgument {
+    OscArgument::Number(OscNumber::Float(value))
 }
 
 #[test]
@@ -34,14 +34,14 @@ fn a_parameter_reaches_each_channel_that_names_it() {
     let paths = sound(&[], &["/xy:1", "/xy", "/other", "/xy:0"]);
     let (events, delivery) = events(&paths, "/xy", &[float(0.25), float(0.5), float(0.75)]);
     assert_eq!(events, [(1, 0.25), (3, 0.25), (0, 0.5)]);
-    assert_eq!(delivery, Delivery::Done);
+    assert_eq!(delivery, OscDelivery::Done);
 }
 
 #[test]
 fn without_a_pattern_the_default_range_of_the_incoming_type_counts() {
     let paths = sound(&[], &["/a:0", "/a:1", "/a:2", "/a:3"]);
-    let numbers = [Number::Int(51), Number::Float(0.5), Number::Long(512), Number::Double(2.0)];
-    let (events, _) = events(&paths, "/a", &numbers.map(Argument::Number));
+    let numbers = [OscNumber::Int(51), OscNumber::Float(0.5), OscNumber::Long(512), OscNumber::Double(2.0)];
+    let (events, _) = events(&paths, "/a", &numbers.map(OscArgument::Number));
     assert_eq!(events, [(0, 0.2), (1, 0.5), (2, 0.5), (3, 1.0)]);
 }
 
@@ -62,14 +62,14 @@ fn the_root_belongs_to_the_address_but_not_to_the_channel() {
 #[test]
 fn a_message_with_another_number_of_parameters_than_its_pattern_reaches_nobody() {
     let paths = sound(&[("/xy", "ff 0 1 0 1")], &["/xy", "/xy:1"]);
-    assert_eq!(events(&paths, "/xy", &[float(1.0)]), (vec![], Delivery::OtherShape { expected: 2 }));
+    assert_eq!(events(&paths, "/xy", &[float(1.0)]), (vec![], OscDelivery::WrongParameterCount { expected: 2 }));
 }
 
 #[test]
 fn an_argument_without_a_value_does_not_keep_the_others_back() {
     let paths = sound(&[], &["/a:0", "/a:1", "/a:2"]);
-    let (events, delivery) = events(&paths, "/a", &[Argument::Other, float(f32::NAN), float(0.5)]);
-    assert_eq!((events, delivery), (vec![(2, 0.5)], Delivery::NoValue));
+    let (events, delivery) = events(&paths, "/a", &[OscArgument::Other, float(f32::NAN), float(0.5)]);
+    assert_eq!((events, delivery), (vec![(2, 0.5)], OscDelivery::NoValue));
 }
 
 #[test]
@@ -95,8 +95,8 @@ fn channels_from_one_range_share_one_error() {
     (first.name, second.name) = ("1".into(), "2".into());
     second.span = first.span;
     let mut diagnostics = Diagnostics::default();
-    let options = Options::read(&written.instance, &mut diagnostics);
-    Paths::new(&written.instance, &options, &mut diagnostics);
+    let options = OscOptions::read(&written.instance, &mut diagnostics);
+    OscPaths::new(&written.instance, &options, &mut diagnostics);
     assert_eq!(written.underlined(&diagnostics), [(Severity::Error, "{1..3}".to_string())]);
 }
 

@@ -7,7 +7,7 @@
 //!
 //! Source of the facts: the Open Sound Control 1.0 specification.
 
-use super::range::{Argument, Number};
+use super::range::{OscArgument, OscNumber};
 use rosc::{OscMessage, OscPacket, OscType};
 
 /// The most that fits into a UDP datagram over IPv4.
@@ -19,7 +19,7 @@ const BUNDLE_HEADER: usize = 16;
 
 /// Why a packet cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Malformed {
+pub enum OscDecodeError {
     #[error("the address does not begin with `/`")]
     Address,
     #[error("a string has no end")]
@@ -38,7 +38,7 @@ pub enum Malformed {
 
 /// A message, in the bytes it came in.
 #[derive(Debug, Clone, Copy)]
-pub struct Message<'a> {
+pub struct IncomingMessage<'a> {
     pub address: &'a [u8],
     /// Without the comma.
     tags: &'a [u8],
@@ -56,7 +56,7 @@ pub fn each_message<'a>(
     packet: &'a [u8],
     open_ends: &mut Vec<usize>,
     mut each: impl FnMut(&'a [u8]),
-) -> Result<(), Malformed> {
+) -> Result<(), OscDecodeError> {
     if !is_bundle(packet) {
         each(packet);
         return Ok(());
@@ -65,13 +65,13 @@ pub fn each_message<'a>(
     open_ends.push(packet.len());
     let mut at = BUNDLE_HEADER;
     while let Some(&end) = open_ends.last() {
-        let mut rest = packet.get(at..end).ok_or(Malformed::Element)?;
+        let mut rest = packet.get(at..end).ok_or(OscDecodeError::Element)?;
         if rest.is_empty() {
             open_ends.pop();
             continue;
         }
-        let size = u32::from_be_bytes(take(&mut rest).ok_or(Malformed::Element)?);
-        let element = rest.get(..size as usize).ok_or(Malformed::Element)?;
+        let size = u32::from_be_bytes(take(&mut rest).ok_or(OscDecodeError::Element)?);
+        let element = rest.get(..size as usize).ok_or(OscDecodeError::Element)?;
         at += size_of_val(&size);
         if is_bundle(element) {
             open_ends.push(at + element.len());
@@ -88,19 +88,19 @@ fn is_bundle(packet: &[u8]) -> bool {
     packet.len() >= BUNDLE_HEADER && packet.starts_with(BUNDLE)
 }
 
-impl<'a> Message<'a> {
+impl<'a> IncomingMessage<'a> {
     /// Reads address and type tags.
-    pub fn read(bytes: &'a [u8]) -> Result<Self, Malformed> {
+    pub fn read(bytes: &'a [u8]) -> Result<Self, OscDecodeError> {
         if bytes.first() != Some(&b'/') {
-            return Err(Malformed::Address);
+            return Err(OscDecodeError::Address);
         }
         let mut data = bytes;
-        let address = take_string(&mut data).ok_or(Malformed::String)?;
+        let address = take_string(&mut data).ok_or(OscDecodeError::String)?;
         if data.is_empty() {
-            return Err(Malformed::NoTypeTags);
+            return Err(OscDecodeError::NoTypeTags);
         }
-        let tags = take_string(&mut data).ok_or(Malformed::String)?;
-        let tags = tags.strip_prefix(b",").ok_or(Malformed::NoTypeTags)?;
+        let tags = take_string(&mut data).ok_or(OscDecodeError::String)?;
+        let tags = tags.strip_prefix(b",").ok_or(OscDecodeError::NoTypeTags)?;
         Ok(Self { address, tags, data })
     }
 
@@ -110,41 +110,41 @@ impl<'a> Message<'a> {
     }
 
     /// Reads all arguments into `arguments`, what is in there being dropped. Elements of arrays count one by one.
-    pub fn read_arguments(&self, arguments: &mut Vec<Argument>) -> Result<(), Malformed> {
+    pub fn read_arguments(&self, arguments: &mut Vec<OscArgument>) -> Result<(), OscDecodeError> {
         arguments.clear();
         let mut data = self.data;
         let mut open_arrays = 0_usize;
         for &tag in self.tags {
             match tag {
                 b'[' => open_arrays += 1,
-                b']' => open_arrays = open_arrays.checked_sub(1).ok_or(Malformed::Array)?,
+                b']' => open_arrays = open_arrays.checked_sub(1).ok_or(OscDecodeError::Array)?,
                 _ => arguments.push(take_argument(tag, &mut data)?),
             }
         }
-        if open_arrays == 0 { Ok(()) } else { Err(Malformed::Array) }
+        if open_arrays == 0 { Ok(()) } else { Err(OscDecodeError::Array) }
     }
 }
 
-fn take_argument(tag: u8, data: &mut &[u8]) -> Result<Argument, Malformed> {
+fn take_argument(tag: u8, data: &mut &[u8]) -> Result<OscArgument, OscDecodeError> {
     let argument = match tag {
-        b'i' => take(data).map(|bytes| number(Number::Int(i32::from_be_bytes(bytes)))),
-        b'f' => take(data).map(|bytes| number(Number::Float(f32::from_be_bytes(bytes)))),
-        b'h' => take(data).map(|bytes| number(Number::Long(i64::from_be_bytes(bytes)))),
-        b'd' => take(data).map(|bytes| number(Number::Double(f64::from_be_bytes(bytes)))),
-        b'T' => Some(Argument::Switch(true)),
-        b'F' => Some(Argument::Switch(false)),
-        b'N' | b'I' => Some(Argument::Other),
-        b's' | b'S' => take_string(data).map(|_| Argument::Other),
-        b'b' => take_blob(data).map(|()| Argument::Other),
-        b'c' | b'r' | b'm' => take::<4>(data).map(|_| Argument::Other),
-        b't' => take::<8>(data).map(|_| Argument::Other),
-        unknown => return Err(Malformed::UnknownType(unknown)),
+        b'i' => take(data).map(|bytes| number(OscNumber::Int(i32::from_be_bytes(bytes)))),
+        b'f' => take(data).map(|bytes| number(OscNumber::Float(f32::from_be_bytes(bytes)))),
+        b'h' => take(data).map(|bytes| number(OscNumber::Long(i64::from_be_bytes(bytes)))),
+        b'd' => take(data).map(|bytes| number(OscNumber::Double(f64::from_be_bytes(bytes)))),
+        b'T' => Some(OscArgument::Switch(true)),
+        b'F' => Some(OscArgument::Switch(false)),
+        b'N' | b'I' => Some(OscArgument::Other),
+        b's' | b'S' => take_string(data).map(|_| OscArgument::Other),
+        b'b' => take_blob(data).map(|()| OscArgument::Other),
+        b'c' | b'r' | b'm' => take::<4>(data).map(|_| OscArgument::Other),
+        b't' => take::<8>(data).map(|_| OscArgument::Other),
+        unknown => return Err(OscDecodeError::UnknownType(unknown)),
     };
-    argument.ok_or(Malformed::Arguments)
+    argument.ok_or(OscDecodeError::Arguments)
 }
 
-fn number(number: Number) -> Argument {
-    Argument::Number(number)
+fn number(number: OscNumber) -> OscArgument {
+    OscArgument::Number(number)
 }
 
 fn take<const N: usize>(data: &mut &[u8]) -> Option<[u8; N]> {
@@ -169,14 +169,14 @@ fn take_blob(data: &mut &[u8]) -> Option<()> {
 
 /// A message to be sent again and again with other arguments.
 #[derive(Debug, Clone)]
-pub struct Outgoing {
+pub struct OutgoingMessage {
     bytes: Vec<u8>,
     /// Where each argument begins.
     offsets: Box<[u32]>,
 }
 
-impl Outgoing {
-    pub fn new(address: &str, arguments: impl IntoIterator<Item = Number>) -> Self {
+impl OutgoingMessage {
+    pub fn new(address: &str, arguments: impl IntoIterator<Item = OscNumber>) -> Self {
         let args: Vec<_> = arguments.into_iter().map(to_rosc).collect();
         let sizes: Vec<_> = args.iter().map(size).collect();
         let mut bytes = Vec::new();
@@ -191,12 +191,12 @@ impl Outgoing {
     }
 
     /// Replaces an argument by another of the same type. Says whether that changed anything.
-    pub fn set(&mut self, parameter: u32, number: Number) -> bool {
+    pub fn set(&mut self, parameter: u32, number: OscNumber) -> bool {
         match number {
-            Number::Int(value) => self.patch(parameter, value.to_be_bytes()),
-            Number::Float(value) => self.patch(parameter, value.to_be_bytes()),
-            Number::Long(value) => self.patch(parameter, value.to_be_bytes()),
-            Number::Double(value) => self.patch(parameter, value.to_be_bytes()),
+            OscNumber::Int(value) => self.patch(parameter, value.to_be_bytes()),
+            OscNumber::Float(value) => self.patch(parameter, value.to_be_bytes()),
+            OscNumber::Long(value) => self.patch(parameter, value.to_be_bytes()),
+            OscNumber::Double(value) => self.patch(parameter, value.to_be_bytes()),
         }
     }
 
@@ -218,12 +218,12 @@ impl Outgoing {
     }
 }
 
-fn to_rosc(number: Number) -> OscType {
+fn to_rosc(number: OscNumber) -> OscType {
     match number {
-        Number::Int(value) => OscType::Int(value),
-        Number::Float(value) => OscType::Float(value),
-        Number::Long(value) => OscType::Long(value),
-        Number::Double(value) => OscType::Double(value),
+        OscNumber::Int(value) => OscType::Int(value),
+        OscNumber::Float(value) => OscType::Float(value),
+        OscNumber::Long(value) => OscType::Long(value),
+        OscNumber::Double(value) => OscType::Double(value),
     }
 }
 
@@ -237,7 +237,7 @@ fn size(argument: &OscType) -> usize {
 /// A message's arguments in words, each with its type tag; `None` where that cannot be said.
 ///
 /// For people only: `rosc` allocates, and it would nest as deep as the arrays do.
-pub fn describe_arguments(bytes: &[u8], message: &Message<'_>) -> Option<Vec<String>> {
+pub fn describe_arguments(bytes: &[u8], message: &IncomingMessage<'_>) -> Option<Vec<String>> {
     if message.tags.contains(&b'[') {
         return None;
     }
@@ -261,5 +261,4 @@ fn describe(argument: &OscType) -> String {
 }
 
 #[cfg(test)]
-#[path = "codec_tests.rs"]
 mod tests;

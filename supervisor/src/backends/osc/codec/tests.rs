@@ -5,13 +5,13 @@ use proptest::prelude::*;
 use rosc::{OscArray, OscBundle, OscColor, OscMidiMessage, OscTime, encoder};
 
 /// Each message of a packet with its arguments, or why one of them cannot be read.
-type Read = Vec<Result<(Vec<u8>, Vec<Argument>), Malformed>>;
+type Read = Vec<Result<(Vec<u8>, Vec<OscArgument>), OscDecodeError>>;
 
-fn read(packet: &[u8]) -> (Read, Result<(), Malformed>) {
+fn read(packet: &[u8]) -> (Read, Result<(), OscDecodeError>) {
     let mut messages = Vec::new();
     let outcome = each_message(packet, &mut Vec::new(), |bytes| {
         let mut arguments = Vec::new();
-        let message = Message::read(bytes);
+        let message = IncomingMessage::read(bytes);
         messages.push(message.and_then(|message| {
             message.read_arguments(&mut arguments)?;
             Ok((message.address.to_vec(), arguments))
@@ -46,12 +46,12 @@ fn arguments_without_a_value_keep_their_place() {
     assert_eq!(outcome, Ok(()));
     let (_, arguments) = messages[0].clone().expect("the message is well-formed");
     let expected = [
-        Argument::Other,
-        Argument::Number(Number::Int(7)),
-        Argument::Other,
-        Argument::Switch(true),
-        Argument::Other,
-        Argument::Number(Number::Float(0.5)),
+        OscArgument::Other,
+        OscArgument::Number(OscNumber::Int(7)),
+        OscArgument::Other,
+        OscArgument::Switch(true),
+        OscArgument::Other,
+        OscArgument::Number(OscNumber::Float(0.5)),
     ];
     assert_eq!(arguments, expected);
 }
@@ -59,18 +59,18 @@ fn arguments_without_a_value_keep_their_place() {
 #[test]
 fn what_does_not_fit_is_malformed_and_says_why() {
     let reason = |bytes: &[u8]| read(bytes).0.remove(0).expect_err("malformed");
-    assert_eq!(reason(b""), Malformed::Address);
-    assert_eq!(reason(b"abc\0,\0\0\0"), Malformed::Address);
-    assert_eq!(reason(b"#bundle\0"), Malformed::Address);
-    assert_eq!(reason(b"/abc"), Malformed::String);
-    assert_eq!(reason(b"/a\0"), Malformed::String);
-    assert_eq!(reason(b"/a\0\0"), Malformed::NoTypeTags);
-    assert_eq!(reason(b"/a\0\0ff\0\0"), Malformed::NoTypeTags);
-    assert_eq!(reason(b"/a\0\0,f\0\0\0\0"), Malformed::Arguments);
-    assert_eq!(reason(b"/a\0\0,b\0\0\xff\xff\xff\xff"), Malformed::Arguments);
-    assert_eq!(reason(b"/a\0\0,Q\0\0"), Malformed::UnknownType(b'Q'));
-    assert_eq!(reason(b"/a\0\0,[\0\0"), Malformed::Array);
-    assert_eq!(reason(b"/a\0\0,]\0\0"), Malformed::Array);
+    assert_eq!(reason(b""), OscDecodeError::Address);
+    assert_eq!(reason(b"abc\0,\0\0\0"), OscDecodeError::Address);
+    assert_eq!(reason(b"#bundle\0"), OscDecodeError::Address);
+    assert_eq!(reason(b"/abc"), OscDecodeError::String);
+    assert_eq!(reason(b"/a\0"), OscDecodeError::String);
+    assert_eq!(reason(b"/a\0\0"), OscDecodeError::NoTypeTags);
+    assert_eq!(reason(b"/a\0\0ff\0\0"), OscDecodeError::NoTypeTags);
+    assert_eq!(reason(b"/a\0\0,f\0\0\0\0"), OscDecodeError::Arguments);
+    assert_eq!(reason(b"/a\0\0,b\0\0\xff\xff\xff\xff"), OscDecodeError::Arguments);
+    assert_eq!(reason(b"/a\0\0,Q\0\0"), OscDecodeError::UnknownType(b'Q'));
+    assert_eq!(reason(b"/a\0\0,[\0\0"), OscDecodeError::Array);
+    assert_eq!(reason(b"/a\0\0,]\0\0"), OscDecodeError::Array);
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn the_messages_before_a_broken_element_are_still_read() {
     let mut packet = encode(&bundle(vec![message("/a", vec![OscType::Int(1)])]));
     packet.extend([0, 0, 1, 0, b'/']);
     let (messages, outcome) = read(&packet);
-    assert_eq!((messages.len(), outcome), (1, Err(Malformed::Element)));
+    assert_eq!((messages.len(), outcome), (1, Err(OscDecodeError::Element)));
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn an_element_cannot_reach_beyond_the_bundle_that_holds_it() {
     // The inner bundle's element claims 4 bytes more than the inner bundle has.
     packet[16 + 4 + 16 + 3] += 4;
     let (messages, outcome) = read(&packet);
-    assert_eq!((messages.len(), outcome), (0, Err(Malformed::Element)));
+    assert_eq!((messages.len(), outcome), (0, Err(OscDecodeError::Element)));
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn a_datagram_full_of_brackets_is_no_danger_to_the_description() {
     packet.extend([b'['; 30_000]);
     packet.extend([b']'; 30_000]);
     packet.resize(packet.len().next_multiple_of(4) + 4, 0);
-    let message = Message::read(&packet).expect("the tags are a string");
+    let message = IncomingMessage::read(&packet).expect("the tags are a string");
     assert_eq!(message.read_arguments(&mut Vec::new()), Ok(()));
     assert_eq!(describe_arguments(&packet, &message), None);
 }
@@ -121,18 +121,18 @@ fn a_description_names_values_and_types() {
     let args =
         vec![OscType::Float(1.0), OscType::Int(-3), OscType::String("a\nb".into()), OscType::Bool(false)];
     let packet = encode(&message("/a", args));
-    let message = Message::read(&packet).expect("well-formed");
+    let message = IncomingMessage::read(&packet).expect("well-formed");
     let described = describe_arguments(&packet, &message).expect("rosc reads what it wrote");
     assert_eq!(described, ["1.0 (f)", "-3 (i)", "\"a\\nb\" (s)", "false (F)"]);
 }
 
 #[test]
 fn setting_an_argument_says_whether_it_changed_and_leaves_the_others() {
-    let numbers = [Number::Int(1), Number::Double(0.5), Number::Float(2.0), Number::Long(-1)];
-    let mut outgoing = Outgoing::new("/some/path", numbers);
-    assert!(outgoing.set(2, Number::Float(0.25)));
-    assert!(!outgoing.set(2, Number::Float(0.25)));
-    assert!(!outgoing.set(4, Number::Int(1)), "there is no fifth argument");
+    let numbers = [OscNumber::Int(1), OscNumber::Double(0.5), OscNumber::Float(2.0), OscNumber::Long(-1)];
+    let mut outgoing = OutgoingMessage::new("/some/path", numbers);
+    assert!(outgoing.set(2, OscNumber::Float(0.25)));
+    assert!(!outgoing.set(2, OscNumber::Float(0.25)));
+    assert!(!outgoing.set(4, OscNumber::Int(1)), "there is no fifth argument");
     let args = vec![OscType::Int(1), OscType::Double(0.5), OscType::Float(0.25), OscType::Long(-1)];
     assert_eq!(outgoing.bytes(), encode(&message("/some/path", args)));
 }
@@ -176,15 +176,15 @@ fn packet() -> impl Strategy<Value = OscPacket> {
 }
 
 /// What our reader should make of an argument, arrays taken apart.
-fn expect_argument(argument: &OscType, into: &mut Vec<Argument>) {
+fn expect_argument(argument: &OscType, into: &mut Vec<OscArgument>) {
     into.push(match argument {
-        OscType::Int(value) => Argument::Number(Number::Int(*value)),
-        OscType::Float(value) => Argument::Number(Number::Float(*value)),
-        OscType::Long(value) => Argument::Number(Number::Long(*value)),
-        OscType::Double(value) => Argument::Number(Number::Double(*value)),
-        OscType::Bool(value) => Argument::Switch(*value),
+        OscType::Int(value) => OscArgument::Number(OscNumber::Int(*value)),
+        OscType::Float(value) => OscArgument::Number(OscNumber::Float(*value)),
+        OscType::Long(value) => OscArgument::Number(OscNumber::Long(*value)),
+        OscType::Double(value) => OscArgument::Number(OscNumber::Double(*value)),
+        OscType::Bool(value) => OscArgument::Switch(*value),
         OscType::Array(array) => return array.content.iter().for_each(|inner| expect_argument(inner, into)),
-        _ => Argument::Other,
+        _ => OscArgument::Other,
     });
 }
 
@@ -238,13 +238,13 @@ proptest! {
     #[test]
     fn an_outgoing_message_is_what_rosc_would_send(address in "/[a-z/]{0,9}", values: Vec<(i32, f32, i64, f64)>) {
         let numbers = values.iter().flat_map(|(i, f, h, d)| {
-            [Number::Int(*i), Number::Float(*f), Number::Long(*h), Number::Double(*d)]
+            [OscNumber::Int(*i), OscNumber::Float(*f), OscNumber::Long(*h), OscNumber::Double(*d)]
         });
-        let mut outgoing = Outgoing::new(&address, numbers.clone().map(|number| match number {
-            Number::Int(_) => Number::Int(0),
-            Number::Float(_) => Number::Float(0.0),
-            Number::Long(_) => Number::Long(0),
-            Number::Double(_) => Number::Double(0.0),
+        let mut outgoing = OutgoingMessage::new(&address, numbers.clone().map(|number| match number {
+            OscNumber::Int(_) => OscNumber::Int(0),
+            OscNumber::Float(_) => OscNumber::Float(0.0),
+            OscNumber::Long(_) => OscNumber::Long(0),
+            OscNumber::Double(_) => OscNumber::Double(0.0),
         }));
         numbers.clone().zip(0..).for_each(|(number, parameter)| { outgoing.set(parameter, number); });
         let expected = encode(&message(&address, numbers.map(to_rosc).collect()));

@@ -1,18 +1,18 @@
 //! What a show may say of an `osc` instance, and where errors point.
 
 use super::*;
-use crate::backends::osc::range::Argument;
+use crate::backends::osc::range::OscArgument;
 use crate::backends::osc::tests::Written;
 use mm_config::Severity;
 
-fn read(settings: &[(&str, &str)]) -> (Options, Vec<(Severity, String)>) {
+fn read(settings: &[(&str, &str)]) -> (OscOptions, Vec<(Severity, String)>) {
     let written = Written::new(settings, &[]);
     let mut diagnostics = Diagnostics::default();
-    let options = Options::read(&written.instance, &mut diagnostics);
+    let options = OscOptions::read(&written.instance, &mut diagnostics);
     (options, written.underlined(&diagnostics))
 }
 
-fn ranges(format: &str) -> Vec<Range> {
+fn ranges(format: &str) -> Vec<OscRange> {
     let (options, found) = read(&[("bind", "* 0"), ("/x", format)]);
     assert_eq!(found, [], "{format}");
     options.rules[0].ranges.to_vec()
@@ -38,31 +38,31 @@ fn all_options_of_an_instance_are_read() {
     assert_eq!(found, []);
     let bind = options.bind.expect("there is one");
     assert_eq!((bind.host.as_str(), bind.port), ("::", 8001), "the last one counts");
-    let Destination::Fixed(to) = options.destination else { panic!("a host is given") };
+    let OscDestination::Fixed(to) = options.destination else { panic!("a host is given") };
     assert_eq!((to.host.as_str(), to.port), ("host.example", 9000));
     assert_eq!(options.root, "/stage/left");
     assert!(options.rules[0].pattern.matches("/abc"));
     assert_eq!(
         *options.rules[1].ranges,
-        [Range::Int { min: 0, max: 255 }, Range::Long { min: 16, max: 1024 }]
+        [OscRange::Int { min: 0, max: 255 }, OscRange::Long { min: 16, max: 1024 }]
     );
 }
 
 #[test]
 fn a_destination_can_be_learned_with_its_port_or_with_another() {
     let destination = |text: &str| read(&[("bind", "* 0"), ("destination", text)]).0.destination;
-    assert_eq!(destination("learn"), Destination::Learn { port: None });
-    assert_eq!(destination("learn@9000"), Destination::Learn { port: Some(9000) });
+    assert_eq!(destination("learn"), OscDestination::Learn { port: None });
+    assert_eq!(destination("learn@9000"), OscDestination::Learn { port: Some(9000) });
 }
 
 #[test]
 fn a_format_has_a_letter_and_two_numbers_for_each_parameter() {
-    assert_eq!(ranges("f 0.0 1.0"), [Range::Float { min: 0.0, max: 1.0 }]);
-    assert_eq!(ranges("d  -1e3\t1e3"), [Range::Double { min: -1000.0, max: 1000.0 }]);
-    assert_eq!(ranges("i 255 0"), [Range::Int { min: 255, max: 0 }], "a range may be inverted");
-    assert_eq!(ranges("i 0.0 255.0"), [Range::Int { min: 0, max: 255 }], "a whole number may have a point");
-    assert_eq!(ranges("h 0 9223372036854775807"), [Range::Long { min: 0, max: i64::MAX }]);
-    assert_eq!(ranges("ff 0 1 2 3")[1], Range::Float { min: 2.0, max: 3.0 });
+    assert_eq!(ranges("f 0.0 1.0"), [OscRange::Float { min: 0.0, max: 1.0 }]);
+    assert_eq!(ranges("d  -1e3\t1e3"), [OscRange::Double { min: -1000.0, max: 1000.0 }]);
+    assert_eq!(ranges("i 255 0"), [OscRange::Int { min: 255, max: 0 }], "a range may be inverted");
+    assert_eq!(ranges("i 0.0 255.0"), [OscRange::Int { min: 0, max: 255 }], "a whole number may have a point");
+    assert_eq!(ranges("h 0 9223372036854775807"), [OscRange::Long { min: 0, max: i64::MAX }]);
+    assert_eq!(ranges("ff 0 1 2 3")[1], OscRange::Float { min: 2.0, max: 3.0 });
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn each_mistake_in_a_format_is_underlined() {
 fn numbers_beyond_the_format_are_a_warning() {
     let (options, found) = read(&[("bind", "* 0"), ("/x", "f 0 1 2 3")]);
     assert_eq!(found, [(Severity::Warning, "2 3".to_string())]);
-    assert_eq!(options.rules[0].ranges[0].normalise(Argument::Switch(true)), Some(1.0));
+    assert_eq!(options.rules[0].ranges[0].normalise(OscArgument::Switch(true)), Some(1.0));
 }
 
 #[test]
