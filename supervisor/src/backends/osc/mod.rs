@@ -1,8 +1,8 @@
 //! `osc`: Open Sound Control 1.0 over UDP.
 //!
-//! An instance is a socket, a table of paths and two sides that know nothing of each other: [`rx`] makes events
-//! of datagrams, [`tx`] makes datagrams of events. Instances are independent, each is a backend of its own. A reload that
-//! changes neither `bind` nor `destination` keeps the socket, so no datagram is lost.
+//! An instance is a socket, a table of paths and two independent sides: [`rx`] turns datagrams into
+//! events, [`tx`] turns events into datagrams. Each instance is a backend of its own. A reload that
+//! changes neither `bind` nor `destination` keeps the socket, so that no datagram is lost.
 
 mod options;
 mod pattern;
@@ -25,8 +25,7 @@ use crate::poller::Interest;
 use crate::show::LiveInstance;
 use mm_config::options::BackendSpec;
 use mm_config::{Diagnostics, Section};
-use mm_shared::ChannelId;
-use mm_shared::LogThrottle;
+use mm_shared::{ChannelId, LogThrottle};
 use options::{OscAddress, OscDestination, OscOptions};
 use paths::OscPaths;
 use rx::OscRx;
@@ -38,10 +37,13 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 use tx::OscTx;
 
-/// How many batches one call receives at most, so that a flood leaves time for the others.
-const ROUNDS: usize = 2;
+/// The most batches that one call receives, so that a flood leaves time for other instances.
+const BATCH_LIMIT: usize = 2;
 
-/// The backend as the show file knows it.
+/// How often a failing socket is logged.
+const FAILURE_LOG_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The kind of backend that a show file calls `osc`.
 pub struct OscKind;
 
 impl BackendKind for OscKind {
@@ -49,7 +51,7 @@ impl BackendKind for OscKind {
         options::SPEC
     }
 
-    /// Checks what the show says of its `osc` instances: one plan for each.
+    /// One plan for each instance.
     fn plan(
         &self,
         section: Option<&Section>,
@@ -67,15 +69,15 @@ impl BackendKind for OscKind {
     }
 }
 
-/// An instance as the show has it.
+/// An instance as the show file describes it.
 #[derive(Debug, Clone)]
 struct OscPlan {
-    no: InstanceId,
+    id: InstanceId,
     name: String,
     bind: Option<OscAddress>,
     destination: OscDestination,
     paths: OscPaths,
-    /// The root, where incoming messages are to be shown.
+    /// `Some`: incoming messages are logged, without this root.
     detect: Option<String>,
 }
 
@@ -85,10 +87,10 @@ impl OscPlan {
         let options = OscOptions::read(instance, diagnostics);
         let paths = OscPaths::new(instance, &options, diagnostics);
         let OscOptions { bind, destination, root, .. } = options;
-        Self { no: id, name: instance.name.clone(), bind, destination, paths, detect: detect.then_some(root) }
+        Self { id, name: instance.name.clone(), bind, destination, paths, detect: detect.then_some(root) }
     }
 
-    /// Whether both ask for the same port, as far as that can be said without looking up names.
+    /// Whether both ask for the same port, as far as that is known without looking up names.
     fn collides(&self, other: &Self) -> bool {
         let (Some(own), Some(other)) = (&self.bind, &other.bind) else { return false };
         let same_host =
@@ -115,13 +117,14 @@ impl OscPlan {
             paths: self.paths,
             bind: self.bind,
             socket,
-            broken: LogThrottle::new(1, Duration::from_secs(10)),
+            receive_failures: LogThrottle::new(1, FAILURE_LOG_INTERVAL),
             name: self.name,
         })
     }
 }
 
-/// Whether a wildcard takes an address in; names of hosts are left to the moment they are looked up.
+/// Whether a wildcard includes the address `host`. False for names of hosts, which are not looked
+/// up yet.
 fn covers(wildcard: &str, host: &str) -> bool {
     match wildcard {
         "*" | "0.0.0.0" => host == "*" || host.parse::<Ipv4Addr>().is_ok(),
@@ -133,7 +136,7 @@ fn covers(wildcard: &str, host: &str) -> bool {
 fn report_collision(earlier: &OscPlan, later: &OscPlan, diagnostics: &mut Diagnostics) {
     let (Some(first), Some(second)) = (&earlier.bind, &later.bind) else { return };
     let message = format!("`{}` and `{}` bind the same port", earlier.name, later.name);
-    let error = diagnostics.error(second.span, message).label("in use already");
+    let error = diagnostics.error(second.span, message).label("already in use");
     error.also(first.span, "here").hint("an instance that only sends needs no `bind`");
 }
 
@@ -143,7 +146,7 @@ impl Plan for OscPlan {
     }
 
     fn instances(&self) -> Vec<InstanceId> {
-        vec![self.no]
+        vec![self.id]
     }
 
     fn resolve(&mut self) -> Result<(), OpenError> {
@@ -161,40 +164,39 @@ impl Plan for OscPlan {
     }
 }
 
-/// The one descriptor of an instance.
+/// The only descriptor of an instance.
 const SOCKET: SourceId = SourceId(0);
-/// The one timer of an instance: for what could not be sent, and for counts that go to the log.
+/// The only timer of an instance: for messages to send again, and for counts to log.
 const TIMER: TimerId = TimerId(0);
 
-/// An instance at work.
+/// An open instance.
 #[derive(Debug)]
 struct OscBackend {
     name: String,
     paths: OscPaths,
-    /// What the socket was opened for.
+    /// The address that the socket was opened for.
     bind: Option<OscAddress>,
     socket: OscSocket,
     rx: OscRx,
     tx: OscTx,
-    /// Failures of the socket itself.
-    broken: LogThrottle,
+    receive_failures: LogThrottle,
 }
 
 impl OscBackend {
     fn set_timer(&self, cx: &mut BackendContext<'_>) {
-        let all = [self.rx.deadline(), self.tx.deadline(), self.broken.deadline()];
+        let all = [self.rx.deadline(), self.tx.deadline(), self.receive_failures.deadline()];
         cx.set_timer(TIMER, all.into_iter().flatten().min());
     }
 }
 
-/// Shown to people where the sender of a packet is.
+/// The sender of a packet, for the log.
 struct SenderName<'a>(&'a nix::sys::socket::SockaddrStorage);
 
 impl fmt::Display for SenderName<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match sender_address(self.0) {
             Some(address) => address.fmt(f),
-            None => f.write_str("nowhere"),
+            None => f.write_str("an unknown sender"),
         }
     }
 }
@@ -207,15 +209,15 @@ impl Backend for OscBackend {
     fn on_ready(&mut self, _source: SourceId, budget: usize, cx: &mut BackendContext<'_>) {
         let Self { paths, socket, rx, tx, .. } = self;
         let full_at = cx.sink.len().saturating_add(budget);
-        for _ in 0..ROUNDS {
+        for _ in 0..BATCH_LIMIT {
             let room = full_at.saturating_sub(cx.sink.len());
             if room == 0 {
                 break;
             }
             let mut last_sender = None;
             let more = socket.receive(room, |datagram, sender| {
-                let sound = rx.datagram(datagram, &SenderName(sender), paths, &mut cx.sink);
-                if sound && tx.learns() {
+                let is_valid = rx.datagram(datagram, &SenderName(sender), paths, &mut cx.sink);
+                if is_valid && tx.learns() {
                     last_sender = sender_address(sender).or(last_sender);
                 }
             });
@@ -226,7 +228,7 @@ impl Backend for OscBackend {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => {
-                    if let Some(suppressed) = self.broken.hit(Instant::now()) {
+                    if let Some(suppressed) = self.receive_failures.hit(Instant::now()) {
                         tracing::warn!(
                             event = "osc_receive_failed",
                             instance = %self.name,
@@ -244,7 +246,7 @@ impl Backend for OscBackend {
     fn on_timer(&mut self, _timer: TimerId, now: Instant, cx: &mut BackendContext<'_>) {
         self.rx.tick(now);
         self.tx.tick(now, &mut self.paths, &mut self.socket);
-        if let Some(count) = self.broken.flush(now) {
+        if let Some(count) = self.receive_failures.flush(now) {
             tracing::warn!(
                 event = "osc_receive_failed",
                 instance = %self.name,
@@ -274,7 +276,7 @@ impl Backend for OscBackend {
         OscTx::restore(channel, value, &mut self.paths);
     }
 
-    /// Other paths, ranges or options are taken over; another address needs another socket.
+    /// Applies other paths, ranges and options. Another address needs another socket.
     fn reconfigure(
         &mut self,
         plan: &dyn Plan,
@@ -295,7 +297,7 @@ impl Backend for OscBackend {
 
     fn status(&self, _instance: LocalInstance) -> BackendStatus {
         BackendStatus {
-            errors: self.rx.errors() + self.tx.errors() + self.broken.total(),
+            errors: self.rx.errors() + self.tx.errors() + self.receive_failures.total(),
             peers: self.socket.peer().map(|peer| peer.to_string()).into_iter().collect(),
             ..BackendStatus::default()
         }

@@ -1,6 +1,7 @@
-//! What `[osc NAME]` and `[backend osc]` say, checked.
+//! The options of `[osc NAME]` and `[backend osc]`, read and checked.
 //!
-//! Addresses of hosts are read here and looked up when the instance is opened: `check` asks no name server.
+//! The names of hosts are not looked up here but when the instance is opened, so that `check` asks
+//! no name server.
 
 use super::pattern::{OscAddressError, OscPattern, check_address};
 use super::range::OscRange;
@@ -12,7 +13,7 @@ use mm_config::{Diagnostics, Instance, Section, Setting, Span, Spanned};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// What a show file may say about `osc`.
+/// The name and the options of the backend.
 pub const SPEC: BackendSpec = BackendSpec { name: "osc", options: OPTIONS, ignores_options: false };
 
 static OPTIONS: &[OptionSpec] = &[
@@ -65,7 +66,7 @@ fn check_destination(text: &str) -> Result<(), Invalid> {
     })
 }
 
-/// The highest parameter that a channel can name, and so the most that a format can have, less one.
+/// The highest parameter that a channel can name. A format has at most one parameter more.
 pub const MAX_PARAMETER: u32 = 1023;
 
 const FORM: &str = "one letter, a minimum and a maximum for each parameter, as in `ff 0.0 1.0 0.0 1.0`";
@@ -73,27 +74,26 @@ const FORM: &str = "one letter, a minimum and a maximum for each parameter, as i
 /// The options of an instance.
 #[derive(Debug)]
 pub struct OscOptions {
-    /// Where to listen.
     pub bind: Option<OscAddress>,
-    /// Where to send.
     pub destination: OscDestination,
-    /// What all addresses on the wire begin with; empty, or without a slash at its end.
+    /// The beginning of all addresses on the wire; empty, or without a slash at its end.
     pub root: String,
-    /// In the order of the show file: the first that matches counts.
+    /// In the order of the show file. The first that matches a path applies to it.
     pub rules: Vec<OscRule>,
 }
 
-/// A `HOST PORT` that has not been looked up.
+/// A `HOST PORT`.
 #[derive(Debug, Clone)]
 pub struct OscAddress {
     pub host: String,
     pub port: u16,
     pub span: Span,
-    /// What the host was found to be, once it was looked up.
+    /// The addresses of the host; empty until it is looked up.
     pub found: Vec<SocketAddr>,
 }
 
-/// Equality is that of the place, wherever it is written, and in whatever order a name server lists its addresses.
+/// Two addresses are equal if they name the same place. Where they are written does not count, nor
+/// the order in which a name server lists them.
 impl PartialEq for OscAddress {
     fn eq(&self, other: &Self) -> bool {
         let same_found = self.found.len() == other.found.len()
@@ -107,7 +107,7 @@ impl PartialEq for OscAddress {
 pub enum OscDestination {
     None,
     Fixed(OscAddress),
-    /// To the sender of the last packet, at the port it sent from or at this one.
+    /// The sender of the last packet, at this port or at the one that it sent from.
     Learn {
         port: Option<u16>,
     },
@@ -118,7 +118,7 @@ pub enum OscDestination {
 pub struct OscRule {
     pub pattern: OscPattern,
     pub ranges: Arc<[OscRange]>,
-    /// Of the pattern.
+    /// Where the pattern is written.
     pub span: Span,
 }
 
@@ -129,7 +129,8 @@ pub fn detect(section: Option<&Section>) -> bool {
 }
 
 impl OscOptions {
-    /// Reads an instance's settings; the last of an option that is set twice counts, patterns add up.
+    /// Reads the settings of an instance. Of an option that is set twice the last one counts;
+    /// patterns add up.
     pub fn read(instance: &Instance, diagnostics: &mut Diagnostics) -> Self {
         let settings = &instance.settings;
         let bind = last(settings, "bind").and_then(|setting| read_address(setting, diagnostics));
@@ -142,7 +143,7 @@ impl OscOptions {
             root: root.map_or_else(String::new, |root| read_root(root, diagnostics)),
             rules: patterns.filter_map(|setting| read_rule(setting, diagnostics)).collect(),
         };
-        // what is missing may stand in a line with an error, and is not worth a word of its own then
+        // The missing option may stand in a line that has an error already.
         if last(settings, "bind").is_none() && !diagnostics.has_errors() {
             warn_of_silence(instance, destination, diagnostics);
         }
@@ -154,7 +155,7 @@ fn last<'a>(settings: &'a [Setting], key: &str) -> Option<&'a Setting> {
     settings.iter().rfind(|setting| setting.key.value == key)
 }
 
-/// The instance has no `bind`.
+/// Warns of an instance without `bind` that can neither receive nor send.
 fn warn_of_silence(instance: &Instance, destination: Option<&Setting>, diagnostics: &mut Diagnostics) {
     let name = &instance.name;
     match destination {
@@ -176,7 +177,12 @@ fn read_address(setting: &Setting, diagnostics: &mut Diagnostics) -> Option<OscA
     let mut words = setting.value.value.split_whitespace();
     let address = (words.next(), words.next().and_then(|port| port.parse().ok()), words.next());
     if let (Some(host), Some(port), None) = address {
-        return Some(OscAddress { host: host.to_string(), port, span: setting.value.span, found: Vec::new() });
+        return Some(OscAddress {
+            host: host.to_string(),
+            port,
+            span: setting.value.span,
+            found: Vec::new(),
+        });
     }
     let key = &setting.key.value;
     diagnostics.error(setting.value.span, format!("`{key}` is not an address")).label("expected `HOST PORT`");
@@ -199,25 +205,25 @@ fn read_destination(setting: &Setting, diagnostics: &mut Diagnostics) -> OscDest
     address.map_or(OscDestination::None, OscDestination::Fixed)
 }
 
-/// A slash at the end is dropped: the paths of the channels bring their own.
+/// Reads a root without the slash at its end: the paths of the channels begin with one.
 fn read_root(setting: &Setting, diagnostics: &mut Diagnostics) -> String {
     let text = setting.value.value.as_str();
-    if let Err(fault) = check_address(text) {
-        report(fault, &setting.value, "root", diagnostics);
+    if let Err(error) = check_address(text) {
+        report(error, &setting.value, "root", diagnostics);
     }
     text.trim_end_matches('/').to_string()
 }
 
-fn report(fault: OscAddressError, text: &Spanned<String>, what: &str, diagnostics: &mut Diagnostics) {
+fn report(error: OscAddressError, text: &Spanned<String>, what: &str, diagnostics: &mut Diagnostics) {
     let message = format!("`{}` is not an OSC {what}", text.value);
-    diagnostics.error(text.span.slice(fault.range), message).label(fault.message);
+    diagnostics.error(text.span.slice(error.range), message).label(error.message);
 }
 
 fn read_rule(setting: &Setting, diagnostics: &mut Diagnostics) -> Option<OscRule> {
     let pattern = match OscPattern::parse(&setting.key.value) {
         Ok(pattern) => Some(pattern),
-        Err(fault) => {
-            report(fault, &setting.key, "pattern", diagnostics);
+        Err(error) => {
+            report(error, &setting.key, "pattern", diagnostics);
             None
         }
     };
@@ -239,17 +245,17 @@ fn read_format(value: &Spanned<String>, diagnostics: &mut Diagnostics) -> Option
     let numbers: Vec<_> = words.collect();
     let needed = letters.len() * 2;
     if numbers.len() < needed {
-        let message = format!("`{}` needs {needed} numbers, there are {}", format.value, numbers.len());
+        let message = format!("`{}` needs {needed} numbers, but there are {}", format.value, numbers.len());
         diagnostics.error(value.span, message).label("a minimum or maximum is missing").hint(FORM);
         return None;
     }
     if let Some(extra) = numbers.get(needed) {
-        let message = format!("`{}` needs {needed} numbers, there are {}", format.value, numbers.len());
+        let message = format!("`{}` needs {needed} numbers, but there are {}", format.value, numbers.len());
         let span = numbers.last().map_or(extra.span, |last| extra.span.to(last.span));
         diagnostics.warning(span, message).label("ignored").hint(FORM);
     }
     let pairs = letters.into_iter().zip(numbers.chunks_exact(2));
-    // All numbers are read before any is missed, so that each bad one is reported.
+    // Collected first, so that each wrong number is reported.
     let ranges: Vec<_> = pairs.map(|(letter, pair)| read_range(letter, pair, diagnostics)).collect();
     ranges.into_iter().collect()
 }
@@ -258,7 +264,7 @@ fn check_letters(format: &Spanned<String>, diagnostics: &mut Diagnostics) -> Opt
     let known = |letter: &char| matches!(letter, 'i' | 'f' | 'h' | 'd');
     if let Some((at, letter)) = format.value.char_indices().find(|(_, letter)| !known(letter)) {
         let span = format.span.slice(at..at + letter.len_utf8());
-        let error = diagnostics.error(span, format!("`{letter}` is not a type of a parameter"));
+        let error = diagnostics.error(span, format!("`{letter}` is not the type of a parameter"));
         error.label("expected `i`, `f`, `h` or `d`").hint(FORM);
         return None;
     }
@@ -316,7 +322,7 @@ fn both<T>(
     Some([min?, max?])
 }
 
-/// Decimal or, as shows may have it, hexadecimal with `0x`; `255.0` is whole too.
+/// Reads a whole number: decimal, hexadecimal with `0x`, or with a fraction of zero (`255.0`).
 fn integer(text: &str) -> Option<i64> {
     let hexadecimal = text.strip_prefix("0x").and_then(|digits| i64::from_str_radix(digits, 16).ok());
     let whole = |number: &f64| number.fract() == 0.0 && number.abs() < 9.0e15;
@@ -328,7 +334,7 @@ fn real(text: &str) -> Option<f64> {
     text.parse().ok().filter(|number: &f64| number.is_finite())
 }
 
-/// A word of a value with its own place.
+/// A word of a value with its span.
 fn part(whole: &Spanned<String>, word: &str) -> Spanned<String> {
     let start = word.as_ptr().addr() - whole.value.as_ptr().addr();
     Spanned { value: word.to_string(), span: whole.span.slice(start..start + word.len()) }

@@ -1,7 +1,8 @@
-//! The addresses that an instance's channels use, and what belongs to each: found by one look-up from either side.
+//! The paths that the channels of an instance use, found by the address of a message or by a
+//! channel.
 //!
-//! A channel is one parameter of one path. Several names can mean the same parameter (`/a` and `/a:0`); then all of
-//! them receive, and each of them sets it.
+//! A channel is one parameter of one path. Several names can mean the same parameter (`/a` and
+//! `/a:0`); then each of them receives it, and each of them sets it.
 
 use super::codec::{MAX_DATAGRAM, OutgoingMessage};
 use super::options::{MAX_PARAMETER, OscOptions, OscRule};
@@ -16,9 +17,9 @@ use std::sync::Arc;
 #[derive(Debug, Clone, Default)]
 pub struct OscPaths {
     list: Vec<OscPath>,
-    /// By address on the wire, root included.
+    /// By address on the wire, including the root.
     by_address: HashMap<Box<[u8]>, u32>,
-    /// For each channel of the instance its place.
+    /// By channel of the instance.
     targets: Vec<ChannelTarget>,
 }
 
@@ -29,22 +30,24 @@ pub struct ChannelTarget {
     pub parameter: u32,
 }
 
-/// One path.
+/// One path and what is mapped of it.
 #[derive(Debug, Clone)]
 pub struct OscPath {
-    /// Without the root.
+    /// The path without the root.
     pub local: String,
     /// Sorted by parameter.
     listeners: Vec<ParameterListener>,
     pub format: PathFormat,
 }
 
-/// What is known of a path's parameters.
+/// The types and ranges of a path's parameters.
 #[derive(Debug, Clone)]
 pub enum PathFormat {
-    /// No pattern matches: types are what comes in, nothing goes out.
+    /// No pattern matches: the message determines the types of incoming values, and nothing is
+    /// sent.
     Unknown {
-        warned: bool,
+        /// Whether the missing pattern has been logged.
+        has_warned: bool,
     },
     Known {
         ranges: Arc<[OscRange]>,
@@ -52,11 +55,11 @@ pub enum PathFormat {
     },
 }
 
-/// The message of a path on its way out.
+/// The outgoing message of a path.
 #[derive(Debug, Clone)]
 pub struct PathOutput {
     pub message: OutgoingMessage,
-    /// Which peer, by the number the tx gave it, has got the message as it was last; 0 for none.
+    /// The number of the peer to which the message was sent last (see `OscTx::peer`); 0: none.
     pub sent_to: u32,
     /// Whether it waits to be sent.
     pub queued: bool,
@@ -68,45 +71,45 @@ struct ParameterListener {
     channel: ChannelId,
 }
 
-/// What became of a message.
+/// The outcome of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OscDelivery {
     Done,
-    /// The pattern has another number of parameters.
+    /// The pattern has this number of parameters, the message another one.
     WrongParameterCount {
         expected: usize,
     },
-    /// At least one mapped argument has no value that a channel could have.
+    /// At least one mapped argument has no channel value.
     NoValue,
 }
 
 impl OscPaths {
-    /// Builds the table for an instance's channels; what is wrong with their names goes to `diagnostics`.
+    /// Builds the table for the channels of an instance. Errors in their names go to `diagnostics`.
     pub fn new(instance: &Instance, options: &OscOptions, diagnostics: &mut Diagnostics) -> Self {
         let mut paths = Self::default();
-        let mut faults = ChannelErrors { instance, diagnostics, reported: HashSet::new() };
+        let mut errors = ChannelErrors { instance, diagnostics, reported: HashSet::new() };
         for (id, channel) in (0..).map(ChannelId).zip(&instance.channels) {
             match split(&channel.name) {
                 Ok((local, parameter)) => {
                     let rule = options.rules.iter().find(|rule| rule.pattern.matches(local));
                     if let Some(rule) = rule.filter(|rule| parameter as usize >= rule.ranges.len()) {
-                        faults.beyond(rule, channel);
+                        errors.beyond(rule, channel);
                     }
                     let path = paths.path(local, rule, &options.root);
                     if paths.datagram(path).len() > MAX_DATAGRAM {
-                        faults.too_long(channel);
+                        errors.too_long(channel);
                     }
                     paths.list[path as usize].listeners.push(ParameterListener { parameter, channel: id });
                     paths.targets.push(ChannelTarget { path, parameter });
                 }
-                Err(fault) => faults.misnamed(fault, channel),
+                Err(error) => errors.misnamed(error, channel),
             }
         }
         paths.list.iter_mut().for_each(|path| path.listeners.sort_by_key(|listener| listener.parameter));
         paths
     }
 
-    /// The number of a path, which is added if it is new.
+    /// The index of a path, which is added if it is new.
     fn path(&mut self, local: &str, rule: Option<&OscRule>, root: &str) -> u32 {
         let address = format!("{root}{local}");
         let next = self.list.len() as u32;
@@ -123,13 +126,13 @@ impl OscPaths {
         self.list.get(*self.by_address.get(address)? as usize)
     }
 
-    /// What a channel of the instance stands for.
+    /// The path of a channel, and which of its parameters the channel is.
     pub fn of_channel(&mut self, channel: ChannelId) -> Option<(ChannelTarget, &mut OscPath)> {
         let target = *self.targets.get(channel.index())?;
         Some((target, self.list.get_mut(target.path as usize)?))
     }
 
-    /// The message of a path, if it is one that goes out.
+    /// The outgoing message of a path; `None` if the format of the path is unknown.
     pub fn output(&mut self, path: u32) -> Option<&mut PathOutput> {
         match &mut self.list.get_mut(path as usize)?.format {
             PathFormat::Known { output, .. } => Some(output),
@@ -137,7 +140,7 @@ impl OscPaths {
         }
     }
 
-    /// The datagram of a path; empty if it does not go out.
+    /// The datagram of a path; empty if the format of the path is unknown.
     pub fn datagram(&self, path: u32) -> &[u8] {
         match self.list.get(path as usize).map(|path| &path.format) {
             Some(PathFormat::Known { output, .. }) => output.message.bytes(),
@@ -147,7 +150,7 @@ impl OscPaths {
 }
 
 impl OscPath {
-    /// Hands the arguments of a message to the channels that listen to them.
+    /// Calls `event` for each channel of the path with its value in the message.
     pub fn deliver(&self, arguments: &[OscArgument], mut event: impl FnMut(ChannelId, f64)) -> OscDelivery {
         let ranges = match &self.format {
             PathFormat::Known { ranges, .. } if ranges.len() != arguments.len() => {
@@ -169,7 +172,7 @@ impl OscPath {
         delivery
     }
 
-    /// The line that would make this path go out.
+    /// The line of the show file with which this path would be sent.
     pub fn missing_line(&self) -> String {
         let parameters = self.listeners.last().map_or(0, |listener| listener.parameter as usize) + 1;
         format!("{} = {}{}", self.local, "f".repeat(parameters), " 0.0 1.0".repeat(parameters))
@@ -185,14 +188,14 @@ fn default_range(argument: OscArgument) -> OscRange {
 
 impl PathFormat {
     fn new(address: &str, rule: Option<&OscRule>) -> Self {
-        let Some(rule) = rule else { return Self::Unknown { warned: false } };
+        let Some(rule) = rule else { return Self::Unknown { has_warned: false } };
         let message = OutgoingMessage::new(address, rule.ranges.iter().map(|range| range.denormalise(0.0)));
         let output = PathOutput { message, sent_to: 0, queued: false };
         Self::Known { ranges: rule.ranges.clone(), output }
     }
 }
 
-/// A channel's name as its path and its parameter.
+/// Splits the name of a channel into its path and its parameter.
 fn split(name: &str) -> Result<(&str, u32), OscAddressError> {
     check_address(name)?;
     let Some((path, digits)) = name.rsplit_once(':') else { return Ok((name, 0)) };
@@ -204,7 +207,8 @@ fn split(name: &str) -> Result<(&str, u32), OscAddressError> {
     })
 }
 
-/// What is wrong with channels, said once for all that come from one name with a range in it.
+/// Reports errors in channel names, once for all channels that come from one name with a range in
+/// it.
 struct ChannelErrors<'a> {
     instance: &'a Instance,
     diagnostics: &'a mut Diagnostics,
@@ -218,20 +222,20 @@ impl ChannelErrors<'_> {
         at: std::ops::Range<usize>,
         message: String,
     ) -> Option<&mut Diagnostic> {
-        // A name that came from a range is not what is written; then all of that is meant.
+        // A name that comes from a range is not written as such: then the whole text is underlined.
         let written = channel.span.range().len() == channel.name.len();
         let span = if written { channel.span.slice(at) } else { channel.span };
         self.reported.insert(channel.span).then(|| self.diagnostics.error(span, message))
     }
 
-    fn misnamed(&mut self, fault: OscAddressError, channel: &Channel) {
+    fn misnamed(&mut self, reason: OscAddressError, channel: &Channel) {
         let Instance { backend, name: owner, .. } = self.instance;
         let name = &channel.name;
         let message = format!("`{name}` is not a channel of the {backend} instance `{owner}`");
-        let Some(error) = self.report(channel, fault.range, message) else { return };
-        error.label(fault.message);
+        let Some(error) = self.report(channel, reason.range, message) else { return };
+        error.label(reason.message);
         if name.starts_with('/') {
-            error.hint("channels are `/path` or `/path:N`, N being the number of a parameter, from 0");
+            error.hint("channels are `/path` or `/path:N`, where N is the number of a parameter, from 0");
         } else {
             error.hint(format!("did you mean `{owner}./{name}`?"));
         }
@@ -243,7 +247,7 @@ impl ChannelErrors<'_> {
         if let Some(error) = self.report(channel, 0..channel.name.len(), message) {
             error.also(
                 rule.span,
-                format!("this pattern has {count}, the last is `:{}`", count.saturating_sub(1)),
+                format!("this pattern has {count}; the last is `:{}`", count.saturating_sub(1)),
             );
         }
     }
@@ -252,7 +256,7 @@ impl ChannelErrors<'_> {
         self.report(
             channel,
             0..channel.name.len(),
-            "the message of this channel fits into no datagram".into(),
+            "the message of this channel does not fit into a datagram".into(),
         );
     }
 }

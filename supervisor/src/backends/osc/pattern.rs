@@ -1,15 +1,15 @@
 //! Addresses and address patterns as a show file writes them.
 //!
-//! A pattern knows `?` (one character), `*` (any number of them), `[a-z]`, `[!x]` and `{a,b}`; none of them crosses
-//! a `/`. Matching keeps the set of positions that the pattern may have reached, so its time is bounded by the
-//! product of both lengths whatever the pattern.
+//! A pattern may contain `?` (one character), `*` (any number of them), `[a-z]`, `[!x]` and
+//! `{a,b}`; none of them matches a `/`. Matching keeps the set of positions that the pattern may
+//! have reached, so that its time is at most the product of both lengths, for every pattern.
 
 use std::ops::Range;
 
 /// What is wrong with an address or pattern, and where.
 #[derive(Debug, PartialEq, Eq)]
 pub struct OscAddressError {
-    /// In bytes of the text.
+    /// The part that is wrong, in bytes of the text.
     pub range: Range<usize>,
     pub message: String,
 }
@@ -17,9 +17,9 @@ pub struct OscAddressError {
 /// A checked pattern.
 #[derive(Debug)]
 pub struct OscPattern {
-    /// What every match begins with.
+    /// The beginning of every match.
     literal: String,
-    /// What follows it.
+    /// The rest.
     pieces: Vec<PatternPiece>,
 }
 
@@ -34,11 +34,11 @@ enum PatternPiece {
 
 const PATTERN_CHARACTERS: &[char] = &['?', '*', '[', ']', '{', '}'];
 
-/// Checks an address without pattern characters: a channel's path or a root.
+/// Checks an address without pattern characters: the path of a channel, or a root.
 pub fn check_address(text: &str) -> Result<(), OscAddressError> {
     check_characters(text, false)?;
     match text.char_indices().find(|(_, character)| PATTERN_CHARACTERS.contains(character)) {
-        Some((at, character)) => Err(fault(at..at + 1, format!("`{character}` belongs in patterns only"))),
+        Some((at, character)) => Err(error_at(at..at + 1, format!("`{character}` belongs in patterns only"))),
         None => Ok(()),
     }
 }
@@ -56,14 +56,15 @@ impl OscPattern {
                 '[' => set(rest, at)?,
                 '{' => one_of(rest, at)?,
                 ']' | '}' => {
-                    return Err(fault(at..at + 1, format!("`{character}` without its opening bracket")));
+                    return Err(error_at(at..at + 1, format!("`{character}` has no opening bracket")));
                 }
                 _ => (PatternPiece::Char(character), character.len_utf8()),
             };
             pieces.push(piece);
             rest = &rest[length..];
         }
-        let plain = pieces.iter().map_while(|piece| if let PatternPiece::Char(c) = piece { Some(*c) } else { None });
+        let plain =
+            pieces.iter().map_while(|piece| if let PatternPiece::Char(c) = piece { Some(*c) } else { None });
         let literal: String = plain.collect();
         let pieces = pieces.split_off(literal.chars().count());
         Ok(Self { literal, pieces })
@@ -75,7 +76,7 @@ impl OscPattern {
         if self.pieces.is_empty() {
             return rest.is_empty();
         }
-        // One flag for each byte position of `rest` and one for its end.
+        // One flag for each byte position of `rest`, and one for its end.
         let mut reached = vec![false; rest.len() + 1];
         reached[0] = true;
         for piece in &self.pieces {
@@ -127,14 +128,14 @@ impl PatternPiece {
     }
 }
 
-fn fault(range: Range<usize>, message: impl Into<String>) -> OscAddressError {
+fn error_at(range: Range<usize>, message: impl Into<String>) -> OscAddressError {
     OscAddressError { range, message: message.into() }
 }
 
-/// A comma has its place in patterns, between the words of `{a,b}`.
+/// A comma may stand in patterns only, between the words of `{a,b}`.
 fn check_characters(text: &str, pattern: bool) -> Result<(), OscAddressError> {
     if !text.starts_with('/') {
-        return Err(fault(0..text.len(), "an OSC address begins with `/`"));
+        return Err(error_at(0..text.len(), "an OSC address begins with `/`"));
     }
     let illegal = |character: char| match character {
         '#' => true,
@@ -144,23 +145,23 @@ fn check_characters(text: &str, pattern: bool) -> Result<(), OscAddressError> {
     match text.char_indices().find(|(_, character)| illegal(*character)) {
         Some((at, character)) => {
             let message = format!("`{}` cannot stand in an OSC address", character.escape_debug());
-            Err(fault(at..at + character.len_utf8(), message))
+            Err(error_at(at..at + character.len_utf8(), message))
         }
         None => Ok(()),
     }
 }
 
-/// What stands between the bracket that `rest` begins with and the one that closes it.
+/// The text between the bracket that `rest` begins with and the one that closes it.
 fn bracketed(rest: &str, at: usize, close: char) -> Result<&str, OscAddressError> {
     let inner = rest.get(1..).and_then(|inner| inner.split_once(close)).map(|(inner, _)| inner);
     let Some(inner) = inner else {
-        return Err(fault(at..at + rest.len(), format!("`{close}` is missing")));
+        return Err(error_at(at..at + rest.len(), format!("`{close}` is missing")));
     };
     let foreign = ['/', '[', ']', '{', '}', '?', '*'];
     match inner.char_indices().find(|(_, character)| foreign.contains(character)) {
         Some((inside, character)) => {
             let start = at + 1 + inside;
-            Err(fault(start..start + 1, format!("`{character}` cannot stand inside brackets")))
+            Err(error_at(start..start + 1, format!("`{character}` cannot stand inside brackets")))
         }
         None => Ok(inner),
     }
@@ -171,7 +172,7 @@ fn set(rest: &str, at: usize) -> Result<(PatternPiece, usize), OscAddressError> 
     let listed = inner.strip_prefix('!');
     let (negated, listed) = (listed.is_some(), listed.unwrap_or(inner));
     if listed.is_empty() {
-        return Err(fault(at..at + inner.len() + 2, "no characters between the brackets"));
+        return Err(error_at(at..at + inner.len() + 2, "the brackets are empty"));
     }
     let mut characters = listed.chars().peekable();
     let mut ranges = Vec::new();
@@ -250,7 +251,7 @@ mod tests {
         assert_eq!(place("/a]"), 2..3);
         assert_eq!(place("/[]"), 1..3);
         assert_eq!(place("/[!]"), 1..4);
-        assert_eq!(check_address("/a*").expect_err("a pattern is no address").range, 2..3);
+        assert_eq!(check_address("/a*").expect_err("a pattern is not an address").range, 2..3);
         assert_eq!(check_address("/a b").expect_err("no spaces").range, 2..3);
         assert_eq!(check_address("/a,b").expect_err("no commas").range, 2..3);
         assert_eq!(check_address("/1/fader:3"), Ok(()));
@@ -317,7 +318,7 @@ mod tests {
         fn any_text_is_parsed_or_refused_with_a_place_inside_it(text in "/?[\\[\\]{}!*?,/#a-c\u{e4} -]{0,12}") {
             match OscPattern::parse(&text) {
                 Ok(pattern) => { pattern.matches(&text); }
-                Err(fault) => prop_assert!(text.get(fault.range).is_some()),
+                Err(error) => prop_assert!(text.get(error.range).is_some()),
             }
         }
     }

@@ -1,9 +1,10 @@
-//! Numbers on the wire against channel values: a type with its range, and the arithmetic in both directions.
+//! Numbers on the wire to channel values and back: the type of an argument with its range.
 //!
-//! Integers are rounded to the nearest, so that every integer of a range survives the way to a channel value and
-//! back. A range may be inverted (its minimum above its maximum) or a single value, which then is a constant.
+//! Integers are rounded to the nearest, so that every integer of a range survives the way to a
+//! channel value and back. A range may be inverted (its minimum above its maximum), or a single
+//! value, which is then a constant.
 
-/// An argument's value, of one of the types that carry numbers.
+/// The value of an argument whose type carries a number.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum OscNumber {
     Int(i32),
@@ -16,9 +17,10 @@ pub enum OscNumber {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum OscArgument {
     Number(OscNumber),
-    /// `T` and `F`: all of a range or nothing of it.
+    /// `T` and `F`: the upper or the lower end of a range.
     Switch(bool),
-    /// Strings, blobs, time tags and so on: they take up a parameter's place and carry no value.
+    /// Strings, blobs, time tags and so on. They take up the place of a parameter and have no
+    /// value.
     Other,
 }
 
@@ -32,7 +34,7 @@ pub enum OscRange {
 }
 
 impl OscRange {
-    /// What an argument is taken to range over where no pattern says so.
+    /// The range of an argument for which the show has no pattern.
     pub fn default_of(number: OscNumber) -> Self {
         match number {
             OscNumber::Int(_) => Self::Int { min: 0, max: 255 },
@@ -42,9 +44,10 @@ impl OscRange {
         }
     }
 
-    /// The channel value of an argument, clipped to 0.0..=1.0; `None` where it has none (NaN, a string).
+    /// The channel value of an argument, clipped to 0.0..=1.0. `None`: it has none (NaN, a string).
     ///
-    /// The argument need not be of the range's own type: a peer that sends `i` where `f` was expected is understood.
+    /// The argument need not have the type of the range: a peer may send `i` where `f` was
+    /// expected.
     pub fn normalise(self, argument: OscArgument) -> Option<f64> {
         let number = match argument {
             OscArgument::Number(number) => number,
@@ -58,7 +61,7 @@ impl OscRange {
         let value = number.to_f64();
         match max - min {
             span if span.is_finite() => ratio(value - min, span),
-            // The range of `d` may be wider than an f64 can say; half of it is not.
+            // The range of `d` may be wider than an f64 can hold; half of it is not.
             _ => ratio(value / 2.0 - min / 2.0, max / 2.0 - min / 2.0),
         }
     }
@@ -71,7 +74,9 @@ impl OscRange {
                 let number = between(f64::from(min), f64::from(max), value).round();
                 OscNumber::Int(number as i32)
             }
-            Self::Float { min, max } => OscNumber::Float(between(f64::from(min), f64::from(max), value) as f32),
+            Self::Float { min, max } => {
+                OscNumber::Float(between(f64::from(min), f64::from(max), value) as f32)
+            }
             Self::Long { min, max } => OscNumber::Long(long_between(min, max, value)),
             Self::Double { min, max } => OscNumber::Double(between(min, max, value)),
         }
@@ -102,11 +107,11 @@ fn ratio(offset: f64, span: f64) -> Option<f64> {
     if offset.is_nan() {
         return None;
     }
-    // Adding 0.0 makes a zero of a negative zero.
+    // Adding 0.0 turns a negative zero into a positive one.
     Some(if span == 0.0 { 0.0 } else { (offset / span).clamp(0.0, 1.0) + 0.0 })
 }
 
-/// Exact at both ends, also where the span is more than an f64 can say.
+/// Exact at both ends, also where the span is more than an f64 can hold.
 fn between(min: f64, max: f64, value: f64) -> f64 {
     match max - min {
         _ if value >= 1.0 => max,
@@ -124,7 +129,7 @@ fn long_between(min: i64, max: i64, value: f64) -> i64 {
     i64::try_from(number).unwrap_or(max)
 }
 
-/// Taken in integers first: two large numbers that differ a little keep their difference.
+/// Subtracts integers: two large numbers that differ a little keep their difference.
 fn difference(a: i64, b: i64) -> f64 {
     (i128::from(a) - i128::from(b)) as f64
 }

@@ -1,6 +1,6 @@
-//! Datagrams that came in: to events, and what is wrong with them to the log, which no flood can fill.
+//! The receiving side: turns datagrams into events, and logs errors in them through throttles.
 
-use super::codec::{OscDecodeError, IncomingMessage, describe_arguments, each_message};
+use super::codec::{IncomingMessage, OscDecodeError, describe_arguments, each_message};
 use super::paths::{OscDelivery, OscPaths};
 use super::range::OscArgument;
 use crate::backends::{EventSink, LocalInstance};
@@ -8,11 +8,21 @@ use mm_shared::LogThrottle;
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
-const SECOND: Duration = Duration::from_secs(1);
-/// For what a peer may do all day long, and harms nobody.
-const MINUTE: Duration = Duration::from_secs(60);
+/// How often malformed packets are logged.
+const MALFORMED_LOG_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What an instance keeps between two datagrams.
+/// How often ignored messages are logged. A peer may send such messages permanently.
+const IGNORED_LOG_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The time in which at most [`DETECT_LIMIT`] messages are logged.
+const DETECT_INTERVAL: Duration = Duration::from_secs(1);
+
+const DETECT_LIMIT: u32 = 50;
+
+/// The most arguments of a message that are logged.
+const DETECTED_ARGUMENTS_LIMIT: usize = 32;
+
+/// The receiving side of an instance.
 #[derive(Debug)]
 pub struct OscRx {
     name: String,
@@ -23,6 +33,7 @@ pub struct OscRx {
     arguments: Vec<OscArgument>,
 }
 
+/// Logs incoming messages.
 #[derive(Debug)]
 struct DetectLog {
     root: String,
@@ -30,19 +41,21 @@ struct DetectLog {
 }
 
 impl OscRx {
-    /// `detect` is the root that is taken off the addresses it shows, or `None` where it is off.
+    /// `detect` is the root that logged addresses are shown without; `None`: messages are not
+    /// logged.
     pub fn new(name: String, detect: Option<String>) -> Self {
         let detect = detect.map(DetectLog::new);
-        let (malformed, ignored) = (LogThrottle::new(1, SECOND), LogThrottle::new(5, MINUTE));
+        let (malformed, ignored) =
+            (LogThrottle::new(1, MALFORMED_LOG_INTERVAL), LogThrottle::new(5, IGNORED_LOG_INTERVAL));
         Self { name, detect, malformed, ignored, open_ends: Vec::new(), arguments: Vec::new() }
     }
 
-    /// Shows from now on what comes in below another root, or nothing.
+    /// From now on logs messages below this root; `None`: logs none.
     pub fn set_detect(&mut self, root: Option<String>) {
         self.detect = root.map(DetectLog::new);
     }
 
-    /// Turns a datagram into events. Says whether at least one message of it is well-formed.
+    /// Turns a datagram into events. Returns whether at least one message of it is well-formed.
     pub fn datagram(
         &mut self,
         datagram: &[u8],
@@ -51,14 +64,14 @@ impl OscRx {
         sink: &mut EventSink<'_>,
     ) -> bool {
         let mut open_ends = std::mem::take(&mut self.open_ends);
-        let mut sound = false;
-        let mut fault = None;
+        let mut is_valid = false;
+        let mut error = None;
         let whole = each_message(datagram, &mut open_ends, |bytes| match self.message(bytes, paths, sink) {
-            Ok(()) => sound = true,
-            Err(malformed) => fault = Some(malformed),
+            Ok(()) => is_valid = true,
+            Err(malformed) => error = Some(malformed),
         });
         self.open_ends = open_ends;
-        if let Some(reason) = whole.err().or(fault)
+        if let Some(reason) = whole.err().or(error)
             && let Some(suppressed) = self.malformed.hit(Instant::now())
         {
             tracing::warn!(
@@ -68,10 +81,15 @@ impl OscRx {
                 "malformed packet from {sender}: {reason}"
             );
         }
-        sound
+        is_valid
     }
 
-    fn message(&mut self, bytes: &[u8], paths: &OscPaths, sink: &mut EventSink<'_>) -> Result<(), OscDecodeError> {
+    fn message(
+        &mut self,
+        bytes: &[u8],
+        paths: &OscPaths,
+        sink: &mut EventSink<'_>,
+    ) -> Result<(), OscDecodeError> {
         let message = IncomingMessage::read(bytes)?;
         if let Some(detect) = &mut self.detect {
             detect.show(&self.name, bytes, &message);
@@ -86,32 +104,34 @@ impl OscRx {
             let (name, local, tags) = (&self.name, &path.local, message.tags());
             match delivery {
                 OscDelivery::WrongParameterCount { expected } => tracing::warn!(
+                    event = "osc_message_ignored",
                     instance = %name,
                     suppressed,
-                    "`{local}` came in with the types `{tags}`, its pattern has {expected} parameters: ignored"
+                    "`{local}` arrived with the types `{tags}`, but its pattern has {expected} parameters; ignoring it"
                 ),
                 _ => tracing::warn!(
+                    event = "osc_message_ignored",
                     instance = %name,
                     suppressed,
-                    "`{local}` came in with the types `{tags}`, a mapped one of which holds no number: ignored"
+                    "`{local}` arrived with the types `{tags}`; ignoring a mapped argument that is not a number"
                 ),
             }
         }
         Ok(())
     }
 
-    /// Packets that were no messages, and messages that could not be used.
+    /// The number of malformed packets and of messages that were ignored, wholly or in part.
     pub fn errors(&self) -> u64 {
         self.malformed.total() + self.ignored.total()
     }
 
-    /// When [`OscRx::tick`] has something to say.
+    /// When [`OscRx::tick`] has a count to log.
     pub fn deadline(&self) -> Option<Instant> {
         let detect = self.detect.as_ref().and_then(|detect| detect.shown.deadline());
         [self.malformed.deadline(), self.ignored.deadline(), detect].into_iter().flatten().min()
     }
 
-    /// Says how many were left unsaid.
+    /// Logs how many lines the throttles have suppressed.
     pub fn tick(&mut self, now: Instant) {
         let name = &self.name;
         if let Some(count) = self.malformed.flush(now) {
@@ -119,45 +139,52 @@ impl OscRx {
             tracing::warn!(
                 event = "osc_packet_malformed",
                 instance = %name,
+                suppressed = count,
                 "{count} more malformed packets, {total} in all"
             );
         }
         if let Some(count) = self.ignored.flush(now) {
             let total = self.ignored.total();
-            tracing::warn!(instance = %name, "{count} more messages ignored, wholly or in part, {total} in all");
+            tracing::warn!(
+                event = "osc_message_ignored",
+                instance = %name,
+                suppressed = count,
+                "{count} more messages ignored, wholly or in part, {total} in all"
+            );
         }
         if let Some(count) = self.detect.as_mut().and_then(|detect| detect.shown.flush(now)) {
-            tracing::info!(instance = %name, "detect: {count} more messages not shown");
+            tracing::info!(
+                event = "osc_messages_suppressed",
+                instance = %name,
+                suppressed = count,
+                "detect: {count} more messages not shown"
+            );
         }
     }
 }
 
 impl DetectLog {
     fn new(root: String) -> Self {
-        Self { root, shown: LogThrottle::new(50, SECOND) }
+        Self { root, shown: LogThrottle::new(DETECT_LIMIT, DETECT_INTERVAL) }
     }
 
-    /// Shows each parameter as a show names it, for pasting into `[map]`.
+    /// Logs each parameter by the name that it has in `[map]`.
     fn show(&mut self, name: &str, bytes: &[u8], message: &IncomingMessage<'_>) {
         let local = message.address.strip_prefix(self.root.as_bytes());
         let Some(local) = local.filter(|local| local.starts_with(b"/")) else { return };
         let Some(suppressed) = self.shown.hit(Instant::now()) else { return };
         let local = String::from_utf8_lossy(local);
         let local = local.escape_debug();
-        match describe_arguments(bytes, message) {
-            Some(arguments) if arguments.is_empty() => {
-                tracing::info!(instance = %name, suppressed, "detect: {name}.{local} without arguments");
-            }
+        let text = match describe_arguments(bytes, message) {
+            Some(arguments) if arguments.is_empty() => format!("{name}.{local} without arguments"),
             Some(arguments) => {
                 let each = |(n, argument): (usize, String)| format!("{name}.{local}:{n} = {argument}");
-                let all: Vec<_> = arguments.into_iter().take(32).enumerate().map(each).collect();
-                tracing::info!(instance = %name, suppressed, "detect: {}", all.join(", "));
+                let shown = arguments.into_iter().take(DETECTED_ARGUMENTS_LIMIT);
+                shown.enumerate().map(each).collect::<Vec<_>>().join(", ")
             }
-            None => {
-                let tags = message.tags();
-                tracing::info!(instance = %name, suppressed, "detect: {name}.{local} with the types `{tags}`");
-            }
-        }
+            None => format!("{name}.{local} with the types `{}`", message.tags()),
+        };
+        tracing::info!(event = "osc_message_detected", instance = %name, suppressed, "detect: {text}");
     }
 }
 

@@ -1,11 +1,11 @@
-//! The UDP socket of an instance: opening it, and moving datagrams in batches.
+//! The UDP socket of an instance: opens it, and moves datagrams in batches.
 //!
-//! One call receives up to [`BATCH`] datagrams of any size, one call sends as many. The receive buffer has room for
-//! the largest datagram in each place; it is zeroed memory straight from the system, so that only the pages which
-//! datagrams have really filled take up memory.
+//! One system call receives up to [`BATCH`] datagrams of any size, one sends as many. The receive
+//! buffer has room for the largest datagram in each place. It is zeroed memory straight from the
+//! system, so that only pages which datagrams have filled take up memory.
 //!
-//! Datagrams of one length that follow each other are handed to the system as one block, which it cuts up again on
-//! the last stretch of their way (`UDP_SEGMENT`): that is a fraction of the work of sending each.
+//! Consecutive datagrams of one length go to the system as one block (`UDP_SEGMENT`), which the
+//! system or the network card cuts up again. That is a fraction of the work of sending each.
 
 use super::options::{OscAddress, OscDestination};
 use crate::backends::OpenError;
@@ -18,29 +18,32 @@ use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
-/// How many datagrams one call moves.
+/// The most datagrams that one call moves.
 pub const BATCH: usize = 64;
 
-/// How many datagrams a call asks for when few came the last time: preparing places costs time too.
+/// How many datagrams a call asks for when few arrived the last time: each place costs time to
+/// prepare.
 const FEW: usize = 4;
 
-/// So many datagrams of one length are worth a block.
-const BLOCK: usize = 3;
+/// The fewest datagrams of one length for which a block is faster.
+const BLOCK_MINIMUM: usize = 3;
 
-/// The longest datagrams that go into a block. The system takes no block of datagrams that the way would have to
-/// break up; these fit into the smallest packet that IPv6 allows.
-const BLOCK_LENGTH: usize = 1200;
+/// The longest datagrams that go into a block. The system refuses a block of datagrams that have to
+/// be fragmented; these fit into the smallest packet size that IPv6 allows.
+const BLOCK_DATAGRAM_LIMIT: usize = 1200;
 
-/// The most bytes that UDP sends at once, over IPv6 and IPv4.
-const MAX_DATAGRAM: usize = 65_487;
+/// The most bytes of a block: those of a UDP datagram, over IPv6 as well as IPv4.
+const BLOCK_LIMIT: usize = 65_487;
 
-/// Room for a datagram. The odd 64 bytes keep the beginnings of the places from sharing one cache set.
+/// The bytes of a place for one datagram. The additional 64 keep the beginnings of the places out
+/// of one common cache set.
 const PLACE: usize = 65536 + 64;
 
-/// Asked of the system, which grants what its limits allow: a burst shall wait here, not be dropped.
+/// The size of the kernel's receive buffer in bytes, as far as the system allows it: a burst waits
+/// there and is not dropped.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
-/// An open socket with what it takes to use it in batches.
+/// An open socket with its buffers.
 #[derive(Debug)]
 pub struct OscSocket {
     socket: UdpSocket,
@@ -50,12 +53,12 @@ pub struct OscSocket {
     /// How many datagrams the next call asks for.
     expected: usize,
     block: Vec<u8>,
-    /// Whether the system takes blocks for this peer.
+    /// Whether the system accepts blocks for this peer.
     blocks: bool,
     peer: Option<OscPeer>,
 }
 
-/// Where to send, and the same once more for each message of a batch.
+/// The address to send to, and a copy for each message of a batch.
 #[derive(Debug)]
 struct OscPeer {
     address: SocketAddr,
@@ -112,8 +115,8 @@ impl OscSocket {
         self.blocks = true;
     }
 
-    /// Hands what has come in to `each`, with its sender, up to a batch and up to `limit` datagrams. Returns whether
-    /// there may be more.
+    /// Calls `each` with each datagram and its sender, for at most a batch and at most `limit`
+    /// datagrams. Returns whether there may be more.
     pub fn receive(
         &mut self,
         limit: usize,
@@ -126,7 +129,8 @@ impl OscSocket {
         let slices = slices.iter_mut().take(expected);
         let received = match recvmmsg(descriptor, &mut self.receiving, slices, MsgFlags::MSG_DONTWAIT, None) {
             Ok(received) => received,
-            // Refused: an earlier datagram of ours found nobody. That is no matter of what comes in.
+            // Refused: no process received an earlier datagram of ours. That does not concern
+            // receiving.
             Err(Errno::EAGAIN | Errno::EINTR | Errno::ECONNREFUSED) => return Ok(false),
             Err(errno) => return Err(errno.into()),
         };
@@ -141,7 +145,7 @@ impl OscSocket {
         Ok(count == expected)
     }
 
-    /// Sends datagrams to the peer, up to a batch of them; says how many went out, at least one.
+    /// Sends datagrams to the peer, at most a batch. Returns how many were sent, at least one.
     pub fn send<'a>(
         &'a mut self,
         mut datagrams: impl ExactSizeIterator<Item = &'a [u8]>,
@@ -170,8 +174,8 @@ impl OscSocket {
     }
 }
 
-/// Sends the datagrams of one length at the start as one block, and says how many these were; 0 when the system takes
-/// no blocks. `None`: too few for that.
+/// Sends the first datagrams, as many as have one length, as one block. Returns how many these
+/// were, 0 where the system does not accept blocks. `None`: they are too few for a block.
 fn send_block(
     socket: &UdpSocket,
     block: &mut Vec<u8>,
@@ -181,17 +185,17 @@ fn send_block(
     let length = datagrams.first().map_or(0, |[first]| first.len());
     let count = datagrams.iter().take_while(|[datagram]| datagram.len() == length).count();
     let Ok(segment) = u16::try_from(length) else { return Ok(None) };
-    if count < BLOCK || !(1..=BLOCK_LENGTH).contains(&length) {
+    if count < BLOCK_MINIMUM || !(1..=BLOCK_DATAGRAM_LIMIT).contains(&length) {
         return Ok(None);
     }
-    let count = count.min(MAX_DATAGRAM / length);
+    let count = count.min(BLOCK_LIMIT / length);
     block.clear();
     datagrams.iter().take(count).for_each(|[datagram]| block.extend_from_slice(datagram));
     let (slices, control) = ([IoSlice::new(block)], [ControlMessage::UdpGsoSegments(&segment)]);
     let address = peer.copies.first().and_then(Option::as_ref);
     match sendmsg(socket.as_raw_fd(), &slices, &control, MsgFlags::MSG_DONTWAIT, address) {
         Ok(_) => Ok(Some(count)),
-        // the system, or what lies on the way, does not know how
+        // The system or the network interface does not support it.
         Err(Errno::EIO | Errno::EINVAL | Errno::EMSGSIZE | Errno::ENOPROTOOPT | Errno::EOPNOTSUPP) => {
             Ok(Some(0))
         }
@@ -214,7 +218,7 @@ fn unspecified(like: Option<&SocketAddr>, port: u16) -> SocketAddr {
     }
 }
 
-/// `to` as a socket bound to `local` must name it, if it can reach it.
+/// The address `to` in the form that a socket bound to `local` needs; `None`: it cannot reach it.
 fn reachable_from(local: SocketAddr, to: SocketAddr) -> Option<SocketAddr> {
     match (local.ip(), to.ip()) {
         (IpAddr::V4(_), IpAddr::V4(_)) | (IpAddr::V6(_), IpAddr::V6(_)) => Some(to),
@@ -225,11 +229,11 @@ fn reachable_from(local: SocketAddr, to: SocketAddr) -> Option<SocketAddr> {
     }
 }
 
-/// What the host of an address is, looked up unless that has been done.
+/// The addresses of a host, looked up unless `address` has them already.
 ///
 /// # Errors
 ///
-/// It does not resolve.
+/// The name does not resolve.
 pub fn resolve(instance: &str, option: &str, address: &OscAddress) -> Result<Vec<SocketAddr>, OpenError> {
     let OscAddress { host, port, found, .. } = address;
     if !found.is_empty() {
@@ -260,7 +264,11 @@ fn listen_on(instance: &str, address: &OscAddress) -> Result<(UdpSocket, SocketA
             && error.raw_os_error() == Some(Errno::EAFNOSUPPORT as i32)
             && local.ip() == Ipv6Addr::UNSPECIFIED
         {
-            tracing::warn!(event = "osc_ipv6_missing", instance = %instance, "this machine has no IPv6: `bind = {host} {port}` listens on IPv4 only");
+            tracing::warn!(
+                event = "osc_ipv6_missing",
+                instance = %instance,
+                "`bind = {host} {port}` listens on IPv4 only: this machine does not have IPv6"
+            );
             let local = unspecified(None, *port);
             outcome = open_at(local).map(|socket| (socket, local));
         }
@@ -276,15 +284,16 @@ fn open_at(local: SocketAddr) -> io::Result<UdpSocket> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let descriptor = socket(family, SockType::Datagram, flags, None)?;
     if local.is_ipv6() {
-        // `::` listens on IPv4 too, whatever the system's default.
+        // `::` listens on IPv4 too, whatever the default of the system is.
         setsockopt(&descriptor, sockopt::Ipv6V6Only, &false)?;
     }
     setsockopt(&descriptor, sockopt::Broadcast, &true)?;
-    // Beyond the system's limit where that is permitted, else up to it. Smaller buffers work too.
+    // Beyond the limit of the system where that is permitted, else up to it. Smaller buffers work
+    // too.
     if setsockopt(&descriptor, sockopt::RcvBufForce, &RECEIVE_BUFFER).is_err() {
         let _ = setsockopt(&descriptor, sockopt::RcvBuf, &RECEIVE_BUFFER);
     }
-    // Without SO_REUSEADDR: two programs on one UDP port would take each other's packets.
+    // Without SO_REUSEADDR: two programs on one UDP port would take packets from each other.
     bind(descriptor.as_raw_fd(), &SockaddrStorage::from(local))?;
     Ok(UdpSocket::from(descriptor))
 }
@@ -294,9 +303,10 @@ fn open_error(instance: &str, what: &str, error: io::Error) -> OpenError {
         ErrorKind::AddrInUse => {
             ("the port is in use", Some("another program, or another show, listens on it"))
         }
-        ErrorKind::AddrNotAvailable => {
-            ("this machine has no such address", Some("`*` in place of the host listens on all addresses"))
-        }
+        ErrorKind::AddrNotAvailable => (
+            "this machine does not have this address",
+            Some("`*` in place of the host listens on all addresses"),
+        ),
         ErrorKind::PermissionDenied => {
             ("not permitted", Some("ports below 1024 are for root unless the system says otherwise"))
         }

@@ -1,4 +1,4 @@
-//! Instances at work, on real sockets, through the traits that the event loop uses.
+//! Instances on real sockets, through the traits that the event loop uses.
 
 use super::*;
 use crate::backends::Incoming;
@@ -11,8 +11,8 @@ use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How long anything that should come may take.
-const LIMIT: Duration = Duration::from_secs(10);
+/// How long a test waits for anything.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An instance, and the text that its spans point into.
 pub struct Written {
@@ -52,7 +52,7 @@ fn append(text: &mut String, word: &str) -> Spanned<String> {
     Spanned { value: word.to_string(), span }
 }
 
-const NO: InstanceId = InstanceId(3);
+const ID: InstanceId = InstanceId(3);
 
 /// An opened instance with a peer of its own.
 struct Rig {
@@ -62,21 +62,21 @@ struct Rig {
 
 fn peer() -> UdpSocket {
     let peer = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-    peer.set_read_timeout(Some(LIMIT)).expect("a limit");
+    peer.set_read_timeout(Some(TIMEOUT)).expect("a limit");
     peer
 }
 
 fn plan(settings: &[(&str, &str)], channels: &[&str]) -> OscPlan {
     let written = Written::new(settings, channels);
     let mut diagnostics = Diagnostics::default();
-    let live = LiveInstance { id: NO, place: 0, instance: &written.instance };
+    let live = LiveInstance { id: ID, place: 0, instance: &written.instance };
     let plan = OscPlan::new(live, false, &mut diagnostics);
     assert!(!diagnostics.has_errors(), "{:?}", written.underlined(&diagnostics));
     plan
 }
 
 fn open(settings: &[(&str, &str)], channels: &[&str]) -> Result<TestLoop<OscBackend>, OpenError> {
-    Ok(TestLoop::start(Box::new(plan(settings, channels).open_socket()?), vec![NO]))
+    Ok(TestLoop::start(Box::new(plan(settings, channels).open_socket()?), vec![ID]))
 }
 
 impl Rig {
@@ -98,10 +98,10 @@ impl Rig {
         self.peer.send_to(packet, self.address()).expect("loopback takes it");
     }
 
-    /// Receives until `count` events are there or nothing comes any more.
+    /// Receives until there are `count` events or the time is over.
     fn events(&mut self, count: usize) -> Vec<(u32, f64)> {
         let start = Instant::now();
-        while self.osc.len() < count && start.elapsed() < LIMIT {
+        while self.osc.len() < count && start.elapsed() < TIMEOUT {
             self.receive();
         }
         self.drain()
@@ -111,7 +111,7 @@ impl Rig {
         let events = self.osc.drain().into_iter();
         events
             .map(|Incoming { instance, channel, value }| {
-                assert_eq!(instance, NO);
+                assert_eq!(instance, ID);
                 (channel.0, value)
             })
             .collect()
@@ -119,7 +119,7 @@ impl Rig {
 
     /// Waits until the socket is readable, then has the backend read it.
     fn receive(&mut self) {
-        assert!(self.osc.receive(LIMIT, BUDGET), "nothing came in");
+        assert!(self.osc.receive(TIMEOUT, BUDGET), "nothing came in");
     }
 
     /// One routing step.
@@ -128,12 +128,13 @@ impl Rig {
         self.osc.flush();
     }
 
-    /// What arrives at the peer next.
+    /// The next message that arrives at the peer.
     fn arrived(&self) -> (String, Vec<OscType>) {
         arrived_at(&self.peer)
     }
 
-    /// Asserts that nothing arrives before a message that is sent now: loopback keeps the order.
+    /// Asserts that nothing arrives before a message that is sent now: the loopback interface keeps
+    /// the order.
     fn nothing_arrives(&self) {
         let marker = UdpSocket::bind("127.0.0.1:0").expect("a free port");
         marker.send_to(&encode("/marker", vec![]), ("127.0.0.1", port_of(&self.peer))).expect("it is sent");
@@ -150,7 +151,7 @@ fn arrived_at(peer: &UdpSocket) -> (String, Vec<OscType>) {
     let length = peer.recv(&mut buffer).expect("something arrives");
     match decoder::decode_udp(&buffer[..length]).expect("it is OSC").1 {
         OscPacket::Message(message) => (message.addr, message.args),
-        OscPacket::Bundle(_) => panic!("we send no bundles"),
+        OscPacket::Bundle(_) => panic!("an instance does not send bundles"),
     }
 }
 
@@ -329,7 +330,7 @@ fn a_peer_that_is_gone_disturbs_nothing() {
     rig.send(&encode("/a", floats([0.5])));
     assert_eq!(rig.events(1), [(0, 0.5)]);
     rig.peer = UdpSocket::bind(address).expect("the port is free again");
-    rig.peer.set_read_timeout(Some(LIMIT)).expect("a limit");
+    rig.peer.set_read_timeout(Some(TIMEOUT)).expect("a limit");
     rig.step(&[(0, 1.0)]);
     assert_eq!(rig.arrived().1, floats([1.0]));
 }
@@ -347,7 +348,7 @@ fn what_cannot_be_opened_is_named_with_its_reason() {
     let unknown = error(&[("bind", "* 0"), ("destination", "no..host 9")]);
     assert!(unknown.message.contains("`destination = no..host 9` does not resolve"), "{unknown}");
     let foreign = error(&[("bind", "192.0.2.1 0")]);
-    assert!(foreign.message.contains("no such address"), "{foreign}");
+    assert!(foreign.message.contains("does not have this address"), "{foreign}");
     let mixed = error(&[("bind", "127.0.0.1 0"), ("destination", "::1 9")]);
     assert!(mixed.message.contains("cannot be reached"), "{mixed}");
 }
@@ -357,7 +358,7 @@ fn two_instances_on_one_port_are_an_error_of_the_show() {
     let found = |first: &str, second: &str| {
         let (first, second) = (Written::new(&[("bind", first)], &[]), Written::new(&[("bind", second)], &[]));
         let live =
-            [&first, &second].map(|written| LiveInstance { id: NO, place: 0, instance: &written.instance });
+            [&first, &second].map(|written| LiveInstance { id: ID, place: 0, instance: &written.instance });
         let mut diagnostics = Diagnostics::default();
         OscKind.plan(None, &live, &mut diagnostics);
         second.underlined(&diagnostics)
@@ -376,7 +377,7 @@ fn malformed_packets_are_settled_in_the_log_later_and_leave_no_deadline_behind()
     (0..10).for_each(|_| rig.send(b"garbage"));
     rig.send(&encode("/a", floats([0.5])));
     assert_eq!(rig.events(1), [(0, 0.5)]);
-    let due = rig.osc.deadline().expect("nine were not said");
+    let due = rig.osc.deadline().expect("nine were not logged");
     rig.osc.tick(due);
     assert_eq!(rig.osc.deadline(), None);
 }
@@ -387,10 +388,10 @@ fn no_datagram_is_read_once_the_budget_is_used_up() {
     (0..10).for_each(|n| rig.send(&encode("/a", vec![OscType::Int(n)])));
     let value = |n: i32| (0, f64::from(n) / 1000.0);
     for first in [0, 3, 6] {
-        assert!(rig.osc.receive(LIMIT, 3));
+        assert!(rig.osc.receive(TIMEOUT, 3));
         assert_eq!(rig.drain(), [value(first), value(first + 1), value(first + 2)]);
     }
-    rig.osc.receive(LIMIT, 0);
+    rig.osc.receive(TIMEOUT, 0);
     assert_eq!(rig.drain(), []);
     assert_eq!(rig.events(1), [value(9)]);
 }
@@ -403,7 +404,7 @@ fn another_pattern_keeps_the_socket_and_another_address_does_not() {
     let unanswered = encode("/b", floats([1.0]));
     rig.send(&unanswered);
     let (kept, moved) = (other("127.0.0.1 0", &to), other("127.0.0.1 1", &to));
-    let change = PlanChange::new(&[NO], &[NO], |_| false);
+    let change = PlanChange::new(&[ID], &[ID], |_| false);
     let outcome = rig.osc.with(|osc, cx| osc.reconfigure(&kept, &change, cx));
     assert_eq!(outcome, Reconfigured::Kept);
     assert_eq!(rig.address(), address);

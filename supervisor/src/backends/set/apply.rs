@@ -1,4 +1,4 @@
-//! What changes which backends there are: a new show file, and the end of the show.
+//! Applies a new show to the set of backends, and closes all of them at the end of the show.
 
 use super::{BackendSet, BackendSlot, LoopAccess, SlotState};
 use crate::backends::context::TimerPurpose;
@@ -8,14 +8,15 @@ use crate::show::LiveShow;
 use crate::show::change::ShowChange;
 use std::time::{Duration, Instant};
 
-/// How long a backend may take to close. It is dropped then.
+/// The time that a backend has to close. Then it is dropped.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 /// How often a closing backend is asked whether it is closed.
 const CLOSE_POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 impl BackendSet {
-    /// Applies a new show. A backend whose plan is the same goes on, one whose plan changed decides how much of it stays
-    /// open. What has to be closed closes before anything is opened, so that ports are free.
+    /// Applies a new show. A backend with the same plan goes on. A backend whose plan changed
+    /// decides how much of it stays open. Backends close before others open, so that their ports
+    /// are free.
     pub fn apply(
         &mut self,
         plans: Vec<Box<dyn Plan>>,
@@ -51,7 +52,7 @@ impl BackendSet {
         self.tick(now, access);
     }
 
-    /// Goes on in a slot under another plan of the same key.
+    /// Gives a slot another plan of the same key.
     fn change_plan(
         &mut self,
         slot: usize,
@@ -84,7 +85,8 @@ impl BackendSet {
         }
     }
 
-    /// Tells the backend in a slot to close. What the slot has planned is opened when that is over.
+    /// Begins to close the backend of a slot. The plan of the slot, if it has one, is opened when
+    /// the backend is closed.
     fn begin_close(&mut self, slot: usize, now: Instant, access: &mut LoopAccess<'_>) {
         self.with(slot, access, |backend, cx| backend.close(cx));
         let Some(served) = self.slot_mut(slot) else { return };
@@ -95,7 +97,7 @@ impl BackendSet {
         self.poll_closing(slot, now, access);
     }
 
-    /// Drops a closing backend if it is closed, or if its time is over.
+    /// Drops a closing backend if it is closed or its deadline has passed.
     pub(super) fn poll_closing(&mut self, slot: usize, now: Instant, access: &mut LoopAccess<'_>) {
         let is_closed = self.with(slot, access, |backend, _| backend.is_closed());
         let Some(served) = self.slot_mut(slot) else { return };
@@ -123,7 +125,8 @@ impl BackendSet {
         }
     }
 
-    /// Closes all backends at the end of the show, and waits for that within the time that they may take.
+    /// Closes all backends at the end of the show, and waits until they are closed, but at most
+    /// [`CLOSE_TIMEOUT`].
     pub fn close_all(&mut self, poller: &mut Poller) {
         let (mut events, mut wakes) = (Vec::new(), Vec::new());
         let now = Instant::now();
@@ -134,7 +137,7 @@ impl BackendSet {
             }
         }
         while self.slots.iter().any(Option::is_some) {
-            // If the system refuses to wait, the deadline of the last backend still ends the loop.
+            // If waiting fails, the deadline of the last backend still ends the loop.
             let _ = poller.wait(Some(CLOSE_POLL_INTERVAL), &mut wakes);
             let mut access = LoopAccess { poller, events: &mut events };
             for wake in wakes.drain(..) {

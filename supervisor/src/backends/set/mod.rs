@@ -1,7 +1,8 @@
 //! The backends of a running show, and which of them serves which instance.
 //!
-//! A backend that panics, or that cannot be opened while the show runs, is opened again later; the rest of the show goes
-//! on. One that the show no longer wants is told to close and polled until it is closed; the event loop waits for none.
+//! A backend that panics, or that cannot be opened while the show runs, is opened again later. A
+//! backend that the show no longer has is closed and polled until it is closed. The event loop does
+//! not wait for either.
 
 mod apply;
 mod slot;
@@ -19,18 +20,18 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-/// What a backend needs of the event loop.
+/// The parts of the event loop that backends use.
 #[derive(Debug)]
 pub struct LoopAccess<'a> {
-    /// Where descriptors are watched.
+    /// Watches descriptors.
     pub poller: &'a Poller,
-    /// Where events go that came in.
+    /// Takes incoming events.
     pub events: &'a mut Vec<Incoming>,
 }
 
-/// Where an instance is served.
+/// The backend that serves an instance, and the index of the instance in it.
 #[derive(Debug, Clone, Copy)]
-struct Home {
+struct InstanceHome {
     slot: usize,
     instance: LocalInstance,
 }
@@ -38,21 +39,22 @@ struct Home {
 /// All backends of a show.
 #[derive(Default)]
 pub struct BackendSet {
-    /// A slot is kept as long as its backend exists: wake-ups and timers are known by it.
+    /// A backend keeps its slot as long as it exists: wakes and timers contain the index of the
+    /// slot.
     slots: Vec<Option<BackendSlot>>,
     /// By instance.
-    homes: Vec<Option<Home>>,
+    homes: Vec<Option<InstanceHome>>,
     timers: Timers<BackendTimer>,
-    /// The timers that are due, between two calls of [`BackendSet::tick`] empty.
+    /// The timers that are due; empty between two calls of [`BackendSet::tick`].
     due: Vec<BackendTimer>,
 }
 
 impl BackendSet {
-    /// Opens what was planned for a show.
+    /// Opens the planned backends of a show.
     ///
     /// # Errors
     ///
-    /// The first backend that cannot be opened. Those before it are dropped.
+    /// A backend cannot be opened. Those opened before it are dropped.
     pub fn open(plans: Vec<Box<dyn Plan>>, show: &LiveShow) -> Result<Self, OpenError> {
         let mut set = Self::default();
         for plan in plans {
@@ -70,7 +72,7 @@ impl BackendSet {
     ///
     /// # Errors
     ///
-    /// The system's limit on watches is reached.
+    /// The system's limit on watched descriptors is reached.
     pub fn start(&mut self, access: &mut LoopAccess<'_>) -> io::Result<()> {
         for slot in 0..self.slots.len() {
             self.with(slot, access, |backend, cx| backend.start(cx)).unwrap_or(Ok(()))?;
@@ -83,7 +85,7 @@ impl BackendSet {
         for (slot, served) in self.slots.iter().enumerate() {
             let Some(served) = served.as_ref().filter(|served| served.plan.is_some()) else { continue };
             for (local, id) in served.instances.iter().enumerate() {
-                self.homes[id.0] = Some(Home { slot, instance: LocalInstance(local) });
+                self.homes[id.0] = Some(InstanceHome { slot, instance: LocalInstance(local) });
             }
         }
     }
@@ -108,8 +110,8 @@ impl BackendSet {
         self.with(index as usize, access, |backend, cx| backend.on_ready(source, budget, cx));
     }
 
-    /// Hands an event to the backend that serves `instance`. False: none does. While the backend is not open, the last
-    /// event of each channel is kept for it.
+    /// Hands an event to the backend that serves `instance`. Returns whether there is one. While
+    /// the backend is not open, its slot keeps the last event of each channel for it.
     #[inline]
     pub fn handle(
         &mut self,
@@ -129,7 +131,7 @@ impl BackendSet {
         true
     }
 
-    /// The step is over: lets the backends that took events send them. True: there was one.
+    /// Ends a routing step: the backends that took events send them. Returns whether any did.
     pub fn flush(&mut self, access: &mut LoopAccess<'_>) -> bool {
         let mut any = false;
         for slot in 0..self.slots.len() {
@@ -142,7 +144,7 @@ impl BackendSet {
         any
     }
 
-    /// The status of an instance; its name and its traffic are filled in by the caller.
+    /// The status of an instance without its name and its traffic, which the caller adds.
     #[must_use]
     pub fn status(&self, instance: InstanceId) -> InstanceStatus {
         let home = self.homes.get(instance.0).copied().flatten();
@@ -185,7 +187,8 @@ impl BackendSet {
 
     /// Serves the timers that are due.
     pub fn tick(&mut self, now: Instant, access: &mut LoopAccess<'_>) {
-        // Collected first, so that a backend which sets a timer to a time in the past cannot keep the loop here.
+        // Collected first: a backend that sets a timer to a time in the past must not block the
+        // loop.
         let mut due = std::mem::take(&mut self.due);
         due.extend(std::iter::from_fn(|| self.timers.pop_due(now)));
         for timer in due.drain(..) {
@@ -214,7 +217,7 @@ impl BackendSet {
             Ok(Ok(backend)) => {
                 served.state = SlotState::Open(backend);
                 served.retry.note_open(now);
-                tracing::info!(event = "backend_opened", "backend of {} is open", served.names);
+                tracing::info!(event = "backend_opened", "backend of {} opened", served.names);
                 self.start_opened(slot, access);
             }
             Ok(Err(error)) => {
@@ -231,7 +234,7 @@ impl BackendSet {
         }
     }
 
-    /// Lets a backend that was just opened register its sources, and hands it what it missed.
+    /// Starts a backend that was just opened, and hands it the events that it missed.
     fn start_opened(&mut self, slot: usize, access: &mut LoopAccess<'_>) {
         if let Some(Err(error)) = self.with(slot, access, |backend, cx| backend.start(cx)) {
             return self.fail(slot, &error.to_string());
@@ -249,7 +252,7 @@ impl BackendSet {
         pause
     }
 
-    /// Drops a backend that no longer works; it is opened again later, unless the show no longer has it.
+    /// Drops a backend that has failed. It is opened again later if the show still has it.
     fn fail(&mut self, slot: usize, why: &str) {
         self.forget_timers(slot);
         let Some(served) = self.slot_mut(slot) else { return };
@@ -257,7 +260,7 @@ impl BackendSet {
         let names = std::mem::take(&mut served.names);
         if served.plan.is_none() {
             self.slots[slot] = None;
-            tracing::error!(event = "backend_failed", "backend of {names} failed while it closed: {why}");
+            tracing::error!(event = "backend_failed", "backend of {names} failed while closing: {why}");
             return;
         }
         let pause = self.retry_later(slot, Instant::now()).as_millis();
@@ -274,7 +277,7 @@ impl BackendSet {
         self.timers.retain(|timer| timer.slot as usize != slot);
     }
 
-    /// Runs code of the backend in a slot, if it is open or closing. If it panics, the backend fails.
+    /// Calls the backend in a slot, if it is open or closing. A panic makes the backend fail.
     #[inline]
     fn with<R>(
         &mut self,
@@ -285,7 +288,7 @@ impl BackendSet {
         self.with_plan(slot, access, |backend, _, cx| act(backend, cx))
     }
 
-    /// The same for code that needs to know the plan, which is `None` for a backend that the show no longer has.
+    /// The same with the plan, which is `None` for a backend that the show no longer has.
     #[inline]
     fn with_plan<R>(
         &mut self,

@@ -1,4 +1,4 @@
-//! A place in the set of backends: what is planned there, and how far that is open.
+//! A slot of the set: a backend with its plan, and whether it is open.
 
 use crate::backends::{Backend, Plan};
 use crate::ids::InstanceId;
@@ -7,41 +7,43 @@ use mm_shared::ChannelId;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// How long after its first failure a backend is opened again; each further failure doubles it.
+/// The time after its first failure at which a backend is opened again. Each further failure
+/// doubles it.
 const FIRST_RETRY_INTERVAL: Duration = Duration::from_millis(500);
-/// The longest time between two attempts. A backend that was open for that long starts from the shortest again.
+/// The longest time between two attempts. A backend that was open for that long starts with the
+/// shortest time again.
 const LAST_RETRY_INTERVAL: Duration = Duration::from_secs(10);
 
-/// What is in a slot now.
+/// How far the backend of a slot is open.
 pub enum SlotState {
     /// Not open: a timer of the set opens it.
     Waiting,
     Open(Box<dyn Backend>),
-    /// On its way out, until its deadline at most.
+    /// It was told to close, and is dropped at the deadline at the latest.
     Closing {
         backend: Box<dyn Backend>,
         deadline: Instant,
     },
 }
 
-/// A backend with what it takes to open it.
+/// A backend, and the plan to open it by.
 pub struct BackendSlot {
-    /// `None` when the show no longer has it: the slot ends when it is closed.
+    /// `None`: the show no longer has the backend, and the slot ends when the backend is closed.
     pub plan: Option<Box<dyn Plan>>,
     pub state: SlotState,
     /// By local index.
     pub instances: Vec<InstanceId>,
-    /// The names of the instances, for the log.
+    /// The names of the instances as the log shows them.
     pub names: String,
-    /// Whether it took an event in this step, so that it has something to flush.
+    /// Whether the backend took an event in this step, which is to be flushed.
     pub touched: bool,
-    /// The last value of each channel that came for it while it was not open.
+    /// The last value of each channel that arrived while the backend was not open.
     pub missed: BTreeMap<(InstanceId, ChannelId), f64>,
     pub retry: RetryInterval,
 }
 
 impl BackendSlot {
-    /// A backend that is still to be opened.
+    /// A slot whose backend is not open yet.
     pub fn new(plan: Box<dyn Plan>, show: &LiveShow) -> Self {
         let mut this = Self {
             plan: None,
@@ -56,7 +58,7 @@ impl BackendSlot {
         this
     }
 
-    /// Serves the instances of `plan` from now on.
+    /// Takes over a new plan and its instances.
     pub fn set_plan(&mut self, plan: Box<dyn Plan>, show: &LiveShow) {
         self.instances = plan.instances();
         let named = self.instances.iter().filter_map(|id| show.instance(*id));
@@ -84,7 +86,7 @@ impl RetryInterval {
         self.opened = Some(now);
     }
 
-    /// The backend failed: how long to wait now.
+    /// The backend failed: the time until the next attempt.
     pub fn after_failure(&mut self, now: Instant) -> Duration {
         let opened = self.opened.take();
         if opened.is_some_and(|opened| now.saturating_duration_since(opened) >= LAST_RETRY_INTERVAL) {

@@ -1,4 +1,4 @@
-//! The set with a backend that does what a test tells it to.
+//! The set with a backend that does what a test asks of it.
 
 use super::*;
 use crate::backends::{BackendStatus, PlanChange, PlanKey, Reconfigured, TimerId};
@@ -8,7 +8,7 @@ use crate::test_shows::{live_show, show};
 use mm_shared::{ChannelId, Doorbell};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// What a test and its backends share.
+/// The state that a test and its backends share.
 #[derive(Default)]
 struct Script {
     calls: Vec<String>,
@@ -81,7 +81,7 @@ impl Backend for FakeBackend {
         self.note(format!("timer {}", timer.0));
     }
 
-    /// Its channels are what it is to do.
+    /// The channel selects what the backend does.
     fn handle(
         &mut self,
         instance: LocalInstance,
@@ -144,7 +144,7 @@ impl Drop for FakeBackend {
     }
 }
 
-/// A set in a loop, with one show after the other.
+/// A set in an event loop, with one show after another.
 struct Rig {
     set: BackendSet,
     poller: Poller,
@@ -218,7 +218,7 @@ impl Rig {
     }
 }
 
-/// Later than everything that is due, a closing backend's deadline included.
+/// Later than every deadline, also that of a closing backend.
 fn later() -> Instant {
     Instant::now() + Duration::from_secs(60)
 }
@@ -280,7 +280,7 @@ fn a_backend_that_takes_its_time_to_close_holds_up_nobody_and_goes_at_its_deadli
     let mut rig = Rig::new();
     rig.apply("");
     assert_eq!(rig.calls(), ["close"]);
-    assert!(rig.is_open(), "it has not said that it is closed");
+    assert!(rig.is_open(), "it does not report that it is closed");
     assert!(!rig.handle(0, 9, 0.5));
     let next = rig.set.deadline().expect("it is asked again");
     rig.tick(next);

@@ -1,20 +1,22 @@
-//! OSC packets: bytes of a peer to messages and arguments, and messages with changing arguments to bytes.
+//! OSC packets: bytes of a peer to messages and arguments, and messages with changing arguments to
+//! bytes.
 //!
-//! Incoming bytes are hostile. They are read in place: nothing is allocated for a message, a bundle may be nested
-//! as deep as a datagram allows without a call for each level (`rosc`, which decodes recursively and into owned
-//! strings, could be made to overflow the stack with one datagram), and whatever does not fit is [`Malformed`].
-//! Outgoing messages are laid out by `rosc` once for each path; sending patches the arguments in.
+//! Incoming bytes are hostile, so they are read in place. Reading a message allocates nothing.
+//! Bundles may be nested as deep as a datagram allows, without a call for each level: `rosc`
+//! decodes recursively, and one datagram could make it overflow the stack. What does not follow the
+//! format is an [`OscDecodeError`]. `rosc` lays out an outgoing message once for each path; sending
+//! patches the arguments in.
 //!
-//! Source of the facts: the Open Sound Control 1.0 specification.
+//! Source of the format: the Open Sound Control 1.0 specification.
 
 use super::range::{OscArgument, OscNumber};
 use rosc::{OscMessage, OscPacket, OscType};
 
-/// The most that fits into a UDP datagram over IPv4.
+/// The most bytes that fit into a UDP datagram over IPv4.
 pub const MAX_DATAGRAM: usize = 65507;
 
 const BUNDLE: &[u8] = b"#bundle\0";
-/// The tag, then a time tag, which is not looked at: events are routed when they arrive.
+/// `#bundle`, then a time tag, which is ignored: events are routed when they arrive.
 const BUNDLE_HEADER: usize = 16;
 
 /// Why a packet cannot be read.
@@ -30,28 +32,28 @@ pub enum OscDecodeError {
     UnknownType(u8),
     #[error("the arguments end early")]
     Arguments,
-    #[error("an array's brackets do not pair up")]
+    #[error("the brackets of an array do not pair up")]
     Array,
-    #[error("a bundle's element does not fit into it")]
+    #[error("an element of a bundle is larger than the bundle")]
     Element,
 }
 
-/// A message, in the bytes it came in.
+/// A message in the bytes of its datagram.
 #[derive(Debug, Clone, Copy)]
 pub struct IncomingMessage<'a> {
     pub address: &'a [u8],
-    /// Without the comma.
+    /// The type tags without the comma.
     tags: &'a [u8],
     data: &'a [u8],
 }
 
-/// Calls `each` with each message of a packet, in order, those of bundles in bundles included.
+/// Calls `each` with each message of a packet in order, also with those of nested bundles.
 ///
-/// `open_ends` is scratch memory, to be used again.
+/// `open_ends` is scratch memory, which the caller keeps between two calls.
 ///
 /// # Errors
 ///
-/// A bundle whose sizes contradict each other; the messages before that place have been handed out.
+/// The sizes in a bundle contradict each other. `each` has had the messages before that place.
 pub fn each_message<'a>(
     packet: &'a [u8],
     open_ends: &mut Vec<usize>,
@@ -89,7 +91,7 @@ fn is_bundle(packet: &[u8]) -> bool {
 }
 
 impl<'a> IncomingMessage<'a> {
-    /// Reads address and type tags.
+    /// Reads the address and the type tags.
     pub fn read(bytes: &'a [u8]) -> Result<Self, OscDecodeError> {
         if bytes.first() != Some(&b'/') {
             return Err(OscDecodeError::Address);
@@ -104,12 +106,13 @@ impl<'a> IncomingMessage<'a> {
         Ok(Self { address, tags, data })
     }
 
-    /// The type tags as text, for people.
+    /// The type tags as printable text.
     pub fn tags(&self) -> impl std::fmt::Display {
         self.tags.escape_ascii()
     }
 
-    /// Reads all arguments into `arguments`, what is in there being dropped. Elements of arrays count one by one.
+    /// Reads all arguments into `arguments`, in place of what it holds. Elements of arrays count
+    /// one by one.
     pub fn read_arguments(&self, arguments: &mut Vec<OscArgument>) -> Result<(), OscDecodeError> {
         arguments.clear();
         let mut data = self.data;
@@ -153,7 +156,7 @@ fn take<const N: usize>(data: &mut &[u8]) -> Option<[u8; N]> {
     Some(*bytes)
 }
 
-/// A string ends with one to four zero bytes, so that its length is a multiple of four.
+/// A string ends with one to four zero bytes, which make its length a multiple of four.
 fn take_string<'a>(data: &mut &'a [u8]) -> Option<&'a [u8]> {
     let length = data.iter().position(|&byte| byte == 0)?;
     let string = data.get(..length)?;
@@ -167,11 +170,11 @@ fn take_blob(data: &mut &[u8]) -> Option<()> {
     Some(())
 }
 
-/// A message to be sent again and again with other arguments.
+/// A message that is sent many times with changing arguments.
 #[derive(Debug, Clone)]
 pub struct OutgoingMessage {
     bytes: Vec<u8>,
-    /// Where each argument begins.
+    /// The offset of each argument.
     offsets: Box<[u32]>,
 }
 
@@ -190,7 +193,7 @@ impl OutgoingMessage {
         Self { offsets: offsets.collect(), bytes }
     }
 
-    /// Replaces an argument by another of the same type. Says whether that changed anything.
+    /// Replaces an argument by another of the same type. Returns whether the message has changed.
     pub fn set(&mut self, parameter: u32, number: OscNumber) -> bool {
         match number {
             OscNumber::Int(value) => self.patch(parameter, value.to_be_bytes()),
@@ -234,9 +237,10 @@ fn size(argument: &OscType) -> usize {
     }
 }
 
-/// A message's arguments in words, each with its type tag; `None` where that cannot be said.
+/// The arguments of a message as text, each with its type tag. `None`: the message has arrays or is
+/// malformed.
 ///
-/// For people only: `rosc` allocates, and it would nest as deep as the arrays do.
+/// For the log only: `rosc` allocates, and it would recurse as deep as the arrays are nested.
 pub fn describe_arguments(bytes: &[u8], message: &IncomingMessage<'_>) -> Option<Vec<String>> {
     if message.tags.contains(&b'[') {
         return None;

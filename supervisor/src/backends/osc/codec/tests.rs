@@ -1,10 +1,10 @@
-//! The reader against `rosc` as its oracle, against bytes that mean harm, and the writer.
+//! The reader against `rosc` as its oracle and against hostile bytes; the writer.
 
 use super::*;
 use proptest::prelude::*;
 use rosc::{OscArray, OscBundle, OscColor, OscMidiMessage, OscTime, encoder};
 
-/// Each message of a packet with its arguments, or why one of them cannot be read.
+/// Each message of a packet with its arguments, or why it cannot be read.
 type Read = Vec<Result<(Vec<u8>, Vec<OscArgument>), OscDecodeError>>;
 
 fn read(packet: &[u8]) -> (Read, Result<(), OscDecodeError>) {

@@ -1,4 +1,4 @@
-//! What a show may say of an `osc` instance, and where errors point.
+//! The options of an instance, and where errors point.
 
 use super::*;
 use crate::backends::osc::range::OscArgument;
@@ -60,7 +60,11 @@ fn a_format_has_a_letter_and_two_numbers_for_each_parameter() {
     assert_eq!(ranges("f 0.0 1.0"), [OscRange::Float { min: 0.0, max: 1.0 }]);
     assert_eq!(ranges("d  -1e3\t1e3"), [OscRange::Double { min: -1000.0, max: 1000.0 }]);
     assert_eq!(ranges("i 255 0"), [OscRange::Int { min: 255, max: 0 }], "a range may be inverted");
-    assert_eq!(ranges("i 0.0 255.0"), [OscRange::Int { min: 0, max: 255 }], "a whole number may have a point");
+    assert_eq!(
+        ranges("i 0.0 255.0"),
+        [OscRange::Int { min: 0, max: 255 }],
+        "a whole number may have a point"
+    );
     assert_eq!(ranges("h 0 9223372036854775807"), [OscRange::Long { min: 0, max: i64::MAX }]);
     assert_eq!(ranges("ff 0 1 2 3")[1], OscRange::Float { min: 2.0, max: 3.0 });
 }

@@ -1,4 +1,4 @@
-//! Channel names, and what reaches which channel.
+//! Names of channels, and which arguments reach which channel.
 
 use super::*;
 use crate::backends::osc::tests::Written;
@@ -62,7 +62,10 @@ fn the_root_belongs_to_the_address_but_not_to_the_channel() {
 #[test]
 fn a_message_with_another_number_of_parameters_than_its_pattern_reaches_nobody() {
     let paths = sound(&[("/xy", "ff 0 1 0 1")], &["/xy", "/xy:1"]);
-    assert_eq!(events(&paths, "/xy", &[float(1.0)]), (vec![], OscDelivery::WrongParameterCount { expected: 2 }));
+    assert_eq!(
+        events(&paths, "/xy", &[float(1.0)]),
+        (vec![], OscDelivery::WrongParameterCount { expected: 2 })
+    );
 }
 
 #[test]

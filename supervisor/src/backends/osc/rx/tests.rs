@@ -1,4 +1,4 @@
-//! Random packets: they reach no wrong channel and bring no value out of range.
+//! Random packets do not reach a wrong channel, and do not produce a value out of range.
 
 use super::*;
 use crate::backends::osc::OscPlan;
@@ -7,14 +7,14 @@ use crate::ids::InstanceId;
 use crate::show::LiveInstance;
 use mm_config::Diagnostics;
 
-const NO: InstanceId = InstanceId(3);
+const ID: InstanceId = InstanceId(3);
 
 /// Datagrams that look more or less like OSC, from a fixed seed.
 struct Noise(u64);
 
 impl Noise {
     fn below(&mut self, limit: u32) -> u32 {
-        // The splitmix64 generator: any will do, as long as a failure can be repeated.
+        // The splitmix64 generator: with a fixed seed a failure can be repeated.
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -34,12 +34,12 @@ impl Noise {
     }
 }
 
-/// Feeds random packets to an instance's rx. Only channels that exist get events, and only sound values.
+/// Feeds random packets to an instance. Only channels that exist get events, with values in range.
 fn feed_random_packets(count: usize) {
     let channels = ["/a", "/b:1", "/ccc:7", "/fixed:1"];
     let written = Written::new(&[("bind", "* 0"), ("/fixed", "fi 0 1 0 255")], &channels);
     let mut diagnostics = Diagnostics::default();
-    let live = LiveInstance { id: NO, place: 0, instance: &written.instance };
+    let live = LiveInstance { id: ID, place: 0, instance: &written.instance };
     let OscPlan { paths, .. } = OscPlan::new(live, false, &mut diagnostics);
     let mut rx = OscRx::new("out".into(), None);
     let pieces: [&[u8]; 12] = [
@@ -61,7 +61,7 @@ fn feed_random_packets(count: usize) {
     let mut seen = [0_u32; 4];
     for _ in 0..count {
         let packet = noise.packet(&pieces);
-        rx.datagram(&packet, &"test", &paths, &mut EventSink::new(&mut events, &[NO]));
+        rx.datagram(&packet, &"test", &paths, &mut EventSink::new(&mut events, &[ID]));
         for event in events.drain(..) {
             assert!((0.0..=1.0).contains(&event.value));
             let address = channels[event.channel.0 as usize].split(':').next().unwrap_or_default();
@@ -72,7 +72,7 @@ fn feed_random_packets(count: usize) {
             seen[event.channel.0 as usize] += 1;
         }
     }
-    assert!(seen[0] > 0 && seen[1] > 0 && seen[3] > 0, "the noise is too wild to mean anything: {seen:?}");
+    assert!(seen[0] > 0 && seen[1] > 0 && seen[3] > 0, "the noise is too random to test anything: {seen:?}");
 }
 
 #[test]
