@@ -1,4 +1,5 @@
-//! The others: an instance of the same show under a steady stream of events, which has to get every one of them.
+//! A second instance of the same show under a steady stream of events. It has to get each of them, in
+//! order, whatever the test does to the first one.
 
 use crate::counter::{COUNTER, assert_complete, numbered};
 use crate::osc::{F, Peer};
@@ -11,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// What a show has to contain for [`BackgroundTraffic`], anywhere: it comes in on a port of its own.
+/// What the text of a show has to contain for [`BackgroundTraffic`]. The stream has a port of its own.
 const SHOW: &str = "
 [osc calm]
 bind = $CALM
@@ -43,7 +44,7 @@ impl BackgroundTraffic {
     ///
     /// # Panics
     ///
-    /// When there is no socket.
+    /// When no socket can be opened.
     pub fn start(show: &Running) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);

@@ -1,4 +1,5 @@
-//! Where the programs under test are: beside the tests, in the same target directory, built with the same profile.
+//! Where the programs under test are: beside the tests, in the same target directory, built with the
+//! same profile.
 
 use std::env;
 use std::fs;
@@ -29,7 +30,7 @@ pub fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are in a folder of the workspace")
 }
 
-/// All files below `directory` whose names end in `suffix`, without those of build and version control.
+/// All files below `directory` whose names end in `suffix`, except those of build and version control.
 #[must_use]
 pub fn files(directory: &Path, suffix: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -48,7 +49,8 @@ pub fn files(directory: &Path, suffix: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The directory of the programs, after they were built if need be: `cargo test` builds no programs of other packages.
+/// The directory of the programs. Builds them if necessary: `cargo test` does not build programs of
+/// other packages.
 fn built() -> &'static Path {
     static DIRECTORY: OnceLock<Option<PathBuf>> = OnceLock::new();
     let directory = DIRECTORY.get_or_init(|| {

@@ -1,4 +1,5 @@
-//! The control socket of a running show: its verbs as a user types them, and one connection for many requests.
+//! The control socket of a running show: its verbs as a user types them, and one connection for many
+//! requests.
 
 use crate::running::Running;
 use crate::wait::{PATIENCE, wait_for};
@@ -45,7 +46,7 @@ impl Control {
     ///
     /// # Panics
     ///
-    /// When nobody listens there.
+    /// When the connection is refused.
     #[must_use]
     pub fn connect(show: &Running) -> Self {
         let stream = UnixStream::connect(socket(show)).expect("a running show listens");
@@ -100,7 +101,7 @@ impl Control {
         found.expect("an instance of the show")
     }
 
-    /// Waits until an instance stands as wanted, and gives back how it stands.
+    /// Waits until the status of an instance is as wanted, and returns it.
     pub fn wait_for(&mut self, what: &str, instance: &str, is: impl Fn(&Value) -> bool) -> Value {
         wait_for(what, || Some(self.standing(instance)).filter(&is))
     }

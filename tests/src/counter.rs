@@ -19,7 +19,8 @@ pub fn numbered(number: u32) -> Argument {
     F(high.mul_add(256.0, f32::from(low)) / 8_388_608.0)
 }
 
-/// Makes sure that the script of this instance, asked for its report, has seen all events in their order.
+/// Makes sure that the script of this instance, asked for its report, has seen all events in their
+/// order.
 ///
 /// # Panics
 ///

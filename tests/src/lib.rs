@@ -1,5 +1,5 @@
-//! The rig: starts the real programs with a show in a directory of its own, speaks OSC to them, reads their log, and
-//! makes sure that nothing is left behind.
+//! The rig: starts the real programs with a show in a directory of its own, speaks OSC to them, reads
+//! their log, and makes sure that nothing is left behind.
 //!
 //! A test reads like this:
 //!
@@ -7,7 +7,11 @@
 //! use mm_tests::{TestShow, osc::F};
 //!
 //! let stage = TestShow::new();
-//! stage.write("h.py", "import midimonster\ndef turn(value):\n    midimonster.output('turned', 1 - value)\n");
+//! stage.python("h.py", "
+//!     import midimonster
+//!     def turn(value):
+//!         midimonster.output('turned', 1 - value)
+//! ");
 //! stage.show("
 //!     [osc net]
 //!     bind = $IN

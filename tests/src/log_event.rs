@@ -6,13 +6,13 @@ use std::fmt::Write as _;
 /// One event that the supervisor has logged.
 #[derive(Debug, Clone)]
 pub struct LoggedEvent {
-    /// The stable name; none for a line that has no name yet.
+    /// The stable name.
     pub name: Option<String>,
     /// `error`, `warn`, `info` or `debug`.
     pub level: String,
     /// The instance that it is about.
     pub instance: Option<String>,
-    /// The sentence for people. Tests of behaviour match on the name and the fields instead.
+    /// The sentence for people. Tests match on the name and the fields instead.
     pub message: String,
     time: String,
     fields: Map<String, Value>,
@@ -70,7 +70,8 @@ impl LoggedEvent {
     }
 }
 
-/// The text with control characters written out, so that a failed test does not act on the terminal.
+/// The text with control characters written out, so that the log of a failed test does not act on the
+/// terminal.
 fn escape(text: &str) -> String {
     let mut out = String::new();
     for character in text.trim_end_matches('\r').chars() {
@@ -83,7 +84,7 @@ fn escape(text: &str) -> String {
     out
 }
 
-/// What an event has to be like, for [`Log::wait_for`](crate::log::Log::wait_for) and its relatives.
+/// What an event has to be like, for [`Log::wait_for`](crate::log::Log::wait_for), `count` and `last`.
 #[derive(Debug, Clone)]
 pub struct Event {
     name: String,
@@ -144,7 +145,7 @@ impl Event {
         self
     }
 
-    /// Only with this text in the message, for what a script has printed.
+    /// Only with this text in the message: data, such as a name or a reason, not the sentence around it.
     #[must_use]
     pub fn message(mut self, part: &str) -> Self {
         self.message.push(part.into());

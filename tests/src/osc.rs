@@ -147,8 +147,8 @@ impl Peer {
     /// When the network refuses.
     pub fn send_raw(&self, packet: &[u8]) {
         match self.socket.send_to(packet, self.show) {
-            // What an earlier packet met is no news for this one.
             Ok(_) => {}
+            // The kernel reports here that an earlier packet was refused.
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
             Err(error) => panic!("sending to {}: {error}", self.show),
         }
@@ -158,7 +158,7 @@ impl Peer {
     ///
     /// # Panics
     ///
-    /// When none comes in time, or it is no message.
+    /// When none comes in time, or a packet is not a message.
     #[must_use]
     pub fn receive(&self) -> Message {
         self.receive_within(PATIENCE).expect("no message came in time")

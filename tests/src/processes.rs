@@ -5,7 +5,8 @@ use nix::unistd::Pid;
 use std::fs;
 use std::path::PathBuf;
 
-/// The environment variable by which everything that a test starts is found again, whoever its parent is by then.
+/// The environment variable that marks all processes of a test, so that they are found also when their
+/// parent has changed.
 pub const TAG: &str = "MM_TEST_TAG";
 
 /// A process that cannot be mistaken for a later one of the same number.
@@ -17,7 +18,7 @@ pub struct Process {
     started: u64,
 }
 
-/// What `/proc/PID/stat` tells.
+/// What `/proc/PID/stat` contains.
 struct Stat {
     name: String,
     state: char,

@@ -36,7 +36,7 @@ pub struct Ended {
     pub text: String,
     /// The same, to look for events in.
     pub log: Log,
-    /// OSC messages that it sent and nobody has looked at.
+    /// OSC messages that it sent and the test has not received.
     pub messages: Vec<Message>,
     /// Where it ran; its files are still there.
     pub stage: Arc<TestShow>,
@@ -45,7 +45,8 @@ pub struct Ended {
 impl Running {
     pub(crate) fn start(mut command: Command, stage: Arc<TestShow>, peer: Arc<Peer>) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // A copy of the program is busy while any process has it open for writing, a child of another test for instance.
+        // A copy of the program is busy while any process has it open for writing, for instance a
+        // child of another test.
         let mut child = wait_for("a program that can be started", || match command.spawn() {
             Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => None,
             outcome => Some(outcome.expect("the program under test can be started")),
@@ -82,7 +83,8 @@ impl Running {
     #[must_use]
     pub fn run_again(self) -> Self {
         assert!(self.status.is_some(), "the show still runs");
-        // The same socket: whatever another test starts may hold a copy of a closed one for a moment.
+        // The same socket: a process that another test starts may hold a copy of a closed one for a
+        // moment.
         let (stage, peer) = (Arc::clone(&self.stage), Arc::clone(&self.peer));
         drop(self);
         peer.skip();
@@ -132,7 +134,8 @@ impl Running {
     /// When it is not ready in time, or its process is gone.
     #[must_use]
     pub fn worker(&self, instance: &str) -> Process {
-        // A client may learn of a worker before its event is in the log: the event before that names one which is gone.
+        // A client may learn of a worker before its event is in the log. The last event then names a
+        // worker that is gone.
         wait_for("the process of a worker that is ready", || {
             let latest = self.log.last(Event::named("worker_ready").instance(instance))?;
             Process::of(latest.field("pid").as_i64()?.try_into().ok()?)
@@ -209,7 +212,7 @@ impl Running {
         assert!(status.success(), "the show ended with {status}:\n{}", self.log.text());
     }
 
-    /// Kills the supervisor, which can do nothing about it, and gives back what it leaves.
+    /// Kills the supervisor with SIGKILL, and returns the processes that it leaves.
     ///
     /// # Panics
     ///
@@ -266,7 +269,7 @@ impl Ended {
         self.status.code().or_else(|| self.status.signal().map(|signal| 128 + signal)).expect("one of both")
     }
 
-    /// Makes sure that it ended with this status and said all of this.
+    /// Makes sure that it ended with this status and wrote all of these texts.
     ///
     /// # Panics
     ///

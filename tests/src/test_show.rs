@@ -13,11 +13,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use tempfile::TempDir;
 
-/// Where a show is made ready. Texts may hold `$IN` (host and port that the show binds), `$OUT` (where it sends to) and
-/// `$CALM` (a second address to bind, see [`crate::steady`]).
+/// Where a show is made ready. Texts may hold `$IN` (host and port that the show binds), `$OUT` (where
+/// it sends to) and `$CALM` (a second address to bind, see [`crate::BackgroundTraffic`]).
 pub struct TestShow {
     directory: TempDir,
-    /// What the environment of all its processes says.
+    /// The value of [`TAG`] in the environment of all its processes.
     tag: String,
     program: PathBuf,
     bind: SocketAddr,
@@ -36,7 +36,7 @@ impl TestShow {
     ///
     /// # Panics
     ///
-    /// When there is no place for temporary files.
+    /// When a temporary directory cannot be created.
     #[must_use]
     pub fn new() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -101,14 +101,15 @@ impl TestShow {
         path
     }
 
-    /// Replaces a script in one step, so that nobody finds half of it.
+    /// Replaces a script in one step, so that no process reads half of it.
     ///
     /// # Panics
     ///
     /// When it cannot be written.
     pub fn replace(&self, name: &str, text: &str) {
         let path = self.python(&format!("{name}.new"), text);
-        // Compiled code of the old text could pass for that of the new one, when both are of one second and size.
+        // Python takes compiled code of the old text for that of the new one when both have the same
+        // second and size.
         let _ = fs::remove_dir_all(self.directory.path().join("__pycache__"));
         fs::rename(path, self.directory.path().join(name)).expect("the stage is ours");
     }
@@ -128,7 +129,7 @@ impl TestShow {
         self.write("show.cfg", self.fill(text))
     }
 
-    /// A show of `net`, an OSC instance on both addresses, in which every path goes out as one float.
+    /// A show of `net`, an OSC instance on both addresses, in which every path goes out as a float.
     pub fn osc_show(&self, text: &str) -> PathBuf {
         self.show(&format!("[osc net]\nbind = $IN\ndest = $OUT\n/* = f 0 1\n/*/* = f 0 1\n{text}"))
     }
@@ -213,7 +214,8 @@ impl TestShow {
         self.start(arguments).wait_for_end()
     }
 
-    /// The same with the show's directory as the working directory, so that paths are the same for every stage.
+    /// The same with the show's directory as the working directory, so that paths are the same for
+    /// every stage.
     #[must_use]
     pub fn finish_here(self, arguments: &[&str]) -> Ended {
         let mut command = self.command(arguments);
@@ -243,8 +245,9 @@ fn dedent(text: &str) -> String {
     text.lines().map(|line| line.get(common..).unwrap_or("").to_owned() + "\n").collect()
 }
 
-/// An address that nobody else has: each test process has a host of its own in 127.0.0.0/8, and counts ports there.
-/// A free port that is asked of the kernel could be somebody else's by the time that the show binds it.
+/// An address that no other test has: each test process has a host of its own in 127.0.0.0/8, and
+/// counts ports there. Another process could take a free port of the kernel's choice before the show
+/// binds it.
 fn own_address() -> SocketAddr {
     static PORT: AtomicU16 = AtomicU16::new(10_000);
     let [_, high, middle, low] = process::id().to_be_bytes();

@@ -3,14 +3,14 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long anything may take that has no limit of its own: a loaded machine must not fail a test. No test waits that
-/// long when all is well.
+/// How long a test waits for what has no limit of its own: a loaded machine must not fail a test. No
+/// test that passes waits that long.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How often a condition is looked at.
 const PERIOD: Duration = Duration::from_millis(5);
 
-/// Waits until `find` finds something, and gives it back.
+/// Waits until `find` finds something, and returns it.
 ///
 /// # Panics
 ///
@@ -44,7 +44,7 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     wait_for(what, || condition().then_some(()));
 }
 
-/// Waits until `condition` holds, for as long as [`PATIENCE`] goes; says whether it does.
+/// Waits until `condition` holds, at most for [`PATIENCE`]; returns whether it holds.
 pub fn eventually(mut condition: impl FnMut() -> bool) -> bool {
     let start = Instant::now();
     loop {
@@ -58,7 +58,8 @@ pub fn eventually(mut condition: impl FnMut() -> bool) -> bool {
     }
 }
 
-/// Calls `step` once every `period` until it says false. For senders that keep a rhythm, not for waiting.
+/// Calls `step` once every `period` until it returns false. For senders that keep a rhythm, not for
+/// waiting.
 pub fn every(period: Duration, mut step: impl FnMut() -> bool) {
     let mut next = Instant::now();
     while step() {

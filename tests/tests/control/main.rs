@@ -215,7 +215,7 @@ fn a_runtime_directory_that_does_not_exist_is_replaced_by_another_with_a_warning
     command.env("XDG_RUNTIME_DIR", stage.path("missing"));
     let show = stage.start_command(command);
     show.wait_for(Event::named("runtime_dir_missing"));
-    show.wait_for(&["show is running"]);
+    show.wait_for(Event::named("show_running"));
     show.ask(&["--socket", &socket, "status"]).assert(0, &["net"]);
     show.stop();
 }

@@ -1,4 +1,5 @@
-//! Faults `hostile-client` and `clients-idle`: clients of the control socket, as many as are allowed and more.
+//! Faults `hostile-client` and `clients-idle`: clients of the control socket, as many as are allowed
+//! and more.
 
 use crate::{assert_answers, stage};
 use mm_tests::control::socket;
@@ -17,7 +18,7 @@ fn more_clients_than_there_may_be_are_refused_and_harm_nobody() {
     let mut more: Vec<UnixStream> =
         (0..100).filter_map(|_| UnixStream::connect(socket(&show)).ok()).collect();
     for stream in &mut more {
-        // Whoever is refused may find the connection closed already.
+        // A client that is refused may find the connection closed already.
         let _ = stream.write_all(b"{\"verb\":\"status\"}\n");
     }
     for client in &mut clients {
@@ -41,7 +42,7 @@ fn a_client_that_watches_and_does_not_read_is_told_how_much_it_has_missed() {
     watcher.send(&json!({ "verb": "monitor" }));
     assert!(watcher.receive()["monitoring"].is_object());
     let mut counter = show.control();
-    // Long before the watcher would be disconnected, and yet more than the socket and the queue hold.
+    // More than the socket and the queue hold, and long before the watcher would be disconnected.
     for round in 0..60_u16 {
         for number in 0..100_u16 {
             show.send("/ask", &[mm_tests::osc::F(f32::from(round * 100 + number) / 32_768.0)]);

@@ -1,5 +1,5 @@
-//! How instances are kept running: restart policy, values, failsafe, HUP, the spare worker, the environment, systemd, the switch of the
-//! latency heuristics.
+//! How instances are kept running: restart policy, values, failsafe, SIGHUP, the spare worker, the
+//! environment, systemd, the switch of the latency heuristics.
 
 mod clients;
 mod environment;

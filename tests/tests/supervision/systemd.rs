@@ -29,7 +29,7 @@ impl Manager {
         String::from_utf8_lossy(&message[..count]).into_owned()
     }
 
-    /// Waits for a message with this in it, and gives back those before it.
+    /// Waits for a message with this in it, and returns those before it.
     fn wait_for(&self, text: &str) -> Vec<String> {
         let mut before = Vec::new();
         loop {
