@@ -95,9 +95,6 @@ fn nothing_but_what_shows_the_time_looks_at_the_wall_clock() {
     assert_eq!(offenders(breaks), [""; 0]);
 }
 
-/// Folders whose log lines have no names yet.
-const WITHOUT_EVENTS: [&str; 2] = ["supervisor/src/instances/", "supervisor/src/reaper/"];
-
 #[test]
 fn every_log_line_begins_with_the_name_of_its_event() {
     let is_name = |name: &str| {
@@ -119,8 +116,36 @@ fn every_log_line_begins_with_the_name_of_its_event() {
         let mut lines = lines.iter().flat_map(|line| text.split(line.as_str()).skip(1));
         applies && lines.any(|arguments| !is_named(arguments))
     };
-    let has_names = |name: &String| !WITHOUT_EVENTS.iter().any(|folder| name.starts_with(folder));
-    assert_eq!(offenders(breaks).into_iter().filter(has_names).collect::<Vec<_>>(), [""; 0]);
+    assert_eq!(offenders(breaks), [""; 0]);
+}
+
+#[test]
+fn tests_match_log_lines_by_their_events() {
+    // The text format itself, and programs other than the supervisor.
+    let text_is_the_subject = ["tests/tests/e2e/logs.rs", "tests/tests/midi/"];
+    let breaks = |name: &str, text: &str| {
+        let applies = name.starts_with("tests/tests/")
+            && !name.starts_with("tests/tests/conventions/")
+            && !text_is_the_subject.iter().any(|subject| name.starts_with(subject));
+        let text: String = code(text).split_whitespace().collect();
+        let takes_text = |arguments: &str| {
+            let arguments = arguments.split(')').next().unwrap_or_default();
+            arguments.starts_with("&[") || arguments.contains(",&[")
+        };
+        let calls = [".wait_for(", ".wait_for_nth(", ".count(", ".last("];
+        applies && calls.iter().any(|call| text.split(call).skip(1).any(takes_text))
+    };
+    assert_eq!(offenders(breaks), [""; 0]);
+}
+
+#[test]
+fn unit_tests_in_files_of_their_own_are_placed_in_one_way() {
+    let breaks = |name: &str, text: &str| {
+        let in_crate = ["config/src/", "shared/src/", "worker/src/", "supervisor/src/"];
+        in_crate.iter().any(|folder| name.starts_with(folder))
+            && (name.ends_with("_tests.rs") || code(text).contains("#[path"))
+    };
+    assert_eq!(offenders(breaks), [""; 0]);
 }
 
 #[test]
