@@ -21,7 +21,7 @@ use crate::mailbox::{Mailbox, mailbox};
 use crate::poller::{Interest, Poller, Wake};
 use crate::reaper::Spawned;
 use crate::runtime_dir::RuntimeDir;
-use crate::script_output::{Drain, OutputStream};
+use crate::script_output::{OutputStream, ScriptOutput};
 use crate::show::LiveShow;
 use crate::signals::Signals;
 use crate::startup::{self, Loaded, StartError, find_worker};
@@ -78,7 +78,7 @@ struct Check {
     launcher: WorkerLauncher,
     mailbox: Mailbox<LauncherReport>,
     poller: Poller,
-    drain: Drain,
+    script_output: ScriptOutput,
     trials: Vec<Trial>,
 }
 
@@ -98,15 +98,15 @@ enum Outcome {
 
 impl Check {
     fn new(launcher: WorkerLauncher, mailbox: Mailbox<LauncherReport>) -> Result<Self, StartError> {
-        let drain =
-            Drain::start().map_err(|error| StartError::system("cannot read what scripts print", error))?;
+        let script_output = ScriptOutput::start()
+            .map_err(|error| StartError::system("cannot read what scripts print", error))?;
         let poller = Poller::new().and_then(|poller| {
             poller.watch(mailbox.descriptor(), Interest::ReadEdge, Wake::Mailbox)?;
             launcher.reaper.watch(&poller)?;
             Ok(poller)
         });
         let poller = poller.map_err(|error| StartError::system("cannot wait for events", error))?;
-        Ok(Self { launcher, mailbox, poller, drain, trials: Vec::new() })
+        Ok(Self { launcher, mailbox, poller, script_output, trials: Vec::new() })
     }
 
     /// Imports the scripts of all Python instances; returns how many failed.
@@ -121,7 +121,7 @@ impl Check {
         }
         self.end()?;
         for trial in &self.trials {
-            self.drain.remove(trial.worker.id);
+            self.script_output.remove(trial.worker.id);
             if let Some(Outcome::Failed(what)) = &trial.outcome {
                 print_line(&format!("error: instance `{}`: {what}", trial.instance));
             }
@@ -132,10 +132,10 @@ impl Check {
     fn begin(&mut self, show: &LiveShow) -> Result<(), StartError> {
         for (id, live) in (1..).zip(show.instances_of(PYTHON)) {
             let options = PythonOptions::of(show, live.instance);
-            let recipe = WorkerSpec::new(show, &live.instance.name, &options);
+            let spec = WorkerSpec::new(show, &live.instance.name, &options);
             let names = live.instance.channels.iter().map(|channel| channel.name.clone());
             let (launcher, mut values) = (&mut self.launcher, Values::new(names));
-            let (worker, _) = recipe
+            let (worker, _) = spec
                 .begin(launcher, &self.poller, WorkerId(id), &mut values)
                 .map_err(|error| StartError::system("a worker could not be started", error))?;
             let (instance, deadline) = (live.instance.name.clone(), Instant::now() + options.start_timeout);
@@ -223,8 +223,8 @@ impl Check {
         let Some(trial) = self.trials.iter_mut().find(|trial| trial.worker.id == worker_id) else { return };
         let outcome = match event {
             WorkerEvent::Spawned(Ok(Spawned { pid, pidfd, stdout, stderr })) => {
-                self.drain.add(trial.instance.clone(), worker_id, stdout, OutputStream::Stdout);
-                self.drain.add(trial.instance.clone(), worker_id, stderr, OutputStream::Stderr);
+                self.script_output.add(trial.instance.clone(), worker_id, stdout, OutputStream::Stdout);
+                self.script_output.add(trial.instance.clone(), worker_id, stderr, OutputStream::Stderr);
                 trial.worker.arrived(pid, pidfd);
                 None
             }

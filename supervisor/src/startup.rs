@@ -20,7 +20,7 @@ use crate::mailbox::{MailboxSender, mailbox};
 use crate::router::table::RouteTable;
 use crate::router::{Router, cycles};
 use crate::runtime_dir::RuntimeDir;
-use crate::script_output::Drain;
+use crate::script_output::ScriptOutput;
 use crate::show::LiveShow;
 use crate::show_file;
 use crate::show_reload::Origin;
@@ -113,7 +113,7 @@ fn try_run(args: &RunArgs) -> Result<ExitCode, StartError> {
     };
     let launcher = launcher(program, &runtime_dir, report)?;
     let script_output =
-        Drain::start().map_err(|error| StartError::system("cannot read what scripts print", error))?;
+        ScriptOutput::start().map_err(|error| StartError::system("cannot read what scripts print", error))?;
     let (instances, router) = (InstanceSet::new(&show), Router::new(RouteTable::new(&show)));
     let spare = Spare::new(show.directory.clone());
     let options = SupervisorOptions::of(&show);

@@ -181,14 +181,14 @@ impl EventLoop {
     fn show_status(&mut self, now: Instant) -> ShowStatus {
         let Self { instances, backends, router, script_output, origin, .. } = self;
         let statuses = origin.show.live_instances().map(|LiveInstance { id: no, instance, .. }| {
-            let standing = instances.status(no, script_output, now);
+            let status = instances.status(no, script_output, now);
             let traffic = router.traffic(no);
             InstanceStatus {
                 name: instance.name.clone(),
                 backend: instance.backend.to_owned(),
                 events_in: traffic.events_in,
                 events_out: traffic.events_out,
-                ..standing.unwrap_or_else(|| backends.status(no))
+                ..status.unwrap_or_else(|| backends.status(no))
             }
         });
         ShowStatus {

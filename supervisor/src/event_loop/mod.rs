@@ -34,7 +34,7 @@ use crate::poller::{Interest, Poller, Wake};
 use crate::realtime::Realtime;
 use crate::router::Router;
 use crate::router::cycles::LoopMonitor;
-use crate::script_output::Drain;
+use crate::script_output::ScriptOutput;
 use crate::script_watch::ScriptWatch;
 use crate::show_reload::Origin;
 use crate::signals::Signals;
@@ -58,7 +58,7 @@ pub struct EventLoop {
     mailbox: Mailbox<LoopMessage>,
     sender: MailboxSender<LoopMessage>,
     signals: Signals,
-    script_output: Drain,
+    script_output: ScriptOutput,
     poller: Poller,
     busy_poller: BusyPoller,
     realtime: Realtime,
@@ -108,7 +108,7 @@ pub struct Parts {
     /// What the system has to say.
     pub signals: Signals,
     /// What scripts print.
-    pub script_output: Drain,
+    pub script_output: ScriptOutput,
     /// A worker for whoever needs one first.
     pub spare: Spare,
     /// Where the show came from.
@@ -246,13 +246,13 @@ impl EventLoop {
         act: impl FnOnce(&mut InstanceSet, &mut LoopContext<'_>) -> R,
     ) -> R {
         let mut cx = LoopContext {
-            tools: &mut self.launcher,
+            launcher: &mut self.launcher,
             poller: &self.poller,
             router: &mut self.router,
-            drain: &self.script_output,
+            script_output: &self.script_output,
             registry: &mut self.registry,
             spare: &mut self.spare,
-            watch: &mut self.script_watch,
+            script_watch: &mut self.script_watch,
             is_pinned: self.busy_poller.is_pinned(),
             now,
         };

@@ -21,7 +21,7 @@ impl InstanceSet {
             .partition::<Vec<_>, _>(|instance| removed.contains(&instance.id()));
         for mut instance in gone {
             tracing::info!(event = "instance_removed", instance = %instance.name(), "no longer in the show");
-            cx.watch.unwatch(instance.name());
+            cx.script_watch.unwatch(instance.name());
             instance.command(LifeEvent::Stop, cx);
             self.removed.push(instance);
         }

@@ -7,7 +7,7 @@ use super::worker::Worker;
 use crate::ids::{InstanceId, WorkerId};
 use crate::poller::Poller;
 use crate::router::Router;
-use crate::script_output::Drain;
+use crate::script_output::ScriptOutput;
 use crate::script_watch::ScriptWatch;
 use crate::timers::Timers;
 use std::collections::HashMap;
@@ -46,19 +46,19 @@ impl Registry {
 /// What the loop lends to an instance.
 pub struct LoopContext<'a> {
     /// What it takes to start a worker.
-    pub tools: &'a mut WorkerLauncher,
+    pub launcher: &'a mut WorkerLauncher,
     /// Watches descriptors.
     pub poller: &'a Poller,
     /// Takes what workers send.
     pub router: &'a mut Router,
     /// Takes what workers print.
-    pub drain: &'a Drain,
+    pub script_output: &'a ScriptOutput,
     /// What all instances share.
     pub registry: &'a mut Registry,
     /// A worker for the first instance that needs one.
     pub spare: &'a mut Spare,
     /// Reports scripts that have changed.
-    pub watch: &'a mut ScriptWatch,
+    pub script_watch: &'a mut ScriptWatch,
     /// Whether the loop is pinned to its CPU; workers whose work is short are to sleep there too.
     pub is_pinned: bool,
     /// The time.
@@ -75,7 +75,7 @@ impl LoopContext<'_> {
 
     /// The spare worker, if there is one, as one of `owner`.
     pub fn take_spare(&mut self, owner: InstanceId, name: &str) -> Option<Worker> {
-        let worker = self.spare.take(name, self.drain, self.now)?;
+        let worker = self.spare.take(name, self.script_output, self.now)?;
         self.registry.owners.insert(worker.id, owner);
         Some(worker)
     }
@@ -83,7 +83,7 @@ impl LoopContext<'_> {
     /// Starts a spare if it is time to.
     pub fn tick_spare(&mut self) {
         let registry = &mut *self.registry;
-        self.spare.tick(|| registry.next_id(), self.tools, self.poller, self.now);
+        self.spare.tick(|| registry.next_id(), self.launcher, self.poller, self.now);
     }
 
     /// A random number from 0.0 to 1.0.

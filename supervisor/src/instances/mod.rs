@@ -33,7 +33,7 @@ pub mod options;
 use crate::backends::PYTHON;
 use crate::ids::{InstanceId, WorkerId};
 use crate::instances::worker_event::WorkerEvent;
-use crate::script_output::Drain;
+use crate::script_output::ScriptOutput;
 use crate::show::LiveShow;
 use crate::state::SavedChannel;
 use crate::status::{InstanceState, InstanceStatus};
@@ -224,7 +224,7 @@ impl InstanceSet {
             self.receive_last(worker_id, cx);
         }
         if cx.spare.is(worker_id) {
-            cx.spare.event(event, cx.poller, cx.drain, cx.now);
+            cx.spare.event(event, cx.poller, cx.script_output, cx.now);
             return;
         }
         if let Some(instance) = self.owner(worker_id, cx.registry) {
@@ -235,8 +235,13 @@ impl InstanceSet {
 
     /// The status of an instance; `None` if it is not a script instance.
     #[must_use]
-    pub fn status(&mut self, id: InstanceId, drain: &Drain, now: Instant) -> Option<InstanceStatus> {
-        Some(self.find(id)?.status(drain, now))
+    pub fn status(
+        &mut self,
+        id: InstanceId,
+        script_output: &ScriptOutput,
+        now: Instant,
+    ) -> Option<InstanceStatus> {
+        Some(self.find(id)?.status(script_output, now))
     }
 
     /// What instances have come to since this was asked last.

@@ -11,7 +11,7 @@ use crate::ids::WorkerId;
 use crate::instances::worker_event::WorkerEvent;
 use crate::poller::Poller;
 use crate::reaper::{Spawned, WaitStatus};
-use crate::script_output::{Drain, OutputStream};
+use crate::script_output::{OutputStream, ScriptOutput};
 use mm_shared::control::{FromWorker, PROTOCOL};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -88,10 +88,10 @@ impl Spare {
     }
 
     /// Gives the spare away, if it is ready; what it prints is logged under `name` from then on.
-    pub fn take(&mut self, name: &str, drain: &Drain, now: Instant) -> Option<Worker> {
+    pub fn take(&mut self, name: &str, script_output: &ScriptOutput, now: Instant) -> Option<Worker> {
         let waiting = self.worker.take_if(|waiting| waiting.ready)?;
         for (pipe, stream) in waiting.pipes {
-            drain.add(name.to_owned(), waiting.worker.id, pipe, stream);
+            script_output.add(name.to_owned(), waiting.worker.id, pipe, stream);
         }
         self.due = Some(now + REFILL);
         self.retry = RETRY;
@@ -124,9 +124,9 @@ impl Spare {
     }
 
     /// Something happened to the spare.
-    pub fn event(&mut self, event: WorkerEvent, poller: &Poller, drain: &Drain, now: Instant) {
+    pub fn event(&mut self, event: WorkerEvent, poller: &Poller, script_output: &ScriptOutput, now: Instant) {
         if let WorkerEvent::Exited(how) = event {
-            self.exited(how, poller, drain, now);
+            self.exited(how, poller, script_output, now);
             return;
         }
         let Some(waiting) = &mut self.worker else { return };
@@ -153,14 +153,14 @@ impl Spare {
     }
 
     /// The spare's process has ended, which it should not.
-    fn exited(&mut self, how: WaitStatus, poller: &Poller, drain: &Drain, now: Instant) {
+    fn exited(&mut self, how: WaitStatus, poller: &Poller, script_output: &ScriptOutput, now: Instant) {
         let Some(mut waiting) = self.worker.take() else { return };
         for (pipe, stream) in waiting.pipes {
-            drain.add(NAME.to_owned(), waiting.worker.id, pipe, stream);
+            script_output.add(NAME.to_owned(), waiting.worker.id, pipe, stream);
         }
         waiting.worker.exited(how);
         let ending = waiting.worker.ended(poller);
-        drain.remove(waiting.worker.id);
+        script_output.remove(waiting.worker.id);
         if !self.dismissed {
             self.failed(&ending.to_string(), now);
         }

@@ -7,7 +7,7 @@
 //! - Each line is an event of the log with the field `instance`: standard output as `info`, standard error as `warn`.
 //!   A line without its end is shown after a short pause, a long one is cut.
 //! - Too many lines are left out, equal ones in a row are counted; once per second the log has their number.
-//! - A pipe does not outlive its worker: its children may hold it open, so [`Drain::remove`] reads what is there and
+//! - A pipe does not outlive its worker: its children may hold it open, so [`ScriptOutput::remove`] reads what is there and
 //!   closes it.
 //!
 //! The last lines of standard error are also kept in memory, for the reason of an exit.
@@ -47,14 +47,14 @@ impl OutputStream {
 }
 
 /// The thread that reads the pipes. Dropping it logs what is in them and closes them, without waiting for a writer.
-pub struct Drain {
+pub struct ScriptOutput {
     commands: Sender<Command>,
     doorbell: Doorbell,
     tails: Arc<Tails>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Drain {
+impl ScriptOutput {
     /// Starts the thread.
     ///
     /// # Errors
@@ -84,7 +84,7 @@ impl Drain {
     }
 
     /// The last lines, 4 KiB at most, that the worker wrote to standard error. They are kept for the last 512 workers
-    /// after [`Drain::remove`]; empty when nothing was written or is known.
+    /// after [`ScriptOutput::remove`]; empty when nothing was written or is known.
     #[must_use]
     pub fn tail(&self, worker_id: WorkerId) -> String {
         self.tails.text(worker_id)
@@ -97,7 +97,7 @@ impl Drain {
     }
 }
 
-impl Drop for Drain {
+impl Drop for ScriptOutput {
     fn drop(&mut self) {
         self.send(Command::Close);
         if let Some(thread) = self.thread.take() {

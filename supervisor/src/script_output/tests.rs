@@ -1,7 +1,7 @@
-//! The drain with real pipes, seen through the log.
+//! What scripts print, through real pipes, seen through the log.
 
 use super::line_splitter::LINE_LIMIT;
-use super::{Drain, OutputStream};
+use super::{OutputStream, ScriptOutput};
 use crate::ids::WorkerId;
 use crate::log::{LogGuard, LogSettings, to_sink};
 use std::fs::File;
@@ -27,9 +27,9 @@ impl Write for Paper {
     }
 }
 
-/// A drain whose log ends in memory.
+/// A `ScriptOutput` whose log ends in memory.
 struct Bench {
-    drain: Drain,
+    script_output: ScriptOutput,
     paper: Paper,
     guard: LogGuard,
 }
@@ -38,14 +38,14 @@ impl Bench {
     fn new() -> Self {
         let paper = Paper::default();
         let (subscriber, guard) = to_sink(LogSettings::default(), paper.clone()).unwrap();
-        let drain = tracing::subscriber::with_default(subscriber, Drain::start).unwrap();
-        Self { drain, paper, guard }
+        let script_output = tracing::subscriber::with_default(subscriber, ScriptOutput::start).unwrap();
+        Self { script_output, paper, guard }
     }
 
-    /// A pipe that the drain reads, as that of `instance` in its incarnation 1.
+    /// A pipe that is read as that of `instance` and its worker 1.
     fn pipe(&self, instance: &str, stream: OutputStream) -> File {
         let (reader, writer) = io::pipe().unwrap();
-        self.drain.add(instance.into(), WorkerId(1), OwnedFd::from(reader), stream);
+        self.script_output.add(instance.into(), WorkerId(1), OwnedFd::from(reader), stream);
         File::from(OwnedFd::from(writer))
     }
 
@@ -78,7 +78,7 @@ fn each_line_is_logged_with_its_instance_at_the_level_of_its_stream() {
     bench.wait_for("INFO  [py1] hello\n");
     bench.wait_for("INFO  [py1] world\n");
     bench.wait_for("WARN  [py2] oh \u{fffd} \\x1b[2J no\n");
-    assert_eq!(bench.drain.tail(WorkerId(1)), "oh \u{fffd} \x1b[2J no\n");
+    assert_eq!(bench.script_output.tail(WorkerId(1)), "oh \u{fffd} \x1b[2J no\n");
 }
 
 #[test]
@@ -103,13 +103,13 @@ fn a_pipe_that_a_grandchild_holds_is_closed_when_the_worker_is_gone() {
     let bench = Bench::new();
     let mut pipe = bench.pipe("py1", OutputStream::Stderr);
     pipe.write_all(b"before\nthe end").unwrap();
-    bench.drain.remove(WorkerId(1));
+    bench.script_output.remove(WorkerId(1));
     bench.wait_for("[py1] the end\n");
     let deadline = Instant::now() + PATIENCE;
     while pipe.write_all(b"anybody?\n").is_ok() {
         assert!(Instant::now() < deadline, "the pipe is still open");
     }
-    assert_eq!(bench.drain.tail(WorkerId(1)), "before\nthe end");
+    assert_eq!(bench.script_output.tail(WorkerId(1)), "before\nthe end");
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn a_grandchild_that_writes_for_ever_does_not_keep_the_pipe_open() {
     let mut pipe = bench.pipe("py1", OutputStream::Stdout);
     let grandchild = thread::spawn(move || while pipe.write_all(b"more and more\n").is_ok() {});
     bench.wait_for("more and more");
-    bench.drain.remove(WorkerId(1));
+    bench.script_output.remove(WorkerId(1));
     grandchild.join().unwrap();
 }
 
@@ -135,7 +135,7 @@ fn a_flood_is_read_to_the_end_counted_and_harms_no_other_pipe() {
     other.write_all(b"still heard\n").unwrap();
     bench.wait_for("[other] still heard\n");
     writer.join().unwrap();
-    bench.drain.remove(WorkerId(1));
+    bench.script_output.remove(WorkerId(1));
     let deadline = Instant::now() + PATIENCE;
     loop {
         let text = bench.text();
@@ -182,12 +182,12 @@ fn bytes_without_an_end_of_line_are_cut_and_counted() {
 
 #[test]
 fn dropping_the_drain_logs_what_is_left_and_closes_everything() {
-    let Bench { drain, paper, guard } = Bench::new();
+    let Bench { script_output, paper, guard } = Bench::new();
     let (reader, writer) = io::pipe().unwrap();
     let mut writer = File::from(OwnedFd::from(writer));
-    drain.add("py1".into(), WorkerId(1), OwnedFd::from(reader), OutputStream::Stdout);
+    script_output.add("py1".into(), WorkerId(1), OwnedFd::from(reader), OutputStream::Stdout);
     writer.write_all(b"left over").unwrap();
-    drop(drain);
+    drop(script_output);
     assert!(writer.write_all(b"nobody").is_err());
     guard.flush(PATIENCE);
     assert!(String::from_utf8(paper.0.lock().unwrap().clone()).unwrap().contains("[py1] left over\n"));

@@ -28,7 +28,7 @@ use super::transition::Transition;
 use super::worker_spec::WorkerSpec;
 use crate::ids::{InstanceId, WorkerId};
 use crate::poller::{Interest, Wake};
-use crate::script_output::Drain;
+use crate::script_output::ScriptOutput;
 use crate::show::{LiveInstance, LiveShow};
 use crate::state::SavedChannel;
 use crate::status::{InstanceState, InstanceStatus};
@@ -131,9 +131,9 @@ impl ScriptInstance {
     }
 
     /// Its status, for clients.
-    pub fn status(&mut self, drain: &Drain, now: Instant) -> InstanceStatus {
+    pub fn status(&mut self, script_output: &ScriptOutput, now: Instant) -> InstanceStatus {
         let waiting = self.waiting();
-        status::status(self, waiting, drain, now)
+        status::status(self, waiting, script_output, now)
     }
 
     /// The state, and the process of the main worker.
@@ -200,7 +200,7 @@ impl ScriptInstance {
             return;
         }
         if spec.watched_files().is_none() {
-            cx.watch.unwatch(&self.name);
+            cx.script_watch.unwatch(&self.name);
         }
         self.spec = spec;
         self.next_names = Some(names);
@@ -321,7 +321,7 @@ impl ScriptInstance {
             return Ok(ScriptWorker::new(process, booted, cx.now));
         }
         let id = cx.next_worker_id(self.id);
-        match self.spec.begin(cx.tools, cx.poller, id, values) {
+        match self.spec.begin(cx.launcher, cx.poller, id, values) {
             Ok((process, booted)) => Ok(ScriptWorker::new(process, booted, cx.now)),
             Err(error) => {
                 cx.registry.forget(id);
@@ -335,7 +335,7 @@ impl ScriptInstance {
     fn watch_files(&self, more: Vec<PathBuf>, cx: &mut LoopContext<'_>) {
         let Some(mut files) = self.spec.watched_files() else { return };
         files.extend(more);
-        cx.watch.watch(&self.name, files);
+        cx.script_watch.watch(&self.name, files);
     }
 
     /// Lets a worker serve that supervision has attached.

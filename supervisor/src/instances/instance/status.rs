@@ -5,7 +5,7 @@ use crate::instances::history::History;
 use crate::instances::script_worker::ScriptWorker;
 use crate::instances::supervision::Supervision;
 use crate::instances::supervision::lifecycle::LifeState;
-use crate::script_output::Drain;
+use crate::script_output::ScriptOutput;
 use crate::status::{HandlerTimes, InstanceState, InstanceStatus, LastExit};
 use mm_shared::sys::process::resident;
 use std::time::{Duration, Instant};
@@ -30,7 +30,12 @@ pub fn pid(supervision: &Supervision<ScriptWorker>) -> Option<i32> {
 }
 
 /// The status; `waiting` events are in the worker's ring.
-pub fn status(instance: &ScriptInstance, waiting: usize, drain: &Drain, now: Instant) -> InstanceStatus {
+pub fn status(
+    instance: &ScriptInstance,
+    waiting: usize,
+    script_output: &ScriptOutput,
+    now: Instant,
+) -> InstanceStatus {
     let ScriptInstance { name, supervision, data, history, .. } = instance;
     let worker = supervision.workers().main().map(|member| &member.worker);
     let progress = worker.map(|worker| &worker.process.end.progress);
@@ -48,7 +53,7 @@ pub fn status(instance: &ScriptInstance, waiting: usize, drain: &Drain, now: Ins
         uptime_s: since.map(|since| now.saturating_duration_since(since).as_secs()),
         next_start_ms: next_start.and_then(|wait| u64::try_from(wait.as_millis()).ok()),
         restarts: Some(history.restarts()),
-        last_exit: last_exit(history, drain),
+        last_exit: last_exit(history, script_output),
         errors: history.errors().saturating_add(progress.map_or(0, |progress| progress.errors())),
         queued: Some((queued + waiting) as u64),
         conflated: Some(conflated),
@@ -66,9 +71,9 @@ pub fn status(instance: &ScriptInstance, waiting: usize, drain: &Drain, now: Ins
     }
 }
 
-fn last_exit(history: &History, drain: &Drain) -> Option<LastExit> {
+fn last_exit(history: &History, script_output: &ScriptOutput) -> Option<LastExit> {
     let exit = history.last_exit()?;
-    let tail = exit.worker_id.map(|worker_id| drain.tail(worker_id));
+    let tail = exit.worker_id.map(|worker_id| script_output.tail(worker_id));
     Some(LastExit {
         reason: exit.reason.clone(),
         at: exit.at.to_string(),

@@ -37,8 +37,8 @@ impl ScriptInstance {
         let process = &mut member.worker.process;
         match outcome {
             Ok(Spawned { pid, pidfd, stdout, stderr }) => {
-                cx.drain.add(self.name.clone(), id, stdout, OutputStream::Stdout);
-                cx.drain.add(self.name.clone(), id, stderr, OutputStream::Stderr);
+                cx.script_output.add(self.name.clone(), id, stdout, OutputStream::Stdout);
+                cx.script_output.add(self.name.clone(), id, stderr, OutputStream::Stderr);
                 process.arrived(pid, pidfd);
             }
             Err(error) => {
@@ -135,7 +135,7 @@ impl ScriptInstance {
         let reason = worker.process.ended(cx.poller);
         let traceback = worker.take_failure().map(|failure| failure.traceback);
         self.history.note_errors(worker.process.end.progress.errors());
-        cx.drain.remove(id);
+        cx.script_output.remove(id);
         cx.registry.forget(id);
         let place = if reason.is_self_explanatory() {
             String::new()
