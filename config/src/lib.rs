@@ -47,7 +47,7 @@ pub use supervisor::{Priority, SUPERVISOR_OPTIONS, SupervisorOptions};
 
 /// A show file with everything that was found wrong with it.
 #[derive(Debug)]
-pub struct Loaded {
+pub struct LoadedShowFile {
     /// What could be understood; only to be run when `diagnostics` has no errors.
     pub show: Show,
     pub diagnostics: Diagnostics,
@@ -63,14 +63,14 @@ pub struct Overrides {
 }
 
 /// Reads the show file at `path` and all that it includes, for a program that has these backends.
-pub fn load(path: &Path, overrides: &Overrides, backends: &[BackendSpec]) -> Loaded {
+pub fn load(path: &Path, overrides: &Overrides, backends: &[BackendSpec]) -> LoadedShowFile {
     let mut diagnostics = Diagnostics::default();
     let written = parser::parse(path, backends, &mut diagnostics);
     understand(path, written, overrides, backends, diagnostics)
 }
 
 /// Reads `text` as if it stood in a file at `path`; includes are read from the disk.
-pub fn load_text(path: &Path, text: &str, overrides: &Overrides, backends: &[BackendSpec]) -> Loaded {
+pub fn load_text(path: &Path, text: &str, overrides: &Overrides, backends: &[BackendSpec]) -> LoadedShowFile {
     let mut diagnostics = Diagnostics::default();
     let written = parser::parse_text(path, text, backends, &mut diagnostics);
     understand(path, written, overrides, backends, diagnostics)
@@ -82,7 +82,7 @@ fn understand(
     overrides: &Overrides,
     backends: &[BackendSpec],
     mut diagnostics: Diagnostics,
-) -> Loaded {
+) -> LoadedShowFile {
     let mut show = Show::empty(path);
     let overrides = overrides::parse(overrides, &show.directory, &mut diagnostics);
     // If the show cannot be read, that overrides were not applied is not worth an error.
@@ -90,5 +90,5 @@ fn understand(
         resolve::resolve(&written, overrides, backends, &mut show, &mut diagnostics);
     }
     show.files = written.files;
-    Loaded { show, diagnostics }
+    LoadedShowFile { show, diagnostics }
 }

@@ -24,7 +24,7 @@ use crate::runtime_dir::RuntimeDir;
 use crate::script_output::{OutputStream, ScriptOutput};
 use crate::show::LiveShow;
 use crate::signals::Signals;
-use crate::startup::{self, Loaded, StartError, find_worker};
+use crate::startup::{self, CheckedShow, StartError, find_worker};
 use crate::stderr::print_line;
 use mm_shared::control::FromWorker;
 use mm_shared::control_link::LinkError;
@@ -49,7 +49,7 @@ pub fn run(args: &CheckArgs) -> ExitCode {
 fn try_run(args: &CheckArgs) -> Result<ExitCode, StartError> {
     let _signals = Signals::catch().map_err(|error| StartError::system("cannot catch signals", error))?;
     let settings = args.log.settings().map_err(|error| StartError::system("`MM_LOG`", error))?;
-    let Some(Loaded { show, .. }) = startup::load(&args.show) else { return Ok(ExitCode::from(2)) };
+    let Some(CheckedShow { show, .. }) = startup::load(&args.show) else { return Ok(ExitCode::from(2)) };
     let _log = log::init(settings).map_err(|error| StartError::system("cannot log", error))?;
     let program = find_worker(&show)?;
     let runtime_dir =

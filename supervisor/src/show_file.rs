@@ -3,7 +3,7 @@
 use crate::backends::BACKENDS;
 use crate::instances::options;
 use mm_config::options::BackendSpec;
-use mm_config::{Loaded, Overrides};
+use mm_config::{LoadedShowFile, Overrides};
 use std::path::Path;
 
 /// What a show file can say about each backend, workers included.
@@ -14,13 +14,13 @@ pub fn specs() -> Vec<BackendSpec> {
 
 /// Reads the show file at `path` and all that it includes.
 #[must_use]
-pub fn load(path: &Path, overrides: &Overrides) -> Loaded {
+pub fn load(path: &Path, overrides: &Overrides) -> LoadedShowFile {
     mm_config::load(path, overrides, &specs())
 }
 
 /// Reads `text` as if it stood in a show file at `path`.
 #[must_use]
-pub fn load_text(path: &Path, text: &str) -> Loaded {
+pub fn load_text(path: &Path, text: &str) -> LoadedShowFile {
     mm_config::load_text(path, text, &Overrides::default(), &specs())
 }
 

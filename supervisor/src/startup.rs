@@ -72,7 +72,7 @@ impl From<OpenError> for StartError {
 }
 
 /// A show that can be run, with nothing opened yet.
-pub struct Loaded {
+pub struct CheckedShow {
     /// The show.
     pub show: LiveShow,
     /// Its backends.
@@ -96,7 +96,7 @@ fn try_run(args: &RunArgs) -> Result<ExitCode, StartError> {
     let settings = args.log.settings().map_err(|error| StartError::system("`MM_LOG`", error))?;
     let wakeup_mode =
         WakeupMode::from_env().map_err(|error| StartError::system(&format!("`{WAKEUP_VARIABLE}`"), error))?;
-    let Some(Loaded { show, mut plans }) = load(&args.show) else { return Ok(ExitCode::from(2)) };
+    let Some(CheckedShow { show, mut plans }) = load(&args.show) else { return Ok(ExitCode::from(2)) };
     let _log = log::init(settings).map_err(|error| StartError::system("cannot log", error))?;
     let program = find_worker(&show)?;
     // the last that may take long, so the last that a signal may end at once
@@ -175,7 +175,7 @@ fn serve_clients(path: &Path, post: MailboxSender<LoopMessage>) -> Result<Contro
 /// Reads the state file, and starts to keep it up to date, if the show has one.
 fn open_state(options: &SupervisorOptions) -> Result<(Option<StateFile>, Saved), StartError> {
     let Some(path) = &options.state_file else { return Ok((None, Saved::default())) };
-    let state::Loaded { saved, warning } = state::load(path);
+    let state::LoadedState { saved, warning } = state::load(path);
     if let Some(warning) = warning {
         tracing::warn!(event = "state_unusable", "{warning}");
     }
@@ -185,7 +185,7 @@ fn open_state(options: &SupervisorOptions) -> Result<(Option<StateFile>, Saved),
 }
 
 /// Reads and checks a show file, and says all that is wrong with it. `None`: it cannot be run.
-pub fn load(args: &ShowArgs) -> Option<Loaded> {
+pub fn load(args: &ShowArgs) -> Option<CheckedShow> {
     let Some(path) = args.path() else {
         print_line("error: no show file given");
         print_line("hint: `mm-supervisor --config show.cfg` runs a show, `mm-supervisor --help` tells more");
@@ -198,7 +198,7 @@ pub fn load(args: &ShowArgs) -> Option<Loaded> {
     if loaded.diagnostics.has_errors() {
         return None;
     }
-    Some(Loaded { show, plans })
+    Some(CheckedShow { show, plans })
 }
 
 fn print(diagnostics: &Diagnostics) {

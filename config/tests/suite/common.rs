@@ -3,13 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mm_config::{Endpoint, Instance, Loaded, Overrides, Show, load, load_text};
+use mm_config::{Endpoint, Instance, LoadedShowFile, Overrides, Show, load, load_text};
 use tempfile::TempDir;
 
 use crate::backends::BACKENDS;
 
 /// Reads a show that has no files, whatever is wrong with it.
-pub fn text(text: &str) -> Loaded {
+pub fn text(text: &str) -> LoadedShowFile {
     load_text(Path::new("show.cfg"), text, &Overrides::default(), BACKENDS)
 }
 
@@ -18,7 +18,7 @@ pub fn show(text: &str) -> Show {
     valid(self::text(text))
 }
 
-pub fn valid(loaded: Loaded) -> Show {
+pub fn valid(loaded: LoadedShowFile) -> Show {
     assert!(loaded.diagnostics.is_empty(), "{}", loaded.diagnostics.render(false));
     loaded.show
 }
@@ -66,7 +66,7 @@ impl Files {
         self.0.path().join(name)
     }
 
-    pub fn load(&self, name: &str) -> Loaded {
+    pub fn load(&self, name: &str) -> LoadedShowFile {
         load(&self.path(name), &Overrides::default(), BACKENDS)
     }
 

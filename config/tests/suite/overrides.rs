@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use mm_config::{Loaded, load_text};
+use mm_config::{LoadedShowFile, load_text};
 
 use crate::backends::BACKENDS;
 use crate::common::{instance, overrides, settings, valid};
 
-fn with(text: &str, backend: &[&str], instance: &[&str]) -> Loaded {
+fn with(text: &str, backend: &[&str], instance: &[&str]) -> LoadedShowFile {
     load_text(Path::new("/srv/show/show.cfg"), text, &overrides(backend, instance), BACKENDS)
 }
 

@@ -5,7 +5,7 @@
 
 use super::clients::ClientPlace;
 use super::event_stream::{EventReceiver, StreamState};
-use super::lines::{Line, LineReader};
+use super::lines::{ClientLine, LineReader};
 use super::protocol::{ControlReply, ErrorReply, REQUEST_LIMIT, parse, write_line};
 use super::request::{LoopRequest, RequestBody, Response, ResponseReceiver, response_channel};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -49,18 +49,18 @@ impl Connection<'_> {
     fn run(&mut self) -> io::Result<()> {
         loop {
             let body = match self.lines.next_line()? {
-                Line::Text(line) => parse(line),
-                Line::TooLong => {
+                ClientLine::Text(line) => parse(line),
+                ClientLine::TooLong => {
                     let message = format!("a request has at most {REQUEST_LIMIT} bytes in one line");
                     self.write(&ControlReply::Refused(ErrorReply::new(message)))?;
                     return self.discard();
                 }
-                Line::Timeout => {
+                ClientLine::Timeout => {
                     let seconds = self.place.limits().idle_timeout.as_secs();
                     let message = format!("the connection was closed after {seconds} s without a request");
                     return self.write(&ControlReply::Refused(ErrorReply::new(message)));
                 }
-                Line::End => return Ok(()),
+                ClientLine::End => return Ok(()),
             };
             match body {
                 Ok(body) => {
@@ -154,7 +154,7 @@ impl Connection<'_> {
         }
         let mut length = 0;
         while length < REMAINDER_LIMIT
-            && let Ok(Line::Text(line)) = self.lines.next_line()
+            && let Ok(ClientLine::Text(line)) = self.lines.next_line()
         {
             length += line.len();
             if let Ok(body @ (RequestBody::Command { .. } | RequestBody::Send { .. })) = parse(line) {

@@ -12,7 +12,7 @@ pub struct LineReader<R> {
 
 /// What comes next.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Line<'a> {
+pub enum ClientLine<'a> {
     /// A line, without its end and the white space around it; never empty.
     Text(&'a [u8]),
     /// A line that is longer than the limit. Its rest is not read.
@@ -35,20 +35,20 @@ impl<R: Read> LineReader<R> {
     /// # Errors
     ///
     /// Those of reading.
-    pub fn next_line(&mut self) -> io::Result<Line<'_>> {
+    pub fn next_line(&mut self) -> io::Result<ClientLine<'_>> {
         loop {
             // `read_until` keeps what it has read before a timeout, but the client has had its time
             self.line.clear();
             let longest = self.limit as u64 + 1;
             match (&mut self.reader).take(longest).read_until(b'\n', &mut self.line) {
-                Ok(0) => return Ok(Line::End),
+                Ok(0) => return Ok(ClientLine::End),
                 Ok(_) if self.line.last() != Some(&b'\n') && self.line.len() > self.limit => {
-                    return Ok(Line::TooLong);
+                    return Ok(ClientLine::TooLong);
                 }
                 Ok(_) if self.line.trim_ascii().is_empty() => {}
-                Ok(_) => return Ok(Line::Text(self.line.trim_ascii())),
+                Ok(_) => return Ok(ClientLine::Text(self.line.trim_ascii())),
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                    return Ok(Line::Timeout);
+                    return Ok(ClientLine::Timeout);
                 }
                 Err(error) => return Err(error),
             }
@@ -79,7 +79,7 @@ mod tests {
 
     fn all(reader: &mut LineReader<Pieces>) -> Vec<Vec<u8>> {
         let mut found = Vec::new();
-        while let Line::Text(line) = reader.next_line().unwrap() {
+        while let ClientLine::Text(line) = reader.next_line().unwrap() {
             found.push(line.to_vec());
         }
         found
@@ -89,16 +89,16 @@ mod tests {
     fn half_a_line_waits_for_its_other_half() {
         let mut lines = reader(&[b"one\ntw", b"o\r\n\n  \nthree"], 16);
         assert_eq!(all(&mut lines), [b"one".as_slice(), b"two", b"three"]);
-        assert_eq!(lines.next_line().unwrap(), Line::End);
+        assert_eq!(lines.next_line().unwrap(), ClientLine::End);
     }
 
     #[test]
     fn a_line_of_the_limit_is_let_through_and_a_longer_one_is_not() {
         let mut lines = reader(&[b"four\nfive!\n"], 4);
-        assert_eq!(lines.next_line().unwrap(), Line::Text(b"four"));
-        assert_eq!(lines.next_line().unwrap(), Line::TooLong);
-        assert_eq!(reader(&[b"abcd"], 4).next_line().unwrap(), Line::Text(b"abcd"));
-        assert_eq!(reader(&[b"abcd", b"e"], 4).next_line().unwrap(), Line::TooLong);
+        assert_eq!(lines.next_line().unwrap(), ClientLine::Text(b"four"));
+        assert_eq!(lines.next_line().unwrap(), ClientLine::TooLong);
+        assert_eq!(reader(&[b"abcd"], 4).next_line().unwrap(), ClientLine::Text(b"abcd"));
+        assert_eq!(reader(&[b"abcd", b"e"], 4).next_line().unwrap(), ClientLine::TooLong);
     }
 
     proptest! {
@@ -113,7 +113,7 @@ mod tests {
             let pieces: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
             let mut pieced = reader(&pieces, 1000);
             assert_eq!(all(&mut pieced), all(&mut whole));
-            assert_eq!(pieced.next_line().unwrap(), Line::End);
+            assert_eq!(pieced.next_line().unwrap(), ClientLine::End);
         }
     }
 }

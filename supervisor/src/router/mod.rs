@@ -14,7 +14,7 @@ use crate::backends::Incoming;
 use crate::ids::InstanceId;
 use fair_queue::{FairQueue, QueuedEvent};
 use mm_shared::ChannelId;
-use table::{RouteTable, SourceIndex, Target};
+use table::{RouteTable, RouteTarget, SourceIndex};
 
 /// Events that may wait in one queue before they are conflated. The input of a step is far below
 /// this; only a loop of mappings that multiplies its events reaches it.
@@ -51,7 +51,7 @@ pub struct Routed<'a> {
     /// Its value.
     pub value: f64,
     /// Its targets, in the order of the show file.
-    pub targets: &'a [Target],
+    pub targets: &'a [RouteTarget],
 }
 
 impl Router {
@@ -109,7 +109,7 @@ impl Router {
 
     /// The instance and channel that a number stands for.
     #[must_use]
-    pub fn origin(&self, source: SourceIndex) -> Option<Target> {
+    pub fn origin(&self, source: SourceIndex) -> Option<RouteTarget> {
         self.table.origin(source)
     }
 

@@ -26,7 +26,7 @@ impl SourceIndex {
 
 /// Where an event goes: a channel of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Target {
+pub struct RouteTarget {
     /// The instance that receives the event.
     pub instance: InstanceId,
     /// The channel within that instance.
@@ -44,7 +44,7 @@ pub struct RouteTable {
     bases: Vec<(u32, InstanceId)>,
     /// Where the targets of each channel begin, and one entry more at the end.
     starts: Vec<u32>,
-    targets: Vec<Target>,
+    targets: Vec<RouteTarget>,
     /// By id: the queue of an instance's events; 0 for instances outside any loop.
     queues: Vec<usize>,
 }
@@ -64,9 +64,9 @@ impl RouteTable {
         let target = |end: Endpoint| {
             let (instance, channel) = (show.id(end.instance), count(end.channel));
             let source = SourceIndex(numbers[instance.0].start + channel);
-            Target { instance, channel: ChannelId(channel), source }
+            RouteTarget { instance, channel: ChannelId(channel), source }
         };
-        let mut edges: Vec<(SourceIndex, Target)> =
+        let mut edges: Vec<(SourceIndex, RouteTarget)> =
             show.mappings.iter().map(|mapping| (target(mapping.from).source, target(mapping.to))).collect();
         edges.sort_by_key(|(source, _)| *source);
         let mut starts = vec![0_u32; next as usize + 1];
@@ -118,7 +118,7 @@ impl RouteTable {
 
     /// The targets of a channel, in the order of the show file.
     #[must_use]
-    pub fn targets(&self, source: SourceIndex) -> &[Target] {
+    pub fn targets(&self, source: SourceIndex) -> &[RouteTarget] {
         let number = source.index();
         match (self.starts.get(number), self.starts.get(number + 1)) {
             (Some(start), Some(end)) => &self.targets[*start as usize..*end as usize],
@@ -128,12 +128,12 @@ impl RouteTable {
 
     /// The instance and channel that a number stands for.
     #[must_use]
-    pub fn origin(&self, source: SourceIndex) -> Option<Target> {
+    pub fn origin(&self, source: SourceIndex) -> Option<RouteTarget> {
         // Instances without channels share their first number with the next one.
         let before = self.bases.partition_point(|(base, _)| *base <= source.0).checked_sub(1)?;
         let (base, instance) = self.bases[before];
         let here = self.numbers[instance.0].contains(&source.0);
-        here.then_some(Target { instance, channel: ChannelId(source.0 - base), source })
+        here.then_some(RouteTarget { instance, channel: ChannelId(source.0 - base), source })
     }
 }
 

@@ -3,7 +3,7 @@
 //! Two measures on one stream: equal lines in a row are counted instead of shown, and there is a limit to lines and
 //! bytes per second, with a generous burst. What was left out is summed up and logged once per second.
 
-use super::line_splitter::{Flow, LeftOut, Line};
+use super::line_splitter::{Flow, LeftOut, OutputLine};
 use mm_shared::LogThrottle;
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LogItem<'a> {
     /// This line.
-    Line(Line<'a>),
+    Line(OutputLine<'a>),
     /// This line was printed so many more times.
     Repeated(&'a [u8], u64),
     /// So much was left out.
@@ -56,7 +56,12 @@ impl OutputLimiter {
     }
 
     /// Takes a line, and logs what there is to log.
-    pub(super) fn take(&mut self, line: Line<'_>, now: Instant, mut log: impl FnMut(LogItem<'_>)) -> Flow {
+    pub(super) fn take(
+        &mut self,
+        line: OutputLine<'_>,
+        now: Instant,
+        mut log: impl FnMut(LogItem<'_>),
+    ) -> Flow {
         if !self.is_repeat(line.bytes, now) {
             self.log_equal(&mut log);
             self.last.clear();
@@ -143,7 +148,7 @@ impl TokenBucket {
 
 #[cfg(test)]
 mod tests {
-    use super::{Flow, LeftOut, Line, LogItem, OutputLimiter, PERIOD};
+    use super::{Flow, LeftOut, LogItem, OutputLimiter, OutputLine, PERIOD};
     use std::time::{Duration, Instant};
 
     fn take_all(
@@ -153,7 +158,8 @@ mod tests {
     ) -> Vec<String> {
         let mut logged = Vec::new();
         for line in lines {
-            limiter.take(Line { bytes: line.as_bytes(), cut: false }, now, |item| logged.push(show(item)));
+            limiter
+                .take(OutputLine { bytes: line.as_bytes(), cut: false }, now, |item| logged.push(show(item)));
         }
         logged
     }
@@ -189,7 +195,7 @@ mod tests {
         let mut limiter = OutputLimiter::new(start);
         for number in 0..20_000_u32 {
             let line = number.to_string();
-            let line = Line { bytes: line.as_bytes(), cut: false };
+            let line = OutputLine { bytes: line.as_bytes(), cut: false };
             let now = start + Duration::from_micros(1100) * number;
             assert_eq!(limiter.take(line, now, |_| {}), Flow::More);
         }
@@ -234,7 +240,7 @@ mod tests {
             if limiter.deadline().is_some_and(|deadline| deadline <= now) {
                 limiter.flush(|item| logged.push(show(item)));
             }
-            limiter.take(Line { bytes: b"a", cut: false }, now, |item| logged.push(show(item)));
+            limiter.take(OutputLine { bytes: b"a", cut: false }, now, |item| logged.push(show(item)));
         }
         assert_eq!(logged.iter().filter(|line| line.contains(" x")).count(), 4, "{logged:?}");
         assert_eq!(logged.iter().filter(|line| *line == "a").count(), 25, "{logged:?}");

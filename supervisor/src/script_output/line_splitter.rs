@@ -13,7 +13,7 @@ const LINE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A line, without its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Line<'a> {
+pub(super) struct OutputLine<'a> {
     pub(super) bytes: &'a [u8],
     /// There is more of it that is left out.
     pub(super) cut: bool,
@@ -67,7 +67,7 @@ impl LineSplitter {
         &mut self,
         mut rest: &[u8],
         now: Instant,
-        mut take: impl FnMut(Line<'_>) -> Flow,
+        mut take: impl FnMut(OutputLine<'_>) -> Flow,
     ) -> LeftOut {
         let mut left_out = LeftOut::default();
         while !rest.is_empty() {
@@ -83,7 +83,7 @@ impl LineSplitter {
                 flow
             } else if rest.len() > room {
                 self.partial.extend_from_slice(&rest[..room]);
-                let flow = take(Line { bytes: &self.partial, cut: true });
+                let flow = take(OutputLine { bytes: &self.partial, cut: true });
                 self.forget(Position::Cut);
                 rest = &rest[room..];
                 flow
@@ -105,21 +105,21 @@ impl LineSplitter {
     }
 
     /// Passes on a line that has not ended.
-    pub(super) fn show(&mut self, take: impl FnOnce(Line<'_>) -> Flow) {
+    pub(super) fn show(&mut self, take: impl FnOnce(OutputLine<'_>) -> Flow) {
         if !self.partial.is_empty() {
-            take(Line { bytes: &self.partial, cut: false });
+            take(OutputLine { bytes: &self.partial, cut: false });
             self.forget(Position::Shown);
         }
     }
 
-    fn complete(&mut self, end: &[u8], take: &mut impl FnMut(Line<'_>) -> Flow) -> Flow {
+    fn complete(&mut self, end: &[u8], take: &mut impl FnMut(OutputLine<'_>) -> Flow) -> Flow {
         let flow = if self.partial.is_empty() {
             // The end of a line that was shown already is not a line of its own.
             let is_line = self.position == Position::Line || !end.is_empty();
-            if is_line { take(Line { bytes: end, cut: false }) } else { Flow::More }
+            if is_line { take(OutputLine { bytes: end, cut: false }) } else { Flow::More }
         } else {
             self.partial.extend_from_slice(end);
-            take(Line { bytes: &self.partial, cut: false })
+            take(OutputLine { bytes: &self.partial, cut: false })
         };
         self.forget(Position::Line);
         flow

@@ -2,7 +2,7 @@
 
 use super::OutputStream;
 use super::limiter::{LogItem, OutputLimiter};
-use super::line_splitter::{LeftOut, Line, LineSplitter};
+use super::line_splitter::{LeftOut, LineSplitter, OutputLine};
 use super::tails::Tails;
 use crate::ids::WorkerId;
 use crate::log::SCRIPT;
@@ -264,7 +264,7 @@ struct LogTarget {
 impl LogTarget {
     fn log(&self, item: LogItem<'_>) {
         match item {
-            LogItem::Line(Line { bytes, cut }) => {
+            LogItem::Line(OutputLine { bytes, cut }) => {
                 let text = String::from_utf8_lossy(bytes.strip_suffix(b"\r").unwrap_or(bytes));
                 self.log_line(format_args!("{text}{}", if cut { " … (line cut)" } else { "" }));
             }

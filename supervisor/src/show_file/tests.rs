@@ -19,7 +19,7 @@ fn examples() -> Vec<(PathBuf, Show)> {
     shows.map(|path| (path.clone(), valid(load(&path, &Overrides::default())))).collect()
 }
 
-fn valid(loaded: Loaded) -> Show {
+fn valid(loaded: LoadedShowFile) -> Show {
     assert!(loaded.diagnostics.is_empty(), "{}", loaded.diagnostics.render(false));
     loaded.show
 }
@@ -82,7 +82,7 @@ fn the_readme_has_all_options_as_the_program_takes_them() {
     assert_eq!(documented(&readme, "supervisor"), options_markdown(mm_config::SUPERVISOR_OPTIONS));
 }
 
-fn text(text: &str) -> Loaded {
+fn text(text: &str) -> LoadedShowFile {
     load_text(Path::new("show.cfg"), text)
 }
 

@@ -13,7 +13,7 @@ pub(super) const KEPT: u32 = 5;
 
 /// The outcome of reading the state file.
 #[derive(Debug, Default, PartialEq)]
-pub struct Loaded {
+pub struct LoadedState {
     /// The values, none where there is no usable file.
     pub saved: Saved,
     /// What was wrong with the file, for the log.
@@ -23,14 +23,14 @@ pub struct Loaded {
 /// Reads the state file. Without a file there are no values. An unusable file is put aside, as
 /// `NAME.damaged-1`.
 #[must_use]
-pub fn load(path: &Path) -> Loaded {
+pub fn load(path: &Path) -> LoadedState {
     // The file is put aside, not a link to it.
     let path = &atomic_file::real(path);
     match atomic_file::read(path, LIMIT + frame::HEADER) {
-        Ok(Content::Missing) => Loaded::default(),
+        Ok(Content::Missing) => LoadedState::default(),
         Ok(Content::TooLarge(size)) => unusable(path, &format!("it has {size} bytes, which is too large")),
         Ok(Content::Bytes(bytes)) => match decode(&bytes) {
-            Ok(saved) => Loaded { saved, warning: None },
+            Ok(saved) => LoadedState { saved, warning: None },
             Err(reason) => unusable(path, &reason),
         },
         Err(error) => without_values(format!("cannot read the state file `{}`: {error}", path.display())),
@@ -42,7 +42,7 @@ fn decode(bytes: &[u8]) -> Result<Saved, String> {
     if saved.is_sound() { Ok(saved) } else { Err("it has values that no channel can have".to_owned()) }
 }
 
-fn unusable(path: &Path, reason: &str) -> Loaded {
+fn unusable(path: &Path, reason: &str) -> LoadedState {
     let what = format!("the state file `{}` is not usable: {reason}", path.display());
     without_values(match put_aside(path) {
         Ok(aside) => format!("{what}; it was renamed to `{}`", aside.display()),
@@ -50,9 +50,9 @@ fn unusable(path: &Path, reason: &str) -> Loaded {
     })
 }
 
-fn without_values(what: String) -> Loaded {
+fn without_values(what: String) -> LoadedState {
     let warning = Some(format!("{what}; the show starts without the values of the last run"));
-    Loaded { saved: Saved::default(), warning }
+    LoadedState { saved: Saved::default(), warning }
 }
 
 /// Renames the file. The one that was put aside last has the lowest number.

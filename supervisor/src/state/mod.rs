@@ -19,7 +19,7 @@ mod state_file;
 mod tests;
 mod writer;
 
-pub use load::{Loaded, load};
+pub use load::{LoadedState, load};
 pub use state_file::StateFile;
 
 use mm_shared::frame;

@@ -72,7 +72,7 @@ fn what_was_saved_at_the_end_is_there_at_the_next_start() {
     let mut state_file = StateFile::start(path.clone()).expect("a thread");
     state_file.try_put(other(), Instant::now());
     state_file.finish(some());
-    assert_eq!(load(&path), Loaded { saved: some(), warning: None });
+    assert_eq!(load(&path), LoadedState { saved: some(), warning: None });
     assert_eq!(names(folder.path()), ["show.state"]);
     assert_eq!(fs::metadata(&path).expect("a file").permissions().mode() & 0o777, 0o600);
 }
@@ -80,7 +80,7 @@ fn what_was_saved_at_the_end_is_there_at_the_next_start() {
 #[test]
 fn a_missing_file_is_nothing() {
     let (_folder, path) = folder();
-    assert_eq!(load(&path), Loaded::default());
+    assert_eq!(load(&path), LoadedState::default());
 }
 
 #[test]
@@ -275,7 +275,7 @@ proptest! {
         let saved = Saved { channels };
         let whole = frame_of(&saved);
         fs::write(&path, &whole).expect("writable");
-        prop_assert_eq!(load(&path), Loaded { saved, warning: None });
+        prop_assert_eq!(load(&path), LoadedState { saved, warning: None });
 
         fs::write(&path, &whole[..cut.index(whole.len())]).expect("writable");
         assert_put_aside(&path);

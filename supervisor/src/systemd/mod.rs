@@ -6,12 +6,12 @@
 //!
 //! Workers have no part in this: [`ENVIRONMENT`] is removed from what they inherit.
 
-mod link;
+mod socket;
 #[cfg(test)]
 mod tests;
 
-use link::Link;
 use sd_notify::NotifyState;
+use socket::ServiceManagerSocket;
 use std::ffi::OsStr;
 use std::io;
 use std::time::{Duration, Instant};
@@ -35,7 +35,7 @@ const STATUS_LIMIT: usize = 1024;
 /// The connection to the service manager, if there is one.
 #[derive(Debug, Default)]
 pub struct Systemd {
-    link: Option<Link>,
+    socket: Option<ServiceManagerSocket>,
     /// The state to send.
     state: Option<State>,
     /// The state that was sent last.
@@ -95,11 +95,11 @@ impl Systemd {
     ///
     /// The name is not that of a socket, or the process has no descriptor left.
     pub fn new(socket: &OsStr, watchdog: Option<Duration>, now: Instant) -> io::Result<Self> {
-        let link = Some(Link::new(socket)?);
+        let socket = Some(ServiceManagerSocket::new(socket)?);
         // Twice as often as necessary, as sd_watchdog_enabled(3) recommends.
         let watchdog =
             watchdog.filter(|limit| !limit.is_zero()).map(|limit| Watchdog { every: limit / 2, next: now });
-        Ok(Self { link, watchdog, ..Self::default() })
+        Ok(Self { socket, watchdog, ..Self::default() })
     }
 
     /// The show runs, or runs again after [`Systemd::reloading`]. Called again, it only sends the
@@ -121,7 +121,7 @@ impl Systemd {
 
     /// The line that `systemctl status` shows. Costs a comparison as long as it stays the same.
     pub fn status(&mut self, text: &str, now: Instant) {
-        if self.link.is_some() && self.status.set(text) {
+        if self.socket.is_some() && self.status.set(text) {
             self.feed(now);
         }
     }
@@ -129,7 +129,7 @@ impl Systemd {
     /// When [`Systemd::feed`] has to be called next.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.link.as_ref()?;
+        self.socket.as_ref()?;
         let state = self.state.and(self.pause);
         let status = self.status.is_unsent().then(|| self.status.next.max(self.pause)).flatten();
         let watchdog = self.watchdog.and_then(|watchdog| Some(watchdog.next).max(self.pause));
@@ -149,14 +149,14 @@ impl Systemd {
             return;
         }
         let message = self.message(status, watchdog.is_some());
-        match self.link.as_ref().map_or(Ok(()), |link| link.send(&message)) {
+        match self.socket.as_ref().map_or(Ok(()), |socket| socket.send(&message)) {
             Ok(()) => self.sent(status, now),
             Err(error) => self.failed(&error, now),
         }
     }
 
     fn enter(&mut self, state: State, status: &str, now: Instant) {
-        if self.link.is_none() {
+        if self.socket.is_none() {
             return;
         }
         if self.state.or(self.sent_state) == Some(state) {
@@ -204,7 +204,7 @@ impl Systemd {
             return;
         }
         self.pause = Some(now + ERROR_INTERVAL);
-        if let Some(suppressed) = self.link.as_mut().and_then(|link| link.failures.hit(now)) {
+        if let Some(suppressed) = self.socket.as_mut().and_then(|socket| socket.failures.hit(now)) {
             tracing::warn!(event = "systemd_unreachable", suppressed, "cannot notify systemd: {error}");
         }
     }

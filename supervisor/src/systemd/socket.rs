@@ -17,14 +17,14 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A socket that sends to the service manager.
 #[derive(Debug)]
-pub struct Link {
+pub struct ServiceManagerSocket {
     socket: UnixDatagram,
     address: SocketAddr,
     /// For the warning that messages do not arrive.
     pub failures: LogThrottle,
 }
 
-impl Link {
+impl ServiceManagerSocket {
     /// Sends to the socket of this name: a path, or an abstract name after `@`.
     ///
     /// # Errors
