@@ -1,14 +1,13 @@
-//! The show as it is written: sections in the order in which they are read,
-//! includes in their place, nothing resolved and nothing checked against a
-//! table. Everything is a span; the texts stay in the sources.
+//! The show as it is written: sections in the order in which they are read, with includes in their
+//! place. Nothing is resolved or checked yet. Everything is a span; the texts stay in the sources.
 
 use std::path::PathBuf;
 
 use crate::source::Span;
 
-/// A show file and all that it includes.
+/// The sections of a show file and of its includes.
 #[derive(Debug, Default)]
-pub(crate) struct Written {
+pub(crate) struct ParsedShow {
     pub blocks: Vec<Block>,
     /// In the order in which they were opened.
     pub files: Vec<PathBuf>,
@@ -32,7 +31,7 @@ pub(crate) enum Block {
     Map {
         mappings: Vec<MappingLine>,
     },
-    /// The header is wrong: the lines below it would only add errors that are none.
+    /// The header is wrong. The lines below it are not read: they would only add follow-up errors.
     Unusable,
 }
 
@@ -46,9 +45,9 @@ pub(crate) struct Assignment {
 /// `left < right`
 #[derive(Debug)]
 pub(crate) struct MappingLine {
-    pub left: Reference,
+    pub left: ChannelReference,
     pub direction: Direction,
-    pub right: Reference,
+    pub right: ChannelReference,
 }
 
 /// Which way the events go.
@@ -64,12 +63,12 @@ pub(crate) enum Direction {
 
 /// `instance.channel`, the channel possibly with ranges.
 #[derive(Copy, Clone, Debug)]
-pub(crate) struct Reference {
+pub(crate) struct ChannelReference {
     pub instance: Span,
     pub channel: Span,
 }
 
-impl Reference {
+impl ChannelReference {
     pub(crate) fn whole(self) -> Span {
         self.instance.to(self.channel)
     }

@@ -1,15 +1,15 @@
-//! What is wrong with a show, and where: collected here, rendered in `render`.
+//! Errors and warnings about a show, with their places. `render` turns them into text.
 
 use crate::source::{Source, Sources, Span};
 
-/// How bad a diagnostic is.
+/// How severe a diagnostic is.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Severity {
     Error,
     Warning,
 }
 
-/// One thing that is wrong, where, and what to do about it.
+/// One error or warning: what is wrong, where, and what to do about it.
 #[derive(Clone, Debug)]
 pub struct Diagnostic {
     pub(crate) severity: Severity,
@@ -25,13 +25,13 @@ impl Diagnostic {
         Self { severity, message, span, label: None, others: Vec::new(), hints: Vec::new() }
     }
 
-    /// Says, beside the underlined source, what is wrong with it or what was expected.
+    /// Sets the text beside the underlined source: what is wrong with it, or what was expected.
     pub fn label(&mut self, text: impl Into<String>) -> &mut Self {
         self.label = Some(text.into());
         self
     }
 
-    /// Shows another place that matters, such as an earlier declaration.
+    /// Adds another place to show, such as an earlier declaration.
     pub fn also(&mut self, span: Span, text: impl Into<String>) -> &mut Self {
         self.others.push((span, text.into()));
         self
@@ -43,7 +43,7 @@ impl Diagnostic {
         self
     }
 
-    /// Adds a `hint:` line if there is something to say.
+    /// Adds a `hint:` line if there is a text for it.
     pub fn maybe_hint(&mut self, text: Option<impl Into<String>>) -> &mut Self {
         match text {
             Some(text) => self.hint(text),
@@ -64,17 +64,17 @@ impl Diagnostic {
     }
 }
 
-/// As many are kept and shown; the rest of a hopeless file is only counted.
-const MOST_KEPT: usize = 1000;
+/// The most diagnostics that are kept and shown. Further ones are only counted.
+const KEPT_LIMIT: usize = 1000;
 
-/// Everything found wrong with a show, with the sources it points into.
+/// All errors and warnings about a show, with the sources that they point into.
 #[derive(Clone, Debug, Default)]
 pub struct Diagnostics {
     pub(crate) sources: Sources,
     list: Vec<Diagnostic>,
     errors: usize,
     warnings: usize,
-    /// Takes what is said about a diagnostic that is not kept.
+    /// The last diagnostic that is not kept, so that labels and hints can be added to it.
     surplus: Option<Box<Diagnostic>>,
 }
 
@@ -95,7 +95,7 @@ impl Diagnostics {
             Severity::Warning => self.warnings += 1,
         }
         let diagnostic = Diagnostic::new(severity, span, message);
-        if self.list.len() >= MOST_KEPT {
+        if self.list.len() >= KEPT_LIMIT {
             return self.surplus.insert(Box::new(diagnostic));
         }
         let at = self.list.len();
@@ -111,7 +111,7 @@ impl Diagnostics {
         self.list.is_empty()
     }
 
-    /// How many were found, kept or not.
+    /// The number of diagnostics that were found, kept or not.
     pub fn count(&self, severity: Severity) -> usize {
         match severity {
             Severity::Error => self.errors,
@@ -119,14 +119,14 @@ impl Diagnostics {
         }
     }
 
-    /// How many were found but not kept.
+    /// The number of diagnostics that were found but not kept.
     pub(crate) fn left_out(&self) -> usize {
         self.errors + self.warnings - self.list.len()
     }
 
-    /// Whether a further diagnostic would only be counted, so that hints need not be looked for.
+    /// Whether a further diagnostic would only be counted, so that it needs no hint.
     pub(crate) fn is_full(&self) -> bool {
-        self.list.len() >= MOST_KEPT
+        self.list.len() >= KEPT_LIMIT
     }
 
     /// In the order in which they were found.

@@ -1,4 +1,4 @@
-//! Text into lines, and lines into pieces that know where they stand.
+//! Splits a text into lines, and lines into pieces that have a span.
 
 use std::ops::Range;
 
@@ -16,7 +16,7 @@ impl<'t> Piece<'t> {
         Self { text, span: Span::new(file, 0..text.len()) }
     }
 
-    /// The part at `range`, which must lie on character boundaries: all of our separators are ASCII.
+    /// The part at `range`, which must lie on character boundaries. All separators are ASCII.
     pub(crate) fn part(self, range: Range<usize>) -> Self {
         Self { text: self.text.get(range.clone()).unwrap_or_default(), span: self.span.slice(range) }
     }
@@ -29,7 +29,7 @@ impl<'t> Piece<'t> {
         self.part(at..self.text.len())
     }
 
-    /// What stands before and behind the first `separator`.
+    /// The parts before and after the first `separator`.
     pub(crate) fn split_once(self, separator: char) -> Option<(Self, Self)> {
         let at = self.text.find(separator)?;
         Some((self.before(at), self.after(at + separator.len_utf8())))
@@ -47,12 +47,12 @@ impl<'t> Piece<'t> {
     }
 }
 
-/// What counts as nothing around a line, a key or a value.
+/// Whether a character does not count around a line, a key or a value.
 pub(crate) fn blank(c: char) -> bool {
     c.is_whitespace() || c.is_control()
 }
 
-/// The lines that say something: trimmed, without empty lines and comments.
+/// The lines of a source, trimmed, without empty lines and comments.
 pub(crate) fn lines(source: Piece<'_>) -> impl Iterator<Item = Piece<'_>> {
     let mut at = 0;
     let lines = source.text.split_inclusive('\n').map(move |line| {

@@ -1,11 +1,10 @@
-//! The show file: from text to a [`Show`] that the supervisor runs, and to
-//! [`Diagnostics`] that tell a user what is wrong with it.
+//! The show file: turns its text into a [`Show`] that the supervisor runs, and into [`Diagnostics`]
+//! for the user.
 //!
-//! Nothing here fails and nothing here panics: [`load`] always returns a show
-//! (what could be understood) beside all that was found wrong. The modules
-//! stand in the order in which a show passes through them. Which backends there
-//! are, and what options they have, is handed to [`load`] as data. No backend's code, no
-//! Python, and no I/O beyond reading show files belongs in this crate.
+//! Nothing in this crate fails or panics: [`load`] always returns the show as far as it was
+//! understood, beside all errors. A show passes through the modules in the order below. The caller
+//! passes the backends and their options to [`load`] as data. This crate contains no code of a
+//! backend, no Python, and no I/O except that it reads show files.
 
 #![forbid(unsafe_code)]
 
@@ -36,7 +35,7 @@ mod render;
 
 use std::path::Path;
 
-use ast::Written;
+use ast::ParsedShow;
 use options::BackendSpec;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
@@ -45,15 +44,15 @@ pub use source::{FileId, Source, Sources, Span};
 pub use suggest::did_you_mean;
 pub use supervisor::{Priority, SUPERVISOR_OPTIONS, SupervisorOptions};
 
-/// A show file with everything that was found wrong with it.
+/// A show with all errors and warnings about it.
 #[derive(Debug)]
 pub struct LoadedShowFile {
-    /// What could be understood; only to be run when `diagnostics` has no errors.
+    /// The show as far as it was understood. It must not run if `diagnostics` has errors.
     pub show: Show,
     pub diagnostics: Diagnostics,
 }
 
-/// Options given on the command line, as they were written.
+/// Options from the command line, as they were written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
     /// `BACKEND.OPTION=VALUE`, from `-b`.
@@ -62,14 +61,14 @@ pub struct Overrides {
     pub instance: Vec<String>,
 }
 
-/// Reads the show file at `path` and all that it includes, for a program that has these backends.
+/// Reads the show file at `path` and its includes, for a program that has these backends.
 pub fn load(path: &Path, overrides: &Overrides, backends: &[BackendSpec]) -> LoadedShowFile {
     let mut diagnostics = Diagnostics::default();
     let written = parser::parse(path, backends, &mut diagnostics);
     understand(path, written, overrides, backends, diagnostics)
 }
 
-/// Reads `text` as if it stood in a file at `path`; includes are read from the disk.
+/// Reads `text` as if it stood in a file at `path`. Includes are read from the disk.
 pub fn load_text(path: &Path, text: &str, overrides: &Overrides, backends: &[BackendSpec]) -> LoadedShowFile {
     let mut diagnostics = Diagnostics::default();
     let written = parser::parse_text(path, text, backends, &mut diagnostics);
@@ -78,14 +77,14 @@ pub fn load_text(path: &Path, text: &str, overrides: &Overrides, backends: &[Bac
 
 fn understand(
     path: &Path,
-    written: Written,
+    written: ParsedShow,
     overrides: &Overrides,
     backends: &[BackendSpec],
     mut diagnostics: Diagnostics,
 ) -> LoadedShowFile {
     let mut show = Show::empty(path);
     let overrides = overrides::parse(overrides, &show.directory, &mut diagnostics);
-    // If the show cannot be read, that overrides were not applied is not worth an error.
+    // If the show file cannot be read, unused overrides are not reported in addition.
     if !written.files.is_empty() {
         resolve::resolve(&written, overrides, backends, &mut show, &mut diagnostics);
     }

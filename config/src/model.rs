@@ -1,11 +1,10 @@
-//! The show as the supervisor runs it: names resolved, ranges expanded,
-//! duplicates gone.
+//! The show as the supervisor runs it: names are resolved, ranges expanded and duplicates removed.
 
 use std::path::{Path, PathBuf};
 
 use crate::source::Span;
 
-/// A value and where it is written. Equality is that of the value.
+/// A value and where it is written. Two are equal if their values are.
 #[derive(Clone, Debug)]
 pub struct Spanned<T> {
     pub value: T,
@@ -23,7 +22,7 @@ impl<T: Eq> Eq for Spanned<T> {}
 /// A whole show.
 #[derive(Clone, Debug)]
 pub struct Show {
-    /// The show file as it was given.
+    /// The path of the show file as the user gave it.
     pub path: PathBuf,
     /// The absolute directory of the show file.
     pub directory: PathBuf,
@@ -33,11 +32,10 @@ pub struct Show {
     pub files: Vec<PathBuf>,
     /// The global options of each backend that has a section or an override, one section each.
     pub backends: Vec<Section>,
-    /// The options of `[supervisor]`.
     pub supervisor: Vec<Setting>,
     /// In the order of their declaration.
     pub instances: Vec<Instance>,
-    /// Each pair once, in file order.
+    /// In file order, each pair once.
     pub mappings: Vec<Mapping>,
 }
 
@@ -57,7 +55,7 @@ impl Show {
         }
     }
 
-    /// The global settings of a backend, none if the show has no section for it.
+    /// The global settings of a backend; empty if the show has no section for it.
     pub fn backend(&self, name: &str) -> &[Setting] {
         let section = self.backends.iter().find(|section| section.backend == name);
         section.map_or(&[], |section| &section.settings)
@@ -67,7 +65,6 @@ impl Show {
 /// The global options of a backend.
 #[derive(Clone, Debug)]
 pub struct Section {
-    /// The backend's name.
     pub backend: &'static str,
     pub settings: Vec<Setting>,
     pub span: Span,
@@ -77,11 +74,10 @@ pub struct Section {
 #[derive(Clone, Debug)]
 pub struct Instance {
     pub name: String,
-    /// The backend's name.
     pub backend: &'static str,
-    /// Overrides first, then the file's, in order.
+    /// Overrides first, then those of the file, in order.
     pub settings: Vec<Setting>,
-    /// Those that mappings use, in the order of their first mention.
+    /// The channels that mappings use, in the order of their first mention.
     pub channels: Vec<Channel>,
     /// The name in the section that declares the instance.
     pub span: Span,
@@ -91,17 +87,17 @@ pub struct Instance {
 #[derive(Clone, Debug)]
 pub struct Channel {
     pub name: String,
-    /// Where it is first mentioned; the whole name as written, with its ranges.
+    /// Where it is first mentioned: the whole name as written, with its ranges.
     pub span: Span,
 }
 
-/// One `option = value`, known to the option tables and of the right type.
+/// One `option = value`. The option exists, and the value has the right type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
-    /// The option's own name, also where an alias is written (`dest` reads `destination`).
+    /// The name of the option, also where an alias is written (`destination` for `dest`).
     pub key: Spanned<String>,
     pub value: Spanned<String>,
-    /// The directory of the file that names it: paths in the value are relative to it.
+    /// The directory of the file that sets it. Paths in the value are relative to it.
     pub directory: PathBuf,
 }
 

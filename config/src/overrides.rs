@@ -1,7 +1,6 @@
-//! `-b BACKEND.OPTION=VALUE` and `-i INSTANCE.OPTION=VALUE`, taken apart.
+//! Parses `-b BACKEND.OPTION=VALUE` and `-i INSTANCE.OPTION=VALUE`.
 //!
-//! Each is a source of its own, so that errors underline it like a line of a
-//! file.
+//! Each override is a source of its own, so that errors underline it like a line of a file.
 
 use std::path::Path;
 
@@ -10,24 +9,24 @@ use crate::diagnostic::Diagnostics;
 use crate::lexer::Piece;
 use crate::source::{Source, Span, excerpt};
 
-/// What an override is for.
+/// The option of the command line that an override comes from.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Flag {
+pub(crate) enum OverrideFlag {
     Backend,
     Instance,
 }
 
-/// One override.
+/// One override, parsed but not resolved.
 #[derive(Debug)]
 pub(crate) struct Override {
-    pub flag: Flag,
+    pub flag: OverrideFlag,
     pub target: Span,
     pub key: Span,
     pub value: Span,
     pub applied: bool,
 }
 
-impl Flag {
+impl OverrideFlag {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Backend => "-b",
@@ -43,14 +42,14 @@ impl Flag {
     }
 }
 
-/// Takes all overrides apart; paths in them are relative to the show's directory.
+/// Parses all overrides. Paths in them are relative to the directory of the show.
 pub(crate) fn parse(overrides: &Overrides, directory: &Path, diagnostics: &mut Diagnostics) -> Vec<Override> {
-    let backend = overrides.backend.iter().map(|text| (Flag::Backend, text));
-    let instance = overrides.instance.iter().map(|text| (Flag::Instance, text));
+    let backend = overrides.backend.iter().map(|text| (OverrideFlag::Backend, text));
+    let instance = overrides.instance.iter().map(|text| (OverrideFlag::Instance, text));
     backend.chain(instance).filter_map(|(flag, text)| one(flag, text, directory, diagnostics)).collect()
 }
 
-fn one(flag: Flag, text: &str, directory: &Path, diagnostics: &mut Diagnostics) -> Option<Override> {
+fn one(flag: OverrideFlag, text: &str, directory: &Path, diagnostics: &mut Diagnostics) -> Option<Override> {
     let option = text.split('=').next().unwrap_or_default().trim();
     let name = format!("{} {}", flag.name(), excerpt(option)).trim_end().to_string();
     let file = diagnostics.sources.add(Source::new(name, directory.to_path_buf(), text.into()));

@@ -1,26 +1,26 @@
-//! Multi-channel names: `fader{1..5}`, `{a,b,c}`, several of them in one name.
-//! The rightmost varies fastest.
+//! Multi-channel names: `fader{1..5}`, `{a,b,c}`, also several in one name. The rightmost varies
+//! fastest.
 
 use std::ops::Range;
 
 use crate::source::excerpt;
 
 /// The most channels that one name may stand for.
-pub(crate) const MOST_CHANNELS: u64 = 1 << 20;
+const CHANNEL_LIMIT: u64 = 1 << 20;
 
 /// The most bytes that the names of one expansion may have together.
-const MOST_BYTES: u64 = 64 << 20;
+const NAMES_LIMIT: u64 = 64 << 20;
 
-/// A channel name as written, taken apart.
+/// A channel name as written, parsed.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Pattern<'t> {
-    parts: Vec<Part<'t>>,
+pub(crate) struct ChannelPattern<'t> {
+    parts: Vec<PatternPart<'t>>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Part<'t> {
+enum PatternPart<'t> {
     Literal(&'t str),
-    /// Both ends included, either direction.
+    /// Both ends included, up or down.
     Numbers {
         from: u64,
         to: u64,
@@ -28,22 +28,22 @@ enum Part<'t> {
     List(Vec<&'t str>),
 }
 
-/// Why a name is not a pattern, and which part of it is wrong.
+/// Why a name cannot be parsed, and which part of it is wrong.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct RangeError {
-    /// In bytes of the name.
+    /// The wrong part, in bytes of the name.
     pub range: Range<usize>,
     pub message: String,
     pub label: &'static str,
 }
 
-impl<'t> Pattern<'t> {
+impl<'t> ChannelPattern<'t> {
     pub(crate) fn parse(name: &'t str) -> Result<Self, RangeError> {
         let mut parts = Vec::new();
         let mut at = 0;
         while let Some(open) = name[at..].find('{').map(|found| at + found) {
             if open > at {
-                parts.push(Part::Literal(&name[at..open]));
+                parts.push(PatternPart::Literal(&name[at..open]));
             }
             let inside = name[open + 1..].find(['{', '}']).map(|found| open + 1 + found);
             let close = inside.filter(|&end| name[end..].starts_with('}'));
@@ -59,7 +59,7 @@ impl<'t> Pattern<'t> {
             at = close + 1;
         }
         if at < name.len() {
-            parts.push(Part::Literal(&name[at..]));
+            parts.push(PatternPart::Literal(&name[at..]));
         }
         let pattern = Self { parts };
         pattern.check_size(name)?;
@@ -83,7 +83,8 @@ impl<'t> Pattern<'t> {
         }
     }
 
-    /// Like an odometer: the rightmost wheel moves, and at its end the next one to the left.
+    /// Advances the indices like an odometer: the rightmost one first, and at its end the next one
+    /// to the left.
     fn turn(&self, wheels: &mut [u64]) {
         for (wheel, part) in wheels.iter_mut().zip(&self.parts).rev() {
             *wheel += 1;
@@ -96,11 +97,11 @@ impl<'t> Pattern<'t> {
 
     fn check_size(&self, name: &str) -> Result<(), RangeError> {
         let count = self.count();
-        let longest: u64 = self.parts.iter().map(Part::longest).sum();
-        let message = if count > MOST_CHANNELS {
+        let longest: u64 = self.parts.iter().map(PatternPart::longest).sum();
+        let message = if count > CHANNEL_LIMIT {
             let counted = if count == u64::MAX { "far too many".into() } else { count.to_string() };
             format!("a name stands for {counted} channels")
-        } else if count > 1 && count.saturating_mul(longest) > MOST_BYTES {
+        } else if count > 1 && count.saturating_mul(longest) > NAMES_LIMIT {
             format!("the {count} names of a range are too long")
         } else {
             return Ok(());
@@ -113,7 +114,7 @@ impl<'t> Pattern<'t> {
     }
 }
 
-impl Part<'_> {
+impl PatternPart<'_> {
     fn count(&self) -> u64 {
         match self {
             Self::Literal(_) => 1,
@@ -144,8 +145,8 @@ impl Part<'_> {
     }
 }
 
-/// What stands between braces: whichever of `..` and `,` comes first says what it is.
-fn braces(name: &str, inside: Range<usize>) -> Result<Part<'_>, RangeError> {
+/// Parses the text between braces. The first `..` or `,` decides whether it is a range or a list.
+fn braces(name: &str, inside: Range<usize>) -> Result<PatternPart<'_>, RangeError> {
     let text = &name[inside.clone()];
     let dots = text.find("..").unwrap_or(usize::MAX);
     let comma = text.find(',').unwrap_or(usize::MAX);
@@ -160,14 +161,14 @@ fn braces(name: &str, inside: Range<usize>) -> Result<Part<'_>, RangeError> {
     let middle = inside.start + dots;
     let from = number(name, inside.start..middle)?;
     let to = number(name, middle + 2..inside.end)?;
-    Ok(Part::Numbers { from, to })
+    Ok(PatternPart::Numbers { from, to })
 }
 
 fn number(name: &str, range: Range<usize>) -> Result<u64, RangeError> {
     let label = "expected a whole number, 0 or more";
     let digits = name[range.clone()].trim();
     if digits.is_empty() {
-        // Nothing can be underlined but what stands around it.
+        // An empty text cannot be underlined, so the characters around it are.
         let range = range.start.saturating_sub(1)..range.end + 1;
         return Err(RangeError { range, message: "a range has no number on one side".into(), label });
     }
@@ -182,14 +183,14 @@ fn number(name: &str, range: Range<usize>) -> Result<u64, RangeError> {
     digits.parse().map_err(|_| RangeError { range, message, label: "expected a smaller one" })
 }
 
-fn list(name: &str, inside: Range<usize>) -> Result<Part<'_>, RangeError> {
+fn list(name: &str, inside: Range<usize>) -> Result<PatternPart<'_>, RangeError> {
     let values: Vec<&str> = name[inside.clone()].split(',').map(str::trim).collect();
     if values.iter().any(|value| value.is_empty()) {
         let message = "a list has an empty value".into();
         let range = inside.start - 1..inside.end + 1;
         return Err(RangeError { range, message, label: "expected `{a,b,c}`" });
     }
-    Ok(Part::List(values))
+    Ok(PatternPart::List(values))
 }
 
 #[cfg(test)]
@@ -198,12 +199,12 @@ mod tests {
 
     fn names(name: &str) -> Vec<String> {
         let mut names = Vec::new();
-        Pattern::parse(name).unwrap().expand(|name| names.push(name.to_string()));
+        ChannelPattern::parse(name).unwrap().expand(|name| names.push(name.to_string()));
         names
     }
 
     fn problem(name: &str) -> (String, &str) {
-        let error = Pattern::parse(name).unwrap_err();
+        let error = ChannelPattern::parse(name).unwrap_err();
         (error.message, &name[error.range])
     }
 
@@ -249,7 +250,7 @@ mod tests {
 
     #[test]
     fn an_expansion_beyond_all_measure_is_refused_without_being_made() {
-        assert!(Pattern::parse("{1..1048576}").is_ok());
+        assert!(ChannelPattern::parse("{1..1048576}").is_ok());
         assert_eq!(problem("{0..1048576}").0, "a name stands for 1048577 channels");
         assert_eq!(problem("{0..18446744073709551615}{1..2}").0, "a name stands for far too many channels");
         let long = format!("{}{{1..10000}}", "x".repeat(10_000));

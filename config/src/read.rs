@@ -1,5 +1,5 @@
-//! Files into text, with bounds on everything: whatever a path leads to, this
-//! ends soon, holds little memory, and says what is wrong.
+//! Reads files as text, with a limit on everything: for every path, reading ends soon, takes little
+//! memory, and reports what is wrong.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -7,24 +7,24 @@ use std::ops::Range;
 use std::path::Path;
 
 /// The most bytes of one file.
-pub(crate) const LARGEST_FILE: u64 = 16 << 20;
+const FILE_LIMIT: u64 = 16 << 20;
 
 /// The most bytes of one line.
-pub(crate) const LONGEST_LINE: usize = 64 << 10;
+pub(crate) const LINE_LIMIT: usize = 64 << 10;
 
-/// This much of an overlong line is kept, to show which one is meant.
-const EXCERPT: usize = 60;
+/// The bytes of an overlong line that are kept, to show which line is meant.
+const EXCERPT_LENGTH: usize = 60;
 
-/// Why a file is not text.
+/// Why a file cannot be read as text.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Unreadable {
+pub(crate) enum ReadError {
     #[error("it does not exist")]
     Missing,
     #[error("it is a directory")]
     Directory,
     #[error("it is not a regular file")]
     Special,
-    #[error("it is larger than {} MiB", LARGEST_FILE >> 20)]
+    #[error("it is larger than {} MiB", FILE_LIMIT >> 20)]
     TooLarge,
     #[error("it is a binary file: byte {0} is zero")]
     Binary(usize),
@@ -34,59 +34,59 @@ pub(crate) enum Unreadable {
     Io(io::Error),
 }
 
-/// What is wrong with a single line.
+/// Why a single line is not parsed.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Flaw {
-    /// Cut to its beginning; it had this many bytes.
+pub(crate) enum LineError {
+    /// The line had this many bytes; only its beginning is kept.
     Overlong(usize),
     NotUtf8,
 }
 
-/// The text of a file, and its lines that are not to be read any further.
+/// The text of a file, and the lines of it that are not parsed.
 #[derive(Debug, Default)]
-pub(crate) struct Text {
+pub(crate) struct SourceText {
     pub text: String,
-    /// In the order of their places.
-    pub flaws: Vec<(Range<usize>, Flaw)>,
+    /// The places of the wrong lines, in order.
+    pub errors: Vec<(Range<usize>, LineError)>,
 }
 
-/// Reads a file as text. What stands in `path` must be a regular file: a pipe would block.
-pub(crate) fn read(path: &Path) -> Result<Text, Unreadable> {
+/// Reads a file as text. It must be a regular file: a pipe would block.
+pub(crate) fn read(path: &Path) -> Result<SourceText, ReadError> {
     let kind = fs::metadata(path).map_err(unreadable)?;
     if kind.is_dir() {
-        return Err(Unreadable::Directory);
+        return Err(ReadError::Directory);
     }
     if !kind.is_file() {
-        return Err(Unreadable::Special);
+        return Err(ReadError::Special);
     }
     let mut bytes = Vec::new();
-    // A file can grow while it is read: the limit is on what is read.
-    let limited = File::open(path).map(|file| file.take(LARGEST_FILE + 1));
+    // A file can grow while it is read, so the limit applies to the bytes that are read.
+    let limited = File::open(path).map(|file| file.take(FILE_LIMIT + 1));
     limited.and_then(|mut file| file.read_to_end(&mut bytes)).map_err(unreadable)?;
-    if bytes.len() as u64 > LARGEST_FILE {
-        return Err(Unreadable::TooLarge);
+    if bytes.len() as u64 > FILE_LIMIT {
+        return Err(ReadError::TooLarge);
     }
     decode(bytes)
 }
 
-fn unreadable(error: io::Error) -> Unreadable {
+fn unreadable(error: io::Error) -> ReadError {
     match error.kind() {
-        io::ErrorKind::NotFound => Unreadable::Missing,
-        _ => Unreadable::Io(error),
+        io::ErrorKind::NotFound => ReadError::Missing,
+        _ => ReadError::Io(error),
     }
 }
 
-/// Bytes into text. A line that is not UTF-8 is a flaw, unless it is a comment: an old one in
-/// Latin-1 does no harm.
-pub(crate) fn decode(bytes: Vec<u8>) -> Result<Text, Unreadable> {
+/// Turns bytes into text. A line that is not UTF-8 is an error, unless it is a comment: an old
+/// comment in Latin-1 is harmless.
+pub(crate) fn decode(bytes: Vec<u8>) -> Result<SourceText, ReadError> {
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
-        return Err(Unreadable::Utf16);
+        return Err(ReadError::Utf16);
     }
     if let Some(offset) = bytes.iter().position(|&byte| byte == 0) {
-        return Err(Unreadable::Binary(offset));
+        return Err(ReadError::Binary(offset));
     }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-    let mut text = Text::default();
+    let mut text = SourceText::default();
     text.text.reserve(bytes.len());
     for line in bytes.split_inclusive(|&byte| byte == b'\n') {
         text.push(line);
@@ -94,12 +94,12 @@ pub(crate) fn decode(bytes: Vec<u8>) -> Result<Text, Unreadable> {
     Ok(text)
 }
 
-impl Text {
+impl SourceText {
     fn push(&mut self, line: &[u8]) {
         let start = self.text.len();
-        if line.len() > LONGEST_LINE {
-            self.text.push_str(&String::from_utf8_lossy(&line[..EXCERPT]));
-            self.flaws.push((start..self.text.len(), Flaw::Overlong(line.len())));
+        if line.len() > LINE_LIMIT {
+            self.text.push_str(&String::from_utf8_lossy(&line[..EXCERPT_LENGTH]));
+            self.errors.push((start..self.text.len(), LineError::Overlong(line.len())));
             self.text.push_str(" …\n");
             return;
         }
@@ -107,7 +107,7 @@ impl Text {
         self.text.push_str(&String::from_utf8_lossy(line));
         if !line.trim_ascii_start().starts_with(b";") {
             let at = start + error.valid_up_to();
-            self.flaws.push((at..at + char::REPLACEMENT_CHARACTER.len_utf8(), Flaw::NotUtf8));
+            self.errors.push((at..at + char::REPLACEMENT_CHARACTER.len_utf8(), LineError::NotUtf8));
         }
     }
 }
@@ -116,8 +116,8 @@ impl Text {
 mod tests {
     use super::*;
 
-    fn flaws(bytes: &[u8]) -> Vec<(Range<usize>, Flaw)> {
-        decode(bytes.to_vec()).unwrap().flaws
+    fn errors(bytes: &[u8]) -> Vec<(Range<usize>, LineError)> {
+        decode(bytes.to_vec()).unwrap().errors
     }
 
     #[test]
@@ -127,23 +127,23 @@ mod tests {
 
     #[test]
     fn a_zero_byte_makes_a_file_binary() {
-        assert!(matches!(decode(b"ab\0c".to_vec()), Err(Unreadable::Binary(2))));
-        assert!(matches!(decode(b"\xff\xfe[\0".to_vec()), Err(Unreadable::Utf16)));
+        assert!(matches!(decode(b"ab\0c".to_vec()), Err(ReadError::Binary(2))));
+        assert!(matches!(decode(b"\xff\xfe[\0".to_vec()), Err(ReadError::Utf16)));
     }
 
     #[test]
     fn only_a_line_that_is_no_comment_must_be_utf8() {
-        assert_eq!(flaws(b"a\n ; f\xfcr\nb\n"), []);
-        assert_eq!(flaws(b"a\nf\xfcr\n"), [(3..6, Flaw::NotUtf8)]);
+        assert_eq!(errors(b"a\n ; f\xfcr\nb\n"), []);
+        assert_eq!(errors(b"a\nf\xfcr\n"), [(3..6, LineError::NotUtf8)]);
     }
 
     #[test]
     fn of_an_overlong_line_only_the_beginning_is_kept() {
-        let mut bytes = vec![b'x'; LONGEST_LINE + 1];
+        let mut bytes = vec![b'x'; LINE_LIMIT + 1];
         bytes.extend_from_slice(b"\n[map]\n");
         let text = decode(bytes).unwrap();
         assert_eq!(text.text.lines().count(), 2);
         assert!(text.text.len() < 100);
-        assert_eq!(text.flaws, [(0..EXCERPT, Flaw::Overlong(LONGEST_LINE + 2))]);
+        assert_eq!(text.errors, [(0..EXCERPT_LENGTH, LineError::Overlong(LINE_LIMIT + 2))]);
     }
 }

@@ -1,7 +1,7 @@
-//! Diagnostics as text for a person, in the look of rustc.
+//! Renders diagnostics as text, in the style of rustc.
 //!
-//! Only the lines that matter are handed to the renderer, so that the cost of a
-//! diagnostic does not depend on the size of its file.
+//! The renderer receives only the lines around the marks, so that the cost of a diagnostic does not
+//! depend on the size of its file.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -12,11 +12,12 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::source::{Source, Span};
 
-/// Another place of the same file is shown in one piece with the first when it is this near.
-const NEAR: usize = 30;
+/// The most lines between two places of one file that are shown in one piece.
+const NEAR_LINES: usize = 30;
 
 impl Diagnostics {
-    /// All diagnostics as text for a person, by place, then a line that counts them; empty when there are none.
+    /// All diagnostics as text in the order of their places, then a line with their number. Empty
+    /// when there are none.
     pub fn render(&self, color: bool) -> String {
         render(self, color)
     }
@@ -56,7 +57,7 @@ fn group<'a>(diagnostics: &'a Diagnostics, diagnostic: &'a Diagnostic) -> Group<
 
 type Annotated<'a> = Snippet<'a, annotate_snippets::Annotation<'a>>;
 
-/// One mark in the source.
+/// A part of the source to underline.
 struct Mark<'a> {
     span: Span,
     kind: AnnotationKind,
@@ -77,7 +78,7 @@ fn snippets<'a>(diagnostics: &'a Diagnostics, diagnostic: &'a Diagnostic) -> Vec
 
 fn near(diagnostics: &Diagnostics, a: Span, b: Span) -> bool {
     let line = |span: Span| diagnostics.source(span).map_or(0, |source| source.line_of(span.start).0);
-    a.file == b.file && line(a).abs_diff(line(b)) <= NEAR
+    a.file == b.file && line(a).abs_diff(line(b)) <= NEAR_LINES
 }
 
 /// The lines that hold the marks, and the marks in them.
@@ -95,8 +96,8 @@ fn snippet<'a>(diagnostics: &'a Diagnostics, marks: &[Mark<'a>]) -> Option<Annot
     })))
 }
 
-/// The span relative to the excerpt, on character boundaries: one that comes from a backend may
-/// not be.
+/// The span relative to the excerpt, moved to character boundaries: a backend may create spans that
+/// are not on them.
 fn inside(source: &Source, span: Span, excerpt: Range<usize>) -> Range<usize> {
     let boundary = |&at: &usize| source.text().is_char_boundary(at);
     let clamp = |offset: u32| (offset as usize).clamp(excerpt.start, excerpt.end);
@@ -105,14 +106,14 @@ fn inside(source: &Source, span: Span, excerpt: Range<usize>) -> Range<usize> {
     start - excerpt.start..end - excerpt.start
 }
 
-/// The renderer replaces the control characters of ASCII, but not those of Latin-1. Spans must
-/// stay where they are: what takes their place has two bytes as well.
+/// Replaces the control characters of Latin-1; the renderer replaces those of ASCII only. The
+/// replacement has two bytes as well, so that spans stay valid.
 fn one_for_one(text: &str) -> Cow<'_, str> {
     let control = |c: char| ('\u{80}'..='\u{9f}').contains(&c);
     if text.contains(control) { text.replace(control, "·").into() } else { text.into() }
 }
 
-/// A show file's names must not be able to steer the terminal.
+/// Escapes control characters: names in a show file must not control the terminal.
 fn printable(text: &str) -> String {
     let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
     text.chars().map(escape).collect()

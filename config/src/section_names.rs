@@ -1,11 +1,13 @@
-//! The first words of section headers: those of the language, and names of backends, known or not.
+//! The first words of section headers: those of the language, and the names of backends that the
+//! program has or lacks.
 
 use crate::options::BackendSpec;
 
 /// The first words of headers that do not name a backend.
 pub(crate) const WORDS: [&str; 4] = ["map", "supervisor", "backend", "include"];
 
-/// Backends of MIDIMonster that are planned. Those that the program has are not taken for missing.
+/// Backends of MIDIMonster that are planned here. One that the program has does not count as
+/// missing.
 pub(crate) const NOT_YET: [&str; 2] = ["artnet", "sacn"];
 
 /// Backends of MIDIMonster that have no counterpart here.
@@ -24,7 +26,7 @@ pub(crate) const ELSEWHERE: [&str; 12] = [
     "winmidi",
 ];
 
-/// Whether a word in a header was meant to be a backend.
+/// Whether a word in a header is the name of a backend, known or planned.
 pub(crate) fn is_backend_name(word: &str, backends: &[BackendSpec]) -> bool {
     backends.iter().any(|backend| backend.name == word)
         || NOT_YET.contains(&word)

@@ -1,13 +1,12 @@
-//! The texts that diagnostics point into, and the spans that do the pointing.
+//! The texts that diagnostics point into, and the spans that point into them.
 //!
-//! A source is a file of the show or the text of an override; both are rendered
-//! the same way.
+//! A source is a file of the show or the text of an override. Both are rendered the same way.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Names one source of a [`Sources`].
+/// The index of a source in [`Sources`].
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FileId(pub u32);
 
@@ -21,7 +20,7 @@ pub struct Span {
 
 impl Span {
     pub(crate) fn new(file: FileId, range: Range<usize>) -> Self {
-        // Sources are bounded far below 4 GiB, see `read`.
+        // Sources are far smaller than 4 GiB, see `read`.
         let clamp = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
         Self { file, start: clamp(range.start), end: clamp(range.end) }
     }
@@ -46,7 +45,7 @@ impl Span {
     }
 }
 
-/// A text and where it came from.
+/// A text and its origin.
 #[derive(Clone, Debug)]
 pub struct Source {
     name: String,
@@ -62,12 +61,12 @@ impl Source {
         Self { name, directory, text, line_starts }
     }
 
-    /// The file's path as a user would write it, or the override's option.
+    /// The path of the file as a user would write it, or the option of the override.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Paths in this source are relative to this directory.
+    /// The directory that paths in this source are relative to.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
@@ -114,7 +113,7 @@ impl Sources {
         }
     }
 
-    /// What is written at `span`; empty for a span of another show.
+    /// The text at `span`; empty for a span of another show.
     pub fn text(&self, span: Span) -> &str {
         self.get(span.file).and_then(|source| source.text.get(span.range())).unwrap_or_default()
     }
@@ -125,10 +124,10 @@ impl Sources {
     }
 }
 
-/// A text for a message: cut where it is too long to be a name.
+/// A text for a message, cut if it is too long to be a name.
 pub(crate) fn excerpt(text: &str) -> std::borrow::Cow<'_, str> {
-    const LONGEST: usize = 80;
-    match text.char_indices().nth(LONGEST) {
+    const LENGTH_LIMIT: usize = 80;
+    match text.char_indices().nth(LENGTH_LIMIT) {
         Some((end, _)) => format!("{}…", &text[..end]).into(),
         None => text.into(),
     }

@@ -1,34 +1,36 @@
-//! "did you mean …?", for every kind of name that a user can mistype.
+//! Hints "did you mean …?" for names that a user has mistyped.
 
-/// Names longer than this are not typing errors of anything.
-const LONGEST: usize = 64;
+/// For names longer than this there are no hints.
+const NAME_LIMIT: usize = 64;
 
-/// Asks for the candidate that is close to `name`, as the text of a hint.
+/// The hint for `name`, if one of the candidates is close to it.
 pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     closest(name, candidates).map(|candidate| format!("did you mean `{candidate}`?"))
 }
 
-/// A show with more names than this is not searched to its end for a hint.
-const MOST_CANDIDATES: usize = 1000;
+/// The most candidates that are searched for a hint.
+const CANDIDATE_LIMIT: usize = 1000;
 
-/// The candidate that `name` was most probably meant to be, if any is close enough.
+/// The candidate closest to `name`, if one is close enough.
 pub(crate) fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    if name.is_empty() || name.len() > LONGEST {
+    if name.is_empty() || name.len() > NAME_LIMIT {
         return None;
     }
     let folded = fold(name);
     let tolerance = (name.chars().count() / 3).max(1);
     candidates
         .into_iter()
-        .take(MOST_CANDIDATES)
-        .filter(|candidate| candidate.len().abs_diff(name.len()) <= tolerance && candidate.len() <= LONGEST)
+        .take(CANDIDATE_LIMIT)
+        .filter(|candidate| {
+            candidate.len().abs_diff(name.len()) <= tolerance && candidate.len() <= NAME_LIMIT
+        })
         .map(|candidate| (strsim::damerau_levenshtein(&folded, &fold(candidate)), candidate))
         .filter(|&(distance, candidate)| distance <= tolerance && distance < candidate.len())
         .min_by_key(|&(distance, _)| distance)
         .map(|(_, candidate)| candidate)
 }
 
-/// Case and the choice between `-` and `_` are the likeliest mistakes, and count as none.
+/// Removes the most likely mistakes, so that they do not count: case, and `_` for `-`.
 fn fold(name: &str) -> String {
     name.to_lowercase().replace('_', "-")
 }

@@ -1,11 +1,11 @@
-//! `[supervisor]`: options for the whole show.
+//! The section `[supervisor]`: options of the whole show.
 
 use std::path::PathBuf;
 
 use crate::model::Show;
-use crate::options::{Invalid, OptionSpec, ValueKind, switch};
+use crate::options::{InvalidValue, OptionSpec, ValueKind, switch};
 
-/// Every option of the section.
+/// All options of the section.
 pub static SUPERVISOR_OPTIONS: &[OptionSpec] = &[
     OptionSpec::new("socket", ValueKind::Path, "", "where the control socket is").global_only(),
     OptionSpec::new(
@@ -27,10 +27,10 @@ pub static SUPERVISOR_OPTIONS: &[OptionSpec] = &[
 
 const PRIORITY: ValueKind = ValueKind::Custom {
     form: "-20 to 19, or `fifo:1` to `fifo:99`",
-    check: |text| priority(text).map(drop).map_err(|message| Invalid::whole(text, message)),
+    check: |text| priority(text).map(drop).map_err(|message| InvalidValue::whole(text, message)),
 };
 
-/// What the show says about the supervisor itself.
+/// The values of the options of `[supervisor]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SupervisorOptions {
     /// Absolute path of the control socket.

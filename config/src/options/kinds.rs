@@ -1,4 +1,4 @@
-//! What a value must look like, and what to say when it does not.
+//! The kinds of values, and how they are checked.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -6,12 +6,12 @@ use std::time::Duration;
 use super::values::{duration, fraction, size, switch};
 use crate::suggest::did_you_mean;
 
-/// What a value must look like.
+/// The form that a value must have.
 #[derive(Copy, Clone, Debug)]
 pub enum ValueKind {
     /// The path of a file or directory.
     Path,
-    /// Anything.
+    /// Any text.
     Text,
     Switch,
     /// One of these words.
@@ -32,33 +32,33 @@ pub enum ValueKind {
     },
     /// `HOST PORT`, where the port may be 0.
     Address,
-    /// What only one backend has, with a check of its own.
+    /// A kind that only one backend has, with its own check.
     Custom {
         /// How to write such a value, for the tables and for errors.
         form: &'static str,
-        /// Whether a text is such a value.
-        check: fn(&str) -> Result<(), Invalid>,
+        /// Checks a text.
+        check: fn(&str) -> Result<(), InvalidValue>,
     },
 }
 
-/// Why a value does not fit, and which part of it.
+/// Why a value is invalid, and which part of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Invalid {
-    /// In bytes of the value.
+pub struct InvalidValue {
+    /// The invalid part, in bytes of the value.
     pub range: Range<usize>,
     pub message: String,
     pub hint: Option<String>,
 }
 
-impl Invalid {
-    /// The whole of `text` does not fit.
+impl InvalidValue {
+    /// The whole of `text` is invalid.
     pub fn whole(text: &str, message: impl Into<String>) -> Self {
         Self { range: 0..text.len(), message: message.into(), hint: None }
     }
 }
 
 impl ValueKind {
-    /// Any text, which the tables describe as `form`.
+    /// Any text, described as `form` in the tables.
     pub const fn text(form: &'static str) -> Self {
         Self::Custom { form, check: |_| Ok(()) }
     }
@@ -81,8 +81,8 @@ impl ValueKind {
     }
 
     /// Whether `text` is such a value.
-    pub fn check(&self, text: &str) -> Result<(), Invalid> {
-        let plain = |message: String| Invalid::whole(text, message);
+    pub fn check(&self, text: &str) -> Result<(), InvalidValue> {
+        let plain = |message: String| InvalidValue::whole(text, message);
         match *self {
             Self::Path | Self::Text => Ok(()),
             Self::Switch => switch(text).map(drop).map_err(plain),
@@ -97,7 +97,7 @@ impl ValueKind {
     }
 }
 
-fn check_word(words: &[&'static str], text: &str) -> Result<(), Invalid> {
+fn check_word(words: &[&'static str], text: &str) -> Result<(), InvalidValue> {
     if words.contains(&text) {
         return Ok(());
     }
@@ -105,7 +105,7 @@ fn check_word(words: &[&'static str], text: &str) -> Result<(), Invalid> {
         Some((last, rest)) if !rest.is_empty() => format!("expected `{}` or `{last}`", rest.join("`, `")),
         _ => format!("expected `{}`", words.join("")),
     };
-    Err(Invalid { range: 0..text.len(), message, hint: did_you_mean(text, words.iter().copied()) })
+    Err(InvalidValue { range: 0..text.len(), message, hint: did_you_mean(text, words.iter().copied()) })
 }
 
 fn check_count(text: &str, least: u64, most: u64) -> Result<(), String> {
@@ -141,13 +141,13 @@ fn check_size(text: &str, least: u64, off: bool) -> Result<(), String> {
     }
 }
 
-/// Whether `text` is `HOST PORT` with a port of at least `least`. Port 0 is for listening only: the system picks one.
-/// The host is looked up when the socket is opened, not here.
+/// Checks that `text` is `HOST PORT` with a port of at least `least`. Port 0 is for listening only:
+/// the system picks a port. The host is looked up when the socket is opened, not here.
 ///
 /// # Errors
 ///
 /// The form is wrong, or the port is too small.
-pub fn check_address(text: &str, least: u16) -> Result<(), Invalid> {
+pub fn check_address(text: &str, least: u16) -> Result<(), InvalidValue> {
     let host = text.split_whitespace().next().unwrap_or_default();
     let port = text[host.len()..].trim();
     let at_port = text.len() - port.len();
@@ -156,16 +156,20 @@ pub fn check_address(text: &str, least: u16) -> Result<(), Invalid> {
             host.rsplit_once(':').filter(|(host, port)| !host.is_empty() && check_port(port, least).is_ok());
         let hint = pasted.map(|(host, port)| format!("did you mean `{host} {port}`?"));
         let message = "expected `HOST PORT`, with a space between them".into();
-        return Err(Invalid { range: 0..text.len(), message, hint });
+        return Err(InvalidValue { range: 0..text.len(), message, hint });
     }
-    check_port(port, least).map_err(|message| Invalid { range: at_port..text.len(), message, hint: None })
+    check_port(port, least).map_err(|message| InvalidValue {
+        range: at_port..text.len(),
+        message,
+        hint: None,
+    })
 }
 
-/// Whether `text` is a port of at least `least`.
+/// Checks that `text` is a port of at least `least`.
 ///
 /// # Errors
 ///
-/// It is not, and what was expected.
+/// It is not. The message is what was expected.
 pub fn check_port(text: &str, least: u16) -> Result<(), String> {
     match text.parse::<u16>() {
         Ok(port) if port >= least => Ok(()),

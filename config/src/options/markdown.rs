@@ -1,10 +1,10 @@
-//! The option tables as markdown, for the README.
+//! Renders option tables as Markdown, for the README.
 
 use std::fmt::Write;
 
 use super::{BackendSpec, OptionSpec, Scope};
 
-/// The options of a backend as a markdown table, or a sentence when there are none.
+/// The options of a backend as a Markdown table, or a sentence when there are none.
 pub fn backend_markdown(backend: &BackendSpec) -> String {
     let name = backend.name;
     if backend.ignores_options {
@@ -22,7 +22,7 @@ pub fn backend_markdown(backend: &BackendSpec) -> String {
     text
 }
 
-/// Options that need no section as a markdown table.
+/// Options as a Markdown table without a column for the section.
 pub fn options_markdown(options: &[OptionSpec]) -> String {
     let mut text = String::from("| option | value | default | meaning |\n|---|---|---|---|\n");
     options.iter().for_each(|spec| row(&mut text, spec, None));

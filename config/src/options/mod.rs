@@ -1,14 +1,15 @@
-//! What an option is, and what a backend is for the show file.
+//! Declarations of options and backends.
 //!
-//! Each option is declared once, as an [`OptionSpec`] in a table of its backend. Parsing, errors, defaults and the
-//! README's tables derive from there. The tables are handed to [`load`](crate::load): this crate knows no backend.
+//! Each option is declared once, as an [`OptionSpec`] in the table of its backend. Parsing, errors,
+//! defaults and the tables of the README derive from it. The caller passes the tables to
+//! [`load`](crate::load): this crate does not depend on a backend.
 
 mod kinds;
 mod values;
 
 mod markdown;
 
-pub use kinds::{Invalid, ValueKind, check_address, check_port};
+pub use kinds::{InvalidValue, ValueKind, check_address, check_port};
 pub use markdown::{backend_markdown, options_markdown};
 pub use values::{duration, fraction, size, switch};
 
@@ -28,24 +29,25 @@ pub enum Scope {
 /// One option.
 #[derive(Copy, Clone, Debug)]
 pub struct OptionSpec {
-    /// The whole name, or what all names of this kind begin with.
+    /// The whole name, or the beginning of all names of this kind.
     pub name: &'static str,
-    /// What follows the name where it is only a beginning (`failsafe.CHANNEL`), else empty.
+    /// The rest of the name where `name` is only its beginning (`CHANNEL` in `failsafe.CHANNEL`),
+    /// else empty.
     pub placeholder: &'static str,
     /// Other names for the same option.
     pub aliases: &'static [&'static str],
     pub kind: ValueKind,
     /// As a user would write it, or empty.
     pub default: &'static str,
-    /// Set twice: adds up instead of the last one winning.
+    /// Whether several settings add up; otherwise the last one counts.
     pub accumulates: bool,
-    /// One line for a user.
+    /// The meaning in one line.
     pub help: &'static str,
     pub scope: Scope,
 }
 
 impl OptionSpec {
-    /// An option of both the global and the instances' sections; `default` is empty where there is none.
+    /// An option of the global section and of instances. `default` is empty where there is none.
     pub const fn new(name: &'static str, kind: ValueKind, default: &'static str, help: &'static str) -> Self {
         Self {
             name,
@@ -59,27 +61,27 @@ impl OptionSpec {
         }
     }
 
-    /// The same for the global section only.
+    /// Restricts the option to the global section.
     pub const fn global_only(self) -> Self {
         Self { scope: Scope::Global, ..self }
     }
 
-    /// The same for an instance's section only.
+    /// Restricts the option to sections of instances.
     pub const fn instance_only(self) -> Self {
         Self { scope: Scope::Instance, ..self }
     }
 
-    /// The same, where several lines add up.
+    /// Lets several settings add up.
     pub const fn accumulating(self) -> Self {
         Self { accumulates: true, ..self }
     }
 
-    /// The same, where the name is only the beginning of the names that match.
+    /// Makes the name the beginning of all names that match.
     pub const fn followed_by(self, placeholder: &'static str) -> Self {
         Self { placeholder, ..self }
     }
 
-    /// The same with other names.
+    /// Adds other names for the option.
     pub const fn also_called(self, aliases: &'static [&'static str]) -> Self {
         Self { aliases, ..self }
     }
@@ -92,7 +94,7 @@ impl OptionSpec {
         key.len() > self.name.len() && key.starts_with(self.name)
     }
 
-    /// The name that the model uses for `key`: the option's own where `key` is an alias.
+    /// The name that the model uses for `key`: that of the option where `key` is an alias.
     pub(crate) fn canonical<'a>(&self, key: &'a str) -> &'a str {
         if self.placeholder.is_empty() { self.name } else { key }
     }
@@ -107,7 +109,7 @@ impl OptionSpec {
     }
 }
 
-/// What a show file may say about a backend.
+/// A backend as the show file sees it.
 #[derive(Copy, Clone, Debug)]
 pub struct BackendSpec {
     /// The backend's name in section headers.
@@ -130,7 +132,8 @@ impl BackendSpec {
     }
 }
 
-/// The value of the option `name`: the last that `settings` set, else the default of its table, if it has one.
+/// The value of the option `name`: the last one in `settings`, else the default in the table, if
+/// there is one.
 pub fn value_of<'a>(table: &'static [OptionSpec], settings: &'a [Setting], name: &str) -> Option<&'a str> {
     let set = settings.iter().rfind(|setting| setting.key.value == name);
     let default = || table.iter().find(|spec| spec.name == name).map(|spec| spec.default);

@@ -1,12 +1,12 @@
-//! The kinds of value that are not plain text, from text to a number.
+//! Parses values that are not plain text.
 //!
-//! Errors say what was expected, for the label beside the underlined value.
+//! An error is what was expected: the label beside the underlined value.
 
 use std::time::Duration;
 
 const YEAR: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
-/// `500ms`, `2s`, `5m` or `1h`; fractions are allowed, and a year is the most.
+/// A duration: `500ms`, `2s`, `5m` or `1h`. Fractions are allowed; the maximum is a year.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = split_unit(text);
     let seconds = match unit {
@@ -26,7 +26,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Bytes: `64K`, `256M` or `2G`, in powers of 1024, or a bare number of bytes.
+/// A size in bytes: `64K`, `256M` or `2G` in powers of 1024, or a number without a unit.
 pub fn size(text: &str) -> Result<u64, String> {
     let expected = || "expected a size such as `64K`, `256M` or `2G`".to_string();
     let (number, unit) = split_unit(text);
@@ -42,7 +42,7 @@ pub fn size(text: &str) -> Result<u64, String> {
     number.checked_mul(1 << shift).ok_or_else(|| "expected less than 16 million terabytes".into())
 }
 
-/// `on` or `off`, `yes` or `no`, `true` or `false`, `1` or `0`.
+/// A switch: `on` or `off`, `yes` or `no`, `true` or `false`, `1` or `0`.
 pub fn switch(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "on" | "yes" | "true" | "1" => Ok(true),
@@ -51,7 +51,7 @@ pub fn switch(text: &str) -> Result<bool, String> {
     }
 }
 
-/// A channel value.
+/// A channel value, from 0.0 to 1.0.
 pub fn fraction(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
@@ -59,7 +59,8 @@ pub fn fraction(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Digits (and a decimal point) in front, the unit behind, white space between them allowed.
+/// Splits a text into digits with a decimal point, and the unit after them; white space may
+/// separate the two.
 fn split_unit(text: &str) -> (&str, &str) {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(end);

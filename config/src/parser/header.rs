@@ -1,6 +1,5 @@
-//! Section headers: `[map]`, `[supervisor]`, `[backend NAME]`, `[BACKEND NAME]`,
-//! `[include PATH]`. One that is written badly but can be understood is an
-//! error, and is then taken for what it means.
+//! Section headers: `[map]`, `[supervisor]`, `[backend NAME]`, `[BACKEND NAME]`, `[include PATH]`.
+//! A header with a mistake whose meaning is clear is an error, and is then read by its meaning.
 
 use super::Parser;
 use crate::ast::Block;
@@ -8,11 +7,11 @@ use crate::lexer::{Piece, blank};
 use crate::section_names::{WORDS, is_backend_name};
 use crate::suggest::did_you_mean;
 
-/// What a header does.
+/// The effect of a header.
 pub(super) enum Header<'t> {
     Opens(Block),
     Include(Piece<'t>),
-    /// The section goes on.
+    /// The current section continues.
     Nothing,
 }
 
@@ -46,7 +45,7 @@ impl Parser<'_> {
         }
     }
 
-    /// What stands between the brackets, also where the closing one is missing.
+    /// The text between the brackets, also where the closing one is missing.
     fn brackets<'t>(&mut self, line: Piece<'t>) -> Piece<'t> {
         let inside = line.after(1);
         if let Some(text) = inside.text.strip_suffix(']') {
@@ -67,10 +66,10 @@ impl Parser<'_> {
         inside
     }
 
-    /// Exactly one space between the two words, and none around them.
+    /// Checks that there is one space between the two words, and none around them.
     fn check_spaces(&mut self, inside: Piece<'_>, first: Piece<'_>, name: Piece<'_>) {
         let plain = if name.is_empty() { first.text.into() } else { format!("{} {}", first.text, name.text) };
-        // A path ends where its last visible character does.
+        // White space at the end of a path does not count.
         let written = if first.text == "include" { inside.text.trim_end_matches(blank) } else { inside.text };
         if written != plain {
             let error = self.diagnostics.error(inside.span, "stray white space in a section header");

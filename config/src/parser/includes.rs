@@ -1,35 +1,35 @@
-//! Opening files: the show file itself, and what it includes.
+//! Opens the show file and its includes.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use super::Parser;
 use crate::lexer::Piece;
-use crate::read::{Unreadable, read};
+use crate::read::{ReadError, read};
 use crate::source::Span;
 use crate::suggest::did_you_mean;
 
-/// Includes within includes; far more than a person can follow.
-const DEEPEST: usize = 32;
+/// The most levels of includes within includes.
+const DEPTH_LIMIT: usize = 32;
 
-/// Files that include others twice each would multiply without end.
-const MOST_FILES: usize = 4096;
+/// The most files of a show: files that include others twice each multiply exponentially.
+const FILE_LIMIT: usize = 4096;
 
 /// The most bytes of all files of a show together.
-const MOST_BYTES: usize = 64 << 20;
+const BYTE_LIMIT: usize = 64 << 20;
 
-/// The files that are open, and what has been read so far.
+/// The files that are open, and the number of bytes read so far.
 #[derive(Default)]
 pub(super) struct Includes {
     /// From the show file to the one being read.
-    chain: Vec<Open>,
+    chain: Vec<OpenFile>,
     bytes: usize,
 }
 
-struct Open {
-    /// As shown to the user.
+struct OpenFile {
+    /// As the user sees it.
     path: PathBuf,
-    /// Without links, to recognise it by another name.
+    /// With links resolved, to recognise the file by another name.
     real: PathBuf,
 }
 
@@ -52,7 +52,7 @@ impl Parser<'_> {
         match read(path) {
             Ok(text) => {
                 self.includes.bytes += text.text.len();
-                self.includes.chain.push(Open { path: path.to_path_buf(), real });
+                self.includes.chain.push(OpenFile { path: path.to_path_buf(), real });
                 self.file(path, text);
                 self.includes.chain.pop();
             }
@@ -60,7 +60,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Whether reading this file would never end.
+    /// Whether a limit or a circle forbids to read this file.
     fn refused(&mut self, path: &Path, real: &Path, span: Option<Span>) -> bool {
         if let Some(first) = self.includes.chain.iter().position(|open| open.real == real) {
             let chain = self.includes.chain[first..].iter().map(|open| open.path.as_path());
@@ -71,12 +71,12 @@ impl Parser<'_> {
                 .hint(format!("the chain is {}", chain.join(" → ")));
             return true;
         }
-        let limit = if self.includes.chain.len() >= DEEPEST {
-            format!("includes are nested deeper than {DEEPEST}")
-        } else if self.written.files.len() >= MOST_FILES {
-            format!("the show has more than {MOST_FILES} files")
-        } else if self.includes.bytes >= MOST_BYTES {
-            format!("the files of the show are larger than {} MiB together", MOST_BYTES >> 20)
+        let limit = if self.includes.chain.len() >= DEPTH_LIMIT {
+            format!("includes are nested deeper than {DEPTH_LIMIT}")
+        } else if self.written.files.len() >= FILE_LIMIT {
+            format!("the show has more than {FILE_LIMIT} files")
+        } else if self.includes.bytes >= BYTE_LIMIT {
+            format!("the files of the show are larger than {} MiB together", BYTE_LIMIT >> 20)
         } else {
             return false;
         };
@@ -84,18 +84,18 @@ impl Parser<'_> {
         true
     }
 
-    pub(super) fn unreadable(&mut self, path: &Path, span: Option<Span>, problem: &Unreadable) {
+    pub(super) fn unreadable(&mut self, path: &Path, span: Option<Span>, problem: &ReadError) {
         let message = format!("cannot read `{}`: {problem}", path.display());
         let hint = match problem {
-            Unreadable::Missing => neighbour(path),
-            Unreadable::Utf16 => Some("save the file with the encoding UTF-8".into()),
+            ReadError::Missing => neighbour(path),
+            ReadError::Utf16 => Some("save the file with the encoding UTF-8".into()),
             _ => None,
         };
         self.diagnostics.error(span, message).maybe_hint(hint);
     }
 }
 
-/// The file beside a missing one that was probably meant.
+/// A hint for a missing file: a file of the same directory with a similar name.
 fn neighbour(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?;
     let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());

@@ -1,13 +1,12 @@
 //! Mapping lines: two references with an operator between them.
 //!
-//! A channel name may hold any character, so also those of the operators. An
-//! operator with white space on both sides is taken for the operator; where
-//! there is none, the first one is, as MIDIMonster does.
+//! A channel name may contain any character, also those of operators. The operator of a line is the
+//! first one with white space on both sides, or else the first one, as in MIDIMonster.
 
 use std::ops::Range;
 
 use super::Parser;
-use crate::ast::{Block, Direction, MappingLine, Reference};
+use crate::ast::{Block, ChannelReference, Direction, MappingLine};
 use crate::lexer::{Piece, blank};
 
 impl Parser<'_> {
@@ -25,7 +24,7 @@ impl Parser<'_> {
         if self.stray_operator(left, right) {
             return;
         }
-        // Both are looked at before either ends the line: each may have an error of its own.
+        // Both sides are parsed first, because each may have an error.
         let (left, right) =
             (self.reference(left, operator, "left"), self.reference(right, operator, "right"));
         if let (Some(left), Some(right), Some(Block::Map { mappings })) =
@@ -35,7 +34,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Finds `a > b > c`, `a >> b` and `a -> b`, which would make strange channel names.
+    /// Reports `a > b > c`, `a >> b` and `a -> b`, which would lead to strange channel names.
     fn stray_operator(&mut self, left: Piece<'_>, right: Piece<'_>) -> bool {
         let stray = if ends_in_shaft(left.text.chars().rev()) {
             Some(left.after(left.text.len() - 1))
@@ -51,7 +50,7 @@ impl Parser<'_> {
         true
     }
 
-    fn reference(&mut self, side: Piece<'_>, operator: Piece<'_>, which: &str) -> Option<Reference> {
+    fn reference(&mut self, side: Piece<'_>, operator: Piece<'_>, which: &str) -> Option<ChannelReference> {
         if side.is_empty() {
             let message = format!("nothing to the {which} of `{}`", operator.text);
             self.diagnostics
@@ -61,7 +60,7 @@ impl Parser<'_> {
         }
         let (problem, label) = match side.split_once('.') {
             Some((instance, channel)) if !instance.is_empty() && !channel.is_empty() => {
-                return Some(Reference { instance: instance.span, channel: channel.span });
+                return Some(ChannelReference { instance: instance.span, channel: channel.span });
             }
             Some((instance, _)) if instance.is_empty() => ("has no instance", "expected `INSTANCE.CHANNEL`"),
             Some(_) => ("has no channel", "expected a channel name behind the dot"),
@@ -73,7 +72,7 @@ impl Parser<'_> {
     }
 }
 
-/// The operator that splits a mapping, and where it stands.
+/// The operator that splits a mapping, and its place.
 fn operator(line: &str) -> Option<(Range<usize>, Direction)> {
     let first = operators(line).next()?;
     let apart = operators(line).find(|at| stands_apart(line, at));
@@ -81,13 +80,13 @@ fn operator(line: &str) -> Option<(Range<usize>, Direction)> {
     let direction = match &line[at.clone()] {
         "<" => Direction::ToLeft,
         ">" => Direction::ToRight,
-        // The reference takes `><` for the same.
+        // MIDIMonster accepts `><` as well.
         _ => Direction::Both,
     };
     Some((at, direction))
 }
 
-/// All that could be operators, from the left.
+/// All possible operators, from the left.
 fn operators(line: &str) -> impl Iterator<Item = Range<usize>> {
     let mut from = 0;
     std::iter::from_fn(move || {
@@ -103,12 +102,13 @@ fn stands_apart(line: &str, at: &Range<usize>) -> bool {
     line[..at.start].ends_with(blank) && line[at.end..].starts_with(blank)
 }
 
-/// The `-` of an arrow (`a -> b`), from the operator outwards: part of a name only if it touches one.
+/// Whether the text next to the operator, read away from it, begins with the `-` of an arrow (`a ->
+/// b`) rather than with a name.
 fn ends_in_shaft(mut outwards: impl Iterator<Item = char>) -> bool {
     matches!(outwards.next(), Some('-' | '=')) && outwards.next().is_none_or(blank)
 }
 
-/// An operator within one side that white space touches, so that it does not belong to a name.
+/// An operator within one side that white space touches, so that it is not part of a name.
 fn standing_apart(side: &str) -> Option<Range<usize>> {
     operators(side).find(|at| {
         let (before, behind) = (&side[..at.start], &side[at.end..]);

@@ -1,9 +1,8 @@
-//! Lines into blocks. Total: a line that cannot be read is an error, and the
-//! next line is read all the same.
+//! Parses lines into blocks. A line that cannot be parsed is an error, and parsing goes on with the
+//! next line.
 //!
-//! Which section a line belongs to runs on from file to file: an include in the
-//! middle of `[map]` holds bare mappings, and what it ends with goes on behind
-//! the include.
+//! Sections continue across files: a file that is included in the middle of `[map]` may begin with
+//! mappings, and the section that it ends with continues after the include.
 
 mod includes;
 
@@ -15,27 +14,27 @@ use std::sync::Arc;
 
 use self::header::Header;
 use self::includes::Includes;
-use crate::ast::{Assignment, Block, Written};
+use crate::ast::{Assignment, Block, ParsedShow};
 use crate::diagnostic::Diagnostics;
 use crate::lexer::{Piece, lines};
 use crate::options::BackendSpec;
-use crate::read::{Flaw, LONGEST_LINE, Text, decode};
+use crate::read::{LINE_LIMIT, LineError, SourceText, decode};
 use crate::source::Source;
 
-/// Reads the show file at `path` and all that it includes.
-pub(crate) fn parse(path: &Path, backends: &[BackendSpec], diagnostics: &mut Diagnostics) -> Written {
+/// Parses the show file at `path` and its includes.
+pub(crate) fn parse(path: &Path, backends: &[BackendSpec], diagnostics: &mut Diagnostics) -> ParsedShow {
     let mut parser = Parser::new(backends, diagnostics);
     parser.read(path, None);
     parser.written
 }
 
-/// Reads `text` as if it stood in a file at `path`.
+/// Parses `text` as if it stood in a file at `path`.
 pub(crate) fn parse_text(
     path: &Path,
     text: &str,
     backends: &[BackendSpec],
     diagnostics: &mut Diagnostics,
-) -> Written {
+) -> ParsedShow {
     let mut parser = Parser::new(backends, diagnostics);
     match decode(text.as_bytes().to_vec()) {
         Ok(text) => parser.file(path, text),
@@ -45,20 +44,20 @@ pub(crate) fn parse_text(
 }
 
 struct Parser<'d> {
-    /// For what is said of headers that lack a word.
+    /// For errors about headers that lack a word.
     backends: &'d [BackendSpec],
     diagnostics: &'d mut Diagnostics,
-    written: Written,
+    written: ParsedShow,
     includes: Includes,
 }
 
 impl<'d> Parser<'d> {
     fn new(backends: &'d [BackendSpec], diagnostics: &'d mut Diagnostics) -> Self {
-        Self { backends, diagnostics, written: Written::default(), includes: Includes::default() }
+        Self { backends, diagnostics, written: ParsedShow::default(), includes: Includes::default() }
     }
 
-    /// The lines of one file; an include among them comes back here.
-    fn file(&mut self, path: &Path, Text { text, flaws }: Text) {
+    /// Parses the lines of one file. An include among them leads back here.
+    fn file(&mut self, path: &Path, SourceText { text, errors }: SourceText) {
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
         let directory = absolute.parent().unwrap_or(&absolute).to_path_buf();
         let text: Arc<str> = text.into();
@@ -67,34 +66,34 @@ impl<'d> Parser<'d> {
         self.written.files.push(absolute);
 
         let whole = Piece::whole(file, &text);
-        let mut flaws = flaws.into_iter().peekable();
+        let mut errors = errors.into_iter().peekable();
         for line in lines(whole) {
             let end = line.span.range().end;
-            let mut flawed = false;
-            while let Some((range, flaw)) = flaws.next_if(|(range, _)| range.start < end) {
-                self.flaw(whole.part(range), flaw);
-                flawed = true;
+            let mut is_wrong = false;
+            while let Some((range, error)) = errors.next_if(|(range, _)| range.start < end) {
+                self.line_error(whole.part(range), error);
+                is_wrong = true;
             }
-            if !flawed {
+            if !is_wrong {
                 self.line(path, line);
             }
         }
-        // What is left stands in lines that the lexer takes for comments.
-        flaws.for_each(|(range, flaw)| self.flaw(whole.part(range), flaw));
+        // The rest stands in lines that the lexer takes for comments.
+        errors.for_each(|(range, error)| self.line_error(whole.part(range), error));
     }
 
-    fn flaw(&mut self, place: Piece<'_>, flaw: Flaw) {
-        let error = match flaw {
-            Flaw::Overlong(length) => {
+    fn line_error(&mut self, place: Piece<'_>, reason: LineError) {
+        let error = match reason {
+            LineError::Overlong(length) => {
                 self.diagnostics.error(place.span, format!("a line has {length} bytes")).label("this line")
             }
-            Flaw::NotUtf8 => {
+            LineError::NotUtf8 => {
                 self.diagnostics.error(place.span, "a line is not UTF-8 text").label("no valid character")
             }
         };
-        match flaw {
-            Flaw::Overlong(_) => error.hint(format!("a line may have {LONGEST_LINE} bytes at most")),
-            Flaw::NotUtf8 => error.hint("save the file with the encoding UTF-8"),
+        match reason {
+            LineError::Overlong(_) => error.hint(format!("a line may have {LINE_LIMIT} bytes at most")),
+            LineError::NotUtf8 => error.hint("save the file with the encoding UTF-8"),
         };
     }
 
@@ -119,7 +118,7 @@ impl<'d> Parser<'d> {
             .error(line.span, "a line stands before the first section")
             .label("in no section")
             .hint("open one above it: `[backend NAME]`, `[BACKEND NAME]`, `[supervisor]` or `[map]`");
-        // Said once; the lines below it are in no section either.
+        // Reported once: the lines below are not in a section either.
         self.written.blocks.push(Block::Unusable);
     }
 

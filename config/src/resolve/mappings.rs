@@ -1,41 +1,40 @@
-//! Mappings: instance names resolved, ranges expanded, duplicates dropped.
+//! Resolves mappings: looks up instances, expands ranges, drops duplicates.
 //!
-//! Everything is looked up by hash, so that the time is linear in the number of
-//! mappings.
+//! All look-ups are by hash, so that the time is linear in the number of mappings.
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Declared, Resolver};
-use crate::ast::{self, Direction, Reference};
+use super::{Declaration, Resolver};
+use crate::ast::{self, ChannelReference, Direction};
 use crate::model::{Channel, Endpoint, Mapping};
-use crate::ranges::Pattern;
+use crate::ranges::ChannelPattern;
 use crate::source::{Span, excerpt};
 use crate::suggest::did_you_mean;
 
 /// The most mappings of a show, after expansion.
-const MOST_MAPPINGS: u64 = 2 << 20;
+const MAPPING_LIMIT: u64 = 2 << 20;
 
 /// The most bytes that all channel names of a show may have together.
-const MOST_BYTES: usize = 256 << 20;
+const NAMES_LIMIT: usize = 256 << 20;
 
-/// What has been mapped so far.
+/// The mappings so far.
 #[derive(Default)]
 struct Mapped<'s> {
     /// For each instance, its channels by name.
     channels: Vec<HashMap<String, usize>>,
     pairs: HashSet<Mapping>,
     bytes: usize,
-    /// Nothing more is mapped.
+    /// The show is too large: no further line is resolved.
     full: bool,
-    /// Instances that no section declares: where first used, and how often.
+    /// Instances without a declaration: where each is first used, and how often.
     unknown: HashMap<&'s str, (Span, usize)>,
 }
 
-/// One side of a mapping that makes sense by itself.
+/// One side of a mapping, parsed.
 struct Side<'s> {
-    reference: Reference,
-    pattern: Pattern<'s>,
-    /// Index into `Show::instances`; none when the instance has an error of its own.
+    reference: ChannelReference,
+    pattern: ChannelPattern<'s>,
+    /// Its index in `Show::instances`; `None` when the instance has an error.
     instance: Option<usize>,
 }
 
@@ -63,7 +62,7 @@ impl<'s> Resolver<'s, '_> {
             return;
         };
         let count = left.len().max(right.len());
-        // The shorter side is a single channel, which stands for as many as there are on the other.
+        // A side with a single channel maps it to all channels of the other side.
         for (left, right) in left.iter().cycle().zip(right.iter().cycle()).take(count) {
             if mapping.direction != Direction::ToLeft {
                 self.add(Mapping { from: *left, to: *right }, mapped);
@@ -74,7 +73,7 @@ impl<'s> Resolver<'s, '_> {
         }
     }
 
-    /// Whether the show can hold this mapping, expanded, as well.
+    /// Whether the show stays within its limits with this mapping.
     fn there_is_room(
         &mut self,
         mapping: &ast::MappingLine,
@@ -85,14 +84,14 @@ impl<'s> Resolver<'s, '_> {
         let pairs = left.pattern.count().max(right.pattern.count());
         let directions = if mapping.direction == Direction::Both { 2 } else { 1 };
         let total = pairs.saturating_mul(directions).saturating_add(mapped.pairs.len() as u64);
-        if total <= MOST_MAPPINGS && mapped.bytes <= MOST_BYTES {
+        if total <= MAPPING_LIMIT && mapped.bytes <= NAMES_LIMIT {
             return true;
         }
         mapped.full = true;
         let line = mapping.left.instance.to(mapping.right.channel);
         let error = self.diagnostics.error(line, "the show is too large");
         error.label(format!("this line makes it {total} mappings"));
-        error.hint(format!("at most {MOST_MAPPINGS}, and {} MiB of channel names", MOST_BYTES >> 20));
+        error.hint(format!("at most {MAPPING_LIMIT}, and {} MiB of channel names", NAMES_LIMIT >> 20));
         false
     }
 
@@ -102,18 +101,18 @@ impl<'s> Resolver<'s, '_> {
         }
     }
 
-    fn side(&mut self, reference: Reference, mapped: &mut Mapped<'s>) -> Option<Side<'s>> {
+    fn side(&mut self, reference: ChannelReference, mapped: &mut Mapped<'s>) -> Option<Side<'s>> {
         let name = self.text(reference.instance);
         let instance = match self.declared.get(name) {
-            Some(Declared::Instance(index, _)) => Some(*index),
-            Some(Declared::Broken(_)) => None,
+            Some(Declaration::Instance(index, _)) => Some(*index),
+            Some(Declaration::Broken(_)) => None,
             None => {
                 mapped.unknown.entry(name).or_insert((reference.instance, 0)).1 += 1;
                 None
             }
         };
         self.warn_of_comment(reference.channel);
-        match Pattern::parse(self.text(reference.channel)) {
+        match ChannelPattern::parse(self.text(reference.channel)) {
             Ok(pattern) => Some(Side { reference, pattern, instance }),
             Err(error) => {
                 let span = reference.channel.slice(error.range);
@@ -137,7 +136,7 @@ impl<'s> Resolver<'s, '_> {
         false
     }
 
-    /// The channels of one side, made where they are new.
+    /// The channels of one side, which are added if they are new.
     fn endpoints(&mut self, side: &Side<'s>, mapped: &mut Mapped<'s>) -> Option<Vec<Endpoint>> {
         let instance = side.instance?;
         let known = mapped.channels.get_mut(instance)?;

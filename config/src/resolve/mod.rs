@@ -1,8 +1,7 @@
-//! From what is written to what it means: sections against the option tables,
-//! names against declarations, mappings against instances.
+//! Resolves the parsed show: checks sections against the option tables, and looks up the instances
+//! of mappings.
 //!
-//! An instance may be used in `[map]` above its declaration, since everything
-//! is read before mappings are looked at.
+//! `[map]` may use an instance above its declaration: mappings are resolved last.
 
 mod sections;
 mod settings;
@@ -11,22 +10,22 @@ mod mappings;
 
 use std::collections::HashMap;
 
-use crate::ast::{Block, Written};
+use crate::ast::{Block, ParsedShow};
 use crate::diagnostic::Diagnostics;
 use crate::model::Show;
 use crate::options::BackendSpec;
 use crate::overrides::Override;
 use crate::source::{Sources, Span};
 
-/// Fills `show` with what `written` and `overrides` mean.
+/// Fills `show` from the parsed show and the overrides.
 pub(crate) fn resolve(
-    written: &Written,
+    written: &ParsedShow,
     overrides: Vec<Override>,
     backends: &[BackendSpec],
     show: &mut Show,
     diagnostics: &mut Diagnostics,
 ) {
-    // Nothing is read any more: the sources can be borrowed while errors are added.
+    // No source is added from here on, so the sources can be borrowed while errors are added.
     let sources = std::mem::take(&mut diagnostics.sources);
     let declared = HashMap::new();
     let mut resolver = Resolver {
@@ -53,18 +52,18 @@ struct Resolver<'s, 'd> {
     diagnostics: &'d mut Diagnostics,
     show: &'d mut Show,
     overrides: Vec<Override>,
-    /// Every instance name that the show declares, rightly or not.
-    declared: HashMap<&'s str, Declared>,
+    /// Every instance name that the show declares, also those with an error.
+    declared: HashMap<&'s str, Declaration>,
     /// Backends whose overrides have been applied.
     mentioned: Vec<&'static str>,
 }
 
-/// What a declaration came to.
+/// The outcome of the declaration of an instance.
 #[derive(Copy, Clone)]
-enum Declared {
-    /// Index into `Show::instances`, and the name in the header.
+enum Declaration {
+    /// Its index in `Show::instances`, and its name in the header.
     Instance(usize, Span),
-    /// It has an error of its own; what uses it has none.
+    /// It has an error. Mappings that use it are not reported.
     Broken(Span),
 }
 

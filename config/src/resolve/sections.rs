@@ -1,13 +1,12 @@
-//! Sections: backends, instances, and the overrides that come before them.
+//! Resolves sections of backends and instances, and applies overrides to them.
 
-use super::settings::Place;
-use super::{Declared, Resolver};
+use super::settings::SectionKind;
+use super::{Declaration, Resolver};
 use crate::ast::{Assignment, Block};
 use crate::model::{Instance, Section};
 use crate::options::BackendSpec;
-use crate::overrides::Flag;
-use crate::section_names::WORDS;
-use crate::section_names::{ELSEWHERE, NOT_YET};
+use crate::overrides::OverrideFlag;
+use crate::section_names::{ELSEWHERE, NOT_YET, WORDS};
 use crate::source::{Span, excerpt};
 use crate::suggest::{closest, did_you_mean};
 
@@ -18,7 +17,7 @@ impl<'s> Resolver<'s, '_> {
                 Block::Backend { name, settings } => self.backend(*name, settings),
                 Block::Instance { backend, name, settings } => self.instance(*backend, *name, settings),
                 Block::Supervisor { settings } => {
-                    let settings = self.settings(Place::Supervisor, settings);
+                    let settings = self.settings(SectionKind::Supervisor, settings);
                     self.show.supervisor.extend(settings);
                 }
                 Block::Map { .. } | Block::Unusable => {}
@@ -29,11 +28,11 @@ impl<'s> Resolver<'s, '_> {
     fn backend(&mut self, name: Span, settings: &[Assignment]) {
         let Some(backend) = self.backend_spec(name, None) else { return };
         self.mention(backend, name);
-        let settings = self.settings(Place::Backend(backend), settings);
+        let settings = self.settings(SectionKind::Backend(backend), settings);
         self.section(backend.name, name).settings.extend(settings);
     }
 
-    /// The one section of a backend, however often the file goes back to it.
+    /// The only section of a backend, however often the file opens it.
     fn section(&mut self, backend: &'static str, span: Span) -> &mut Section {
         let sections = &mut self.show.backends;
         let at = sections.iter().position(|section| section.backend == backend).unwrap_or(sections.len());
@@ -49,14 +48,14 @@ impl<'s> Resolver<'s, '_> {
             return;
         }
         self.mentioned.push(backend.name);
-        let overrides = self.take_overrides(Flag::Backend, backend.name);
+        let overrides = self.take_overrides(OverrideFlag::Backend, backend.name);
         if !overrides.is_empty() {
-            let settings = self.settings(Place::Backend(backend), &overrides);
+            let settings = self.settings(SectionKind::Backend(backend), &overrides);
             self.section(backend.name, span).settings.extend(settings);
         }
     }
 
-    fn take_overrides(&mut self, flag: Flag, target: &str) -> Vec<Assignment> {
+    fn take_overrides(&mut self, flag: OverrideFlag, target: &str) -> Vec<Assignment> {
         let sources = self.sources;
         let for_target = self
             .overrides
@@ -77,23 +76,23 @@ impl<'s> Resolver<'s, '_> {
         }
         let usable = self.check_name(span, found.is_some()) && self.check_unique(span);
         let Some(spec) = found.filter(|_| usable) else {
-            self.declared.entry(name).or_insert(Declared::Broken(span));
-            // Its options are looked at all the same, for the errors in them.
+            self.declared.entry(name).or_insert(Declaration::Broken(span));
+            // Its options are checked nevertheless, for the errors in them.
             if let Some(spec) = found {
-                self.settings(Place::Instance(spec), settings);
+                self.settings(SectionKind::Instance(spec), settings);
             }
             return;
         };
-        let overrides = self.take_overrides(Flag::Instance, name);
-        let mut merged = self.settings(Place::Instance(spec), &overrides);
-        merged.extend(self.settings(Place::Instance(spec), settings));
-        self.declared.insert(name, Declared::Instance(self.show.instances.len(), span));
+        let overrides = self.take_overrides(OverrideFlag::Instance, name);
+        let mut merged = self.settings(SectionKind::Instance(spec), &overrides);
+        merged.extend(self.settings(SectionKind::Instance(spec), settings));
+        self.declared.insert(name, Declaration::Instance(self.show.instances.len(), span));
         let (name, channels) = (name.to_string(), Vec::new());
         let backend = spec.name;
         self.show.instances.push(Instance { name, backend, settings: merged, channels, span });
     }
 
-    /// Of an unknown backend only that is said: its name may stand in a header that is none.
+    /// Names are checked for known backends only: otherwise the line may not be meant as a header.
     fn check_name(&mut self, span: Span, backend_is_known: bool) -> bool {
         let name = self.text(span);
         let Some(at) = name.find(|c: char| c == '.' || c.is_whitespace()) else { return true };
@@ -112,7 +111,7 @@ impl<'s> Resolver<'s, '_> {
 
     fn check_unique(&mut self, span: Span) -> bool {
         let name = self.text(span);
-        let (Some(Declared::Instance(_, first)) | Some(Declared::Broken(first))) =
+        let (Some(Declaration::Instance(_, first)) | Some(Declaration::Broken(first))) =
             self.declared.get(name).copied()
         else {
             return true;
@@ -122,7 +121,7 @@ impl<'s> Resolver<'s, '_> {
         false
     }
 
-    /// The backend that a header names. `instance` is the second word, if there is one.
+    /// The backend in a header. `instance` is the second word, if there is one.
     fn backend_spec(&mut self, span: Span, instance: Option<&str>) -> Option<BackendSpec> {
         let found = self.find_backend(self.text(span));
         if found.is_none() {
@@ -159,21 +158,21 @@ impl<'s> Resolver<'s, '_> {
         };
     }
 
-    /// An override that changes nothing is not what its author meant.
+    /// Reports overrides that were not applied.
     pub(super) fn report_unapplied(&mut self) {
         for one in std::mem::take(&mut self.overrides).into_iter().filter(|one| !one.applied) {
             let target = self.text(one.target);
             match one.flag {
-                Flag::Backend if self.find_backend(target).is_none() => {
+                OverrideFlag::Backend if self.find_backend(target).is_none() => {
                     self.unknown_backend(one.target, false)
                 }
-                Flag::Backend => {
+                OverrideFlag::Backend => {
                     let message = format!("`-b` for `{target}` was never applied");
                     let label = format!("the show does not use the backend `{target}`");
                     self.diagnostics.error(one.target, message).label(label);
                 }
-                Flag::Instance if self.declared.contains_key(target) => {}
-                Flag::Instance => {
+                OverrideFlag::Instance if self.declared.contains_key(target) => {}
+                OverrideFlag::Instance => {
                     let names = self.show.instances.iter().map(|instance| instance.name.as_str());
                     let message = format!("`-i` for `{}` was never applied", excerpt(target));
                     let error = self.diagnostics.error(one.target, message);

@@ -1,4 +1,4 @@
-//! Options against their tables.
+//! Checks options against their tables.
 
 use super::Resolver;
 use crate::ast::Assignment;
@@ -10,13 +10,13 @@ use crate::supervisor::SUPERVISOR_OPTIONS;
 
 /// The section that an option stands in.
 #[derive(Copy, Clone)]
-pub(super) enum Place {
+pub(super) enum SectionKind {
     Backend(BackendSpec),
     Instance(BackendSpec),
     Supervisor,
 }
 
-impl Place {
+impl SectionKind {
     fn options(self) -> Box<dyn Iterator<Item = &'static OptionSpec>> {
         match self {
             Self::Backend(backend) => Box::new(backend.global_options()),
@@ -43,11 +43,11 @@ impl Place {
 
 impl Resolver<'_, '_> {
     /// The settings that are known and of the right type.
-    pub(super) fn settings(&mut self, place: Place, assignments: &[Assignment]) -> Vec<Setting> {
+    pub(super) fn settings(&mut self, place: SectionKind, assignments: &[Assignment]) -> Vec<Setting> {
         assignments.iter().filter_map(|assignment| self.setting(place, assignment)).collect()
     }
 
-    fn setting(&mut self, place: Place, assignment: &Assignment) -> Option<Setting> {
+    fn setting(&mut self, place: SectionKind, assignment: &Assignment) -> Option<Setting> {
         let (key, value) = (self.text(assignment.key), self.text(assignment.value));
         let mut canonical = key;
         if !place.backend().is_some_and(|backend| backend.ignores_options) {
@@ -88,7 +88,8 @@ impl Resolver<'_, '_> {
         None
     }
 
-    /// A text that may hold anything is not refused, but hardly meant to hold this.
+    /// Warns of a text that contains what looks like a comment. Any text is valid, but this one is
+    /// probably a mistake.
     pub(super) fn warn_of_comment(&mut self, span: Span) {
         let text = self.text(span);
         if let Some(at) = would_be_comment(text) {
@@ -98,7 +99,7 @@ impl Resolver<'_, '_> {
         }
     }
 
-    fn unknown_option(&mut self, place: Place, span: Span) {
+    fn unknown_option(&mut self, place: SectionKind, span: Span) {
         let key = self.text(span);
         let section = place.title();
         let backend = place.backend();
@@ -124,12 +125,12 @@ impl Resolver<'_, '_> {
 
 const COMMENTS: &str = "a comment is a line of its own, and begins with `;`";
 
-/// Where a text goes on like a comment behind a line, which there is none of.
+/// Where a text continues like a comment after a line, which the language does not have.
 fn would_be_comment(text: &str) -> Option<usize> {
     text.find(" ;").or_else(|| text.find("\t;")).map(|at| at + 1)
 }
 
-fn known_options(place: Place) -> String {
+fn known_options(place: SectionKind) -> String {
     let titles: Vec<_> = place.options().map(|spec| format!("`{}`", spec.title())).collect();
     format!("`{}` has the options {}", place.title(), titles.join(", "))
 }

@@ -1,12 +1,12 @@
-//! Backends that exist for these tests only, with names and options like those of the program.
+//! Backends for these tests, with names and options like those of the program.
 
-use mm_config::options::{BackendSpec, Invalid, OptionSpec, ValueKind};
+use mm_config::options::{BackendSpec, InvalidValue, OptionSpec, ValueKind};
 
 const PREFIX: ValueKind = ValueKind::Custom {
     form: "`/prefix`",
     check: |text| match text.starts_with('/') {
         true => Ok(()),
-        false => Err(Invalid::whole(text, "expected a path that begins with `/`")),
+        false => Err(InvalidValue::whole(text, "expected a path that begins with `/`")),
     },
 };
 
@@ -33,7 +33,7 @@ static PYTHON: &[OptionSpec] = &[
     OptionSpec::new("watchdog", TIMEOUT, "5s", "no progress for this long"),
 ];
 
-/// What is handed to `load`.
+/// The backends that these tests pass to `load`.
 pub static BACKENDS: &[BackendSpec] = &[
     BackendSpec { name: "loopback", options: &[], ignores_options: true },
     BackendSpec { name: "midi", options: &[], ignores_options: false },

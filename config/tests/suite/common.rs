@@ -1,4 +1,4 @@
-//! Shows from text or from files in a directory of their own.
+//! Loads shows from a text, or from files in a temporary directory.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,12 +8,12 @@ use tempfile::TempDir;
 
 use crate::backends::BACKENDS;
 
-/// Reads a show that has no files, whatever is wrong with it.
+/// Loads a show from a text, also one with errors.
 pub fn text(text: &str) -> LoadedShowFile {
     load_text(Path::new("show.cfg"), text, &Overrides::default(), BACKENDS)
 }
 
-/// Reads a show that must be without fault.
+/// Loads a show that must not have errors.
 pub fn show(text: &str) -> Show {
     valid(self::text(text))
 }
@@ -70,7 +70,8 @@ impl Files {
         load(&self.path(name), &Overrides::default(), BACKENDS)
     }
 
-    /// What is said about a show, without the directory's name, which differs each time.
+    /// The rendered diagnostics of a show, without the name of the directory, which differs each
+    /// time.
     pub fn render(&self, name: &str) -> String {
         let directory = format!("{}/", self.0.path().display());
         self.load(name).diagnostics.render(false).replace(&directory, "")

@@ -40,7 +40,7 @@ fn includes_that_cannot_be_read_do_not_hide_other_errors() {
 fn a_file_without_permission_is_named() {
     let files = Files::new(&[("show.cfg", b"")]);
     fs::set_permissions(files.path("show.cfg"), fs::Permissions::from_mode(0o000)).unwrap();
-    // The super-user reads it all the same.
+    // Permissions do not stop the superuser.
     if fs::File::open(files.path("show.cfg")).is_err() {
         assert!(files.render("show.cfg").contains("cannot read `show.cfg`: Permission denied"));
     }

@@ -1,5 +1,5 @@
-//! What a show file means, what is said about a wrong one, and that no file at
-//! all can do harm. One binary, for the sake of the linker.
+//! The meaning of show files, the errors in them, and that no file makes the crate panic. One
+//! binary, which links faster than several.
 
 mod backends;
 mod common;

@@ -1,4 +1,4 @@
-//! Options as values.
+//! The values of options.
 
 use std::path::Path;
 use std::time::Duration;

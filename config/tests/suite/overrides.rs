@@ -1,4 +1,4 @@
-//! `-b` and `-i`.
+//! Overrides with `-b` and `-i`.
 
 use std::path::Path;
 

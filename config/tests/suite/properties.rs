@@ -1,4 +1,4 @@
-//! What holds for all files, on random ones.
+//! Properties of all files, tested with random ones.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use proptest::sample::select;
 use crate::backends::BACKENDS;
 use crate::common::{mappings, text};
 
-/// Bits of the grammar, to get deeper than random characters do.
+/// Fragments of the grammar: they reach deeper into the parser than random characters.
 fn fragment() -> impl Strategy<Value = String> {
     const WORDS: [&str; 32] = [
         "[",
@@ -57,7 +57,8 @@ fn channel() -> impl Strategy<Value = String> {
     "[a-z/][a-z0-9_/.:-]{0,12}[a-z0-9]"
 }
 
-/// From which channel of which instance, whether forwards, to which instance's channel.
+/// The left channel with the index of its instance, whether events go to the right, and the right
+/// channel.
 type Line = (usize, String, bool, usize, String);
 
 /// Names of instances, and mappings between them by index.

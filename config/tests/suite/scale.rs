@@ -1,7 +1,6 @@
-//! Large shows: what grows must grow in proportion.
+//! Large shows: the time to load them must be proportional to their size.
 //!
-//! No times are asserted. Quadratic work on these sizes would not end while
-//! anybody watches.
+//! The tests do not assert times. With quadratic work on these sizes they would not end.
 
 use std::fmt::Write;
 

@@ -3,7 +3,9 @@
 //! Reading values is total, since a setting only reaches the model when its value has been checked.
 
 use crate::backends::PYTHON;
-use mm_config::options::{BackendSpec, Invalid, OptionSpec, ValueKind, duration, fraction, size, switch};
+use mm_config::options::{
+    BackendSpec, InvalidValue, OptionSpec, ValueKind, duration, fraction, size, switch,
+};
 use mm_config::{Instance, Setting, Show};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,13 +23,13 @@ const HANDLER: ValueKind = ValueKind::Custom {
     form: "`module.function`",
     check: |text| match text.split('.').all(|part| !part.is_empty()) && text.contains('.') {
         true => Ok(()),
-        false => Err(Invalid::whole(text, "expected `module.function`")),
+        false => Err(InvalidValue::whole(text, "expected `module.function`")),
     },
 };
 
 const RATE: ValueKind = ValueKind::Custom {
     form: "`N/SECONDS` or `off`",
-    check: |text| rate(text).map(drop).map_err(|message| Invalid::whole(text, message)),
+    check: |text| rate(text).map(drop).map_err(|message| InvalidValue::whole(text, message)),
 };
 
 static OPTIONS: &[OptionSpec] = &[

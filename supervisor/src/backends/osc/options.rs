@@ -6,8 +6,8 @@
 use super::pattern::{OscAddressError, OscPattern, check_address};
 use super::range::OscRange;
 use mm_config::options::{
-    BackendSpec, Invalid, OptionSpec, ValueKind, check_address as check_host_and_port, check_port, switch,
-    value_of,
+    BackendSpec, InvalidValue, OptionSpec, ValueKind, check_address as check_host_and_port, check_port,
+    switch, value_of,
 };
 use mm_config::{Diagnostics, Instance, Section, Setting, Span, Spanned};
 use std::net::SocketAddr;
@@ -48,20 +48,20 @@ const ROOT: ValueKind = ValueKind::Custom {
     form: "`/prefix`",
     check: |text| match text.starts_with('/') {
         true => Ok(()),
-        false => Err(Invalid::whole(text, "expected a path that begins with `/`")),
+        false => Err(InvalidValue::whole(text, "expected a path that begins with `/`")),
     },
 };
 
-fn check_destination(text: &str) -> Result<(), Invalid> {
+fn check_destination(text: &str) -> Result<(), InvalidValue> {
     if text == "learn" {
         return Ok(());
     }
     if let Some(port) = text.strip_prefix("learn@") {
         let range = text.len() - port.len()..text.len();
-        return check_port(port, 1).map_err(|message| Invalid { range, message, hint: None });
+        return check_port(port, 1).map_err(|message| InvalidValue { range, message, hint: None });
     }
     check_host_and_port(text, 1).map_err(|invalid| match invalid.range.start {
-        0 => Invalid { message: "expected `HOST PORT`, `learn` or `learn@PORT`".into(), ..invalid },
+        0 => InvalidValue { message: "expected `HOST PORT`, `learn` or `learn@PORT`".into(), ..invalid },
         _ => invalid,
     })
 }
