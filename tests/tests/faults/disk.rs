@@ -110,9 +110,8 @@ fn on_a_full_disk_the_show_goes_on_and_keeps_its_state_as_soon_as_there_is_room(
 
 /// Kills whatever worker `py` has until three could not be started: a spare that was on its way when the hindrance began
 /// may still come to run.
-fn kill_until_none_starts(show: &Running, mut control: Control, hinder: impl Fn()) {
+fn kill_until_none_starts(show: &Running, mut control: Control) {
     wait_until("three starts that fail, and none that works", || {
-        hinder();
         let status = control.standing("py");
         if let Some(worker) = status["pid"].as_i64().filter(|_| status["state"] == "running") {
             let worker = Pid::from_raw(i32::try_from(worker).expect("the number of a process"));
@@ -122,6 +121,16 @@ fn kill_until_none_starts(show: &Running, mut control: Control, hinder: impl Fn(
             && status["state"] == "backoff"
             && status["last_exit"]["reason"] != "killed by SIGKILL"
     });
+}
+
+/// Kills the worker of `py`; the next one serves.
+fn assert_comes_back(show: &Running, control: &mut Control, value: f32) {
+    let pid = control.standing("py")["pid"].clone();
+    let worker = Process::of(i32::try_from(pid.as_i64().unwrap()).unwrap());
+    worker.unwrap().signal(Signal::SIGKILL);
+    control.wait_for("another worker", "py", |py| py["state"] == "running" && py["pid"] != pid);
+    show.send("/ask", &[F(value)]);
+    show.expect("/answer", &[F(value)]);
 }
 
 #[test]
@@ -136,22 +145,18 @@ fn a_runtime_directory_that_is_full_or_removed_does_not_end_the_show() {
     let mut control = show.control();
     // An answer, so that this client is connected before there is no room for anything.
     control.standing("py");
-    // A worker that connects gives back the name of its socket, which would be enough for the next one.
-    kill_until_none_starts(&show, control, || disk.take_all_names());
+    disk.take_all_names();
+    // The spare worker is the first to take the place of the one that dies. The others have no place
+    // for their socket there, and find another one.
+    for value in [0.25, 0.375, 0.625] {
+        assert_comes_back(&show, &mut control, value);
+    }
     disk.give_names_back();
-    show.control().wait_for_state("py", "running");
-    show.send("/ask", &[F(0.25)]);
-    show.expect("/answer", &[F(0.25)]);
-    // Somebody tidies up: the next worker has a place nevertheless, though no client finds the show any more.
+    // The directory is removed: workers find another place for their sockets.
     let mut control = show.control();
     fs::remove_dir_all(runtime.join("mm-supervisor")).unwrap();
     for value in [0.5, 0.75] {
-        let pid = control.standing("py")["pid"].clone();
-        let worker = Process::of(i32::try_from(pid.as_i64().unwrap()).unwrap());
-        worker.unwrap().signal(Signal::SIGKILL);
-        control.wait_for("another worker", "py", |py| py["state"] == "running" && py["pid"] != pid);
-        show.send("/ask", &[F(value)]);
-        show.expect("/answer", &[F(value)]);
+        assert_comes_back(&show, &mut control, value);
     }
     others.finish(&show);
     show.stop();
@@ -174,7 +179,7 @@ fn a_show_whose_directory_is_removed_goes_on() {
     let kept = show.stage().read("here/h.py");
     fs::remove_dir_all(&directory).unwrap();
     assert_serves(&show);
-    kill_until_none_starts(&show, show.control(), || {});
+    kill_until_none_starts(&show, show.control());
     show.stage().write("here/h.py", kept);
     show.control().wait_for_state("py", "running");
     show.send("/ask", &[F(0.75)]);

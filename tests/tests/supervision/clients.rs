@@ -68,6 +68,9 @@ fn a_command_line_is_answered_while_all_places_are_taken_by_clients_that_do_noth
         .map(|_| {
             let mut stream = UnixStream::connect(socket(&show)).unwrap();
             stream.write_all(b"{\"verb\":\"monitor\"}\n").unwrap();
+            // A client that waits for an answer would keep its place.
+            let mut answer = [0; 1];
+            while answer != *b"\n" && stream.read(&mut answer).is_ok_and(|count| count > 0) {}
             stream
         })
         .collect();

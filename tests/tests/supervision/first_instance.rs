@@ -3,7 +3,7 @@
 
 use crate::show_reload::{SCRIPT, TEXT, assert_answers, done, reload};
 use mm_tests::processes::tagged;
-use mm_tests::{Event, Running, TestShow, wait_for};
+use mm_tests::{Event, Running, TestShow, wait_for, wait_until};
 use nix::sys::signal::Signal;
 use std::fs;
 
@@ -42,7 +42,8 @@ fn workers_restart_when_the_runtime_directory_was_removed() {
     let show = stage.run();
     wait_for_workers(&show, 3);
     let runtime = show.stage().directory().join("runtime");
-    fs::remove_dir_all(&runtime).expect("it is there");
+    // A worker that is just starting may put a socket there in between.
+    wait_until("the directory to be gone", || fs::remove_dir_all(&runtime).is_ok());
     // Not even its owner can make it again.
     fs::write(&runtime, "").expect("its parent is writable");
     // The spare worker is the first to take the place of the one that dies; the others are new.
