@@ -1,7 +1,7 @@
 //! How fast OSC messages are read, and made ready to be sent.
 //!
-//! `cargo bench -p mm-supervisor --bench osc`. The codec alone, without sockets. Allocations are counted: reading a
-//! message and patching one must not allocate.
+//! `cargo bench -p mm-supervisor --bench osc`. The codec alone, without sockets. Allocations are
+//! counted: reading a message and patching one must not allocate.
 
 #[path = "../src/backends/osc/codec/mod.rs"]
 #[expect(dead_code, reason = "what the codec does for people is not measured")]

@@ -1,7 +1,7 @@
 //! How fast events are routed, from what comes in to the targets of each.
 //!
-//! `cargo bench -p mm-supervisor --bench router`. Throughput is in events. Every allocation is counted: in a turn that
-//! is like the one before there must be none.
+//! `cargo bench -p mm-supervisor --bench router`. Throughput is in events. Every allocation is
+//! counted: in a turn that is like the one before there must be none.
 
 use divan::counter::ItemsCount;
 use divan::{AllocProfiler, Bencher, black_box};
@@ -46,7 +46,8 @@ fn turn(router: &mut Router, channels: u32, next: &mut u32) {
     }
 }
 
-/// The cost of an event must not grow with the number of channels, but for the caches of the processor.
+/// The cost of an event must not grow with the number of channels, but for the caches of the
+/// processor.
 #[divan::bench(args = [1, 64, 512, 4096, 65_536])]
 fn one_target_by_channels(bencher: Bencher, channels: u32) {
     let (mut router, mut next) = (router(channels, 1), 0);

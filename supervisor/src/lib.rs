@@ -1,8 +1,10 @@
-//! The supervisor: it owns hardware, network and routing, and runs each Python instance in a process of its own.
+//! The supervisor: it owns hardware, network and routing, and runs each Python instance in a
+//! process of its own.
 //!
-//! Reading order, which is the order in which a show comes to life: [`cli`] and [`startup`] read the show file and
-//! open what it asks for, [`event_loop`] runs it. An event comes in through [`backends`], goes through [`router`], and
-//! out through [`backends`] again or to a worker of [`instances`]. [`log`] is what it reports.
+//! Reading order, which is the order in which a show comes to life: [`cli`] and [`startup`] read
+//! the show file and open what it asks for, [`event_loop`] runs it. An event comes in through
+//! [`backends`], goes through [`router`], and out through [`backends`] again or to a worker of
+//! [`instances`]. [`log`] is what it reports.
 
 #![forbid(unsafe_code)]
 

@@ -1,9 +1,9 @@
 //! The private directory for what a running show needs in the file system: its sockets.
 //!
 //! `$XDG_RUNTIME_DIR/mm-supervisor`; without that variable, or where it names a directory that does
-//! not exist, `/run/mm-supervisor` for root and `/tmp/mm-supervisor-UID` for others. Only its owner may
-//! enter it. Each running supervisor has a folder of its own there, named after its process, and
-//! removes those whose process is gone.
+//! not exist, `/run/mm-supervisor` for root and `/tmp/mm-supervisor-UID` for others. Only its owner
+//! may enter it. Each running supervisor has a folder of its own there, named after its process,
+//! and removes those whose process is gone.
 
 use nix::unistd::{Pid, Uid, getpid};
 use std::fs::{self, DirBuilder};
@@ -45,8 +45,8 @@ fn xdg_runtime_dir() -> Option<PathBuf> {
     std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|directory| directory.is_absolute())
 }
 
-/// Makes a directory, and the missing ones above it, for its owner alone. One that exists stays as it
-/// is.
+/// Makes a directory, and the missing ones above it, for its owner alone. One that exists stays as
+/// it is.
 ///
 /// # Errors
 ///

@@ -1,7 +1,8 @@
-//! From the command line to a running show: what can fail before it runs, in the order in which it is tried.
+//! From the command line to a running show: what can fail before it runs, in the order in which it
+//! is tried.
 //!
-//! Exit status: 2 for a show file with errors, 1 for anything else that keeps the show from running, 0 when
-//! it ran and was asked to end.
+//! Exit status: 2 for a show file with errors, 1 for anything else that keeps the show from
+//! running, 0 when it ran and was asked to end.
 
 use crate::backends::set::BackendSet;
 use crate::backends::{self, OpenError, PYTHON, Plan};

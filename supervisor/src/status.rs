@@ -1,4 +1,5 @@
-//! The status of an instance, as the control protocol and `status --json` show it: backends and instances fill it in.
+//! The status of an instance, as the control protocol and `status --json` show it: backends and
+//! instances fill it in.
 
 use serde::{Deserialize, Serialize};
 

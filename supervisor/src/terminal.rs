@@ -7,7 +7,8 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 
-/// Whether text on this stream has colours: on a terminal, unless `NO_COLOR` is set or the terminal is a dumb one.
+/// Whether text on this stream has colours: on a terminal, unless `NO_COLOR` is set or the terminal
+/// is a dumb one.
 pub fn wants_color(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && !refuses_color(env::var_os("NO_COLOR"), env::var_os("TERM"))
 }
@@ -32,8 +33,9 @@ pub fn escape(out: &mut String, text: &str) {
     out.push_str(rest);
 }
 
-/// Whether a character acts on a terminal instead of being shown: the controls C0 and C1 (ISO 6429), and those that
-/// change the direction of the text (Unicode UAX #9) and so can make a line read as another.
+/// Whether a character acts on a terminal instead of being shown: the controls C0 and C1 (ISO
+/// 6429), and those that change the direction of the text (Unicode UAX #9) and so can make a line
+/// read as another.
 pub fn is_control(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

@@ -1,8 +1,9 @@
 //! The one timer queue of the event loop: what is due next, and for whom.
 //!
-//! Each part of the loop that waits for a time has a key and at most one deadline, the earliest of its own. It sets the
-//! deadline again whenever that changes, and is called when it has come. Setting costs the logarithm of the number of keys
-//! only if the deadline has changed; asking for the earliest costs nothing.
+//! Each part of the loop that waits for a time has a key and at most one deadline, the earliest of
+//! its own. It sets the deadline again whenever that changes, and is called when it has come.
+//! Setting costs the logarithm of the number of keys only if the deadline has changed; asking for
+//! the earliest costs nothing.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;

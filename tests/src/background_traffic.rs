@@ -1,5 +1,5 @@
-//! A second instance of the same show under a steady stream of events. It has to get each of them, in
-//! order, whatever the test does to the first one.
+//! A second instance of the same show under a steady stream of events. It has to get each of them,
+//! in order, whatever the test does to the first one.
 
 use crate::counter::{COUNTER, assert_complete, numbered};
 use crate::osc::{F, Peer};
@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// What the text of a show has to contain for [`BackgroundTraffic`]. The stream has a port of its own.
+/// What the text of a show has to contain for [`BackgroundTraffic`]. The stream has a port of its
+/// own.
 const SHOW: &str = "
 [osc calm]
 bind = $CALM

@@ -1,5 +1,5 @@
-//! Where the programs under test are: beside the tests, in the same target directory, built with the
-//! same profile.
+//! Where the programs under test are: beside the tests, in the same target directory, built with
+//! the same profile.
 
 use std::env;
 use std::fs;
@@ -30,7 +30,8 @@ pub fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are in a folder of the workspace")
 }
 
-/// All files below `directory` whose names end in `suffix`, except those of build and version control.
+/// All files below `directory` whose names end in `suffix`, except those of build and version
+/// control.
 #[must_use]
 pub fn files(directory: &Path, suffix: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();

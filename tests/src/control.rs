@@ -1,5 +1,5 @@
-//! The control socket of a running show: its verbs as a user types them, and one connection for many
-//! requests.
+//! The control socket of a running show: its verbs as a user types them, and one connection for
+//! many requests.
 
 use crate::running::Running;
 use crate::wait::{PATIENCE, wait_for};

@@ -1,5 +1,5 @@
-//! The rig: starts the real programs with a show in a directory of its own, speaks OSC to them, reads
-//! their log, and makes sure that nothing is left behind.
+//! The rig: starts the real programs with a show in a directory of its own, speaks OSC to them,
+//! reads their log, and makes sure that nothing is left behind.
 //!
 //! A test reads like this:
 //!

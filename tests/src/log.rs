@@ -1,8 +1,9 @@
 //! What a program wrote, line by line, read by threads of its own so that the program never waits.
 //!
-//! The rig runs supervisors with `--log-format json`. Tests match their events by name and field, see
-//! [`Event`]. Lines of text are for what is text for people: tests of the text format, of verbs, and of
-//! programs that are not the supervisor. A failed test prints the log as text, rendered from the JSON.
+//! The rig runs supervisors with `--log-format json`. Tests match their events by name and field,
+//! see [`Event`]. Lines of text are for what is text for people: tests of the text format, of
+//! verbs, and of programs that are not the supervisor. A failed test prints the log as text,
+//! rendered from the JSON.
 
 use crate::log_event::{Event, LoggedEvent};
 use crate::wait::PATIENCE;

@@ -70,8 +70,8 @@ impl LoggedEvent {
     }
 }
 
-/// The text with control characters written out, so that the log of a failed test does not act on the
-/// terminal.
+/// The text with control characters written out, so that the log of a failed test does not act on
+/// the terminal.
 fn escape(text: &str) -> String {
     let mut out = String::new();
     for character in text.trim_end_matches('\r').chars() {
@@ -84,7 +84,8 @@ fn escape(text: &str) -> String {
     out
 }
 
-/// What an event has to be like, for [`Log::wait_for`](crate::log::Log::wait_for), `count` and `last`.
+/// What an event has to be like, for [`Log::wait_for`](crate::log::Log::wait_for), `count` and
+/// `last`.
 #[derive(Debug, Clone)]
 pub struct Event {
     name: String,
@@ -145,7 +146,8 @@ impl Event {
         self
     }
 
-    /// Only with this text in the message: data, such as a name or a reason, not the sentence around it.
+    /// Only with this text in the message: data, such as a name or a reason, not the sentence
+    /// around it.
     #[must_use]
     pub fn message(mut self, part: &str) -> Self {
         self.message.push(part.into());

@@ -5,8 +5,8 @@ use nix::unistd::Pid;
 use std::fs;
 use std::path::PathBuf;
 
-/// The environment variable that marks all processes of a test, so that they are found also when their
-/// parent has changed.
+/// The environment variable that marks all processes of a test, so that they are found also when
+/// their parent has changed.
 pub const TAG: &str = "MM_TEST_TAG";
 
 /// A process that cannot be mistaken for a later one of the same number.

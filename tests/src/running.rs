@@ -134,8 +134,8 @@ impl Running {
     /// When it is not ready in time, or its process is gone.
     #[must_use]
     pub fn worker(&self, instance: &str) -> Process {
-        // A client may learn of a worker before its event is in the log. The last event then names a
-        // worker that is gone.
+        // A client may learn of a worker before its event is in the log. The last event then names
+        // a worker that is gone.
         wait_for("the process of a worker that is ready", || {
             let latest = self.log.last(Event::named("worker_ready").instance(instance))?;
             Process::of(latest.field("pid").as_i64()?.try_into().ok()?)

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use tempfile::TempDir;
 
-/// Where a show is made ready. Texts may hold `$IN` (host and port that the show binds), `$OUT` (where
-/// it sends to) and `$CALM` (a second address to bind, see [`crate::BackgroundTraffic`]).
+/// Where a show is made ready. Texts may hold `$IN` (host and port that the show binds), `$OUT`
+/// (where it sends to) and `$CALM` (a second address to bind, see [`crate::BackgroundTraffic`]).
 pub struct TestShow {
     directory: TempDir,
     /// The value of [`TAG`] in the environment of all its processes.
@@ -108,8 +108,8 @@ impl TestShow {
     /// When it cannot be written.
     pub fn replace(&self, name: &str, text: &str) {
         let path = self.python(&format!("{name}.new"), text);
-        // Python takes compiled code of the old text for that of the new one when both have the same
-        // second and size.
+        // Python takes compiled code of the old text for that of the new one when both have the
+        // same second and size.
         let _ = fs::remove_dir_all(self.directory.path().join("__pycache__"));
         fs::rename(path, self.directory.path().join(name)).expect("the stage is ours");
     }
@@ -246,8 +246,8 @@ fn dedent(text: &str) -> String {
 }
 
 /// An address that no other test has: each test process has a host of its own in 127.0.0.0/8, and
-/// counts ports there. Another process could take a free port of the kernel's choice before the show
-/// binds it.
+/// counts ports there. Another process could take a free port of the kernel's choice before the
+/// show binds it.
 fn own_address() -> SocketAddr {
     static PORT: AtomicU16 = AtomicU16::new(10_000);
     let [_, high, middle, low] = process::id().to_be_bytes();

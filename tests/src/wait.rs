@@ -3,8 +3,8 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a test waits for what has no limit of its own: a loaded machine must not fail a test. No
-/// test that passes waits that long.
+/// How long a test waits for what has no limit of its own: a loaded machine must not fail a test.
+/// No test that passes waits that long.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How often a condition is looked at.

@@ -1,4 +1,5 @@
-//! The interface between the event loop and a backend: what a backend is before, while and after it is open.
+//! The interface between the event loop and a backend: what a backend is before, while and after it
+//! is open.
 //!
 //! ```text
 //! BackendKind::plan ─► Plan ─► Plan::open ─► Backend::start ─► on_ready, on_timer, handle, flush ─► close ─► is_closed
@@ -8,10 +9,13 @@
 //! Rules for implementations:
 //!
 //! - No call blocks or waits. What may take long belongs into a thread, whose doorbell is a source.
-//! - [`Backend::on_ready`] reads at most its budget, [`Backend::handle`] only stores, [`Backend::flush`] sends.
-//! - Instances are local indices: [`LocalInstance`] 0 is the first that [`Plan::instances`] returned.
+//! - [`Backend::on_ready`] reads at most its budget, [`Backend::handle`] only stores,
+//!   [`Backend::flush`] sends.
+//! - Instances are local indices: [`LocalInstance`] 0 is the first that [`Plan::instances`]
+//!   returned.
 //! - A readiness may be spurious, so all descriptors are non-blocking.
-//! - A panic costs the backend, not the show: it is dropped and opened again. `Drop` must not block.
+//! - A panic costs the backend, not the show: it is dropped and opened again. `Drop` must not
+//!   block.
 
 use super::context::{BackendContext, SourceId, TimerId};
 use crate::ids::InstanceId;
@@ -27,13 +31,15 @@ pub trait BackendKind: Sync {
     /// Its name and its options.
     fn spec(&self) -> BackendSpec;
 
-    /// Whether an event that goes into a channel comes out of an instance again without anything outside the show.
+    /// Whether an event that goes into a channel comes out of an instance again without anything
+    /// outside the show.
     fn echoes(&self) -> bool {
         false
     }
 
-    /// Plans its `instances`, which may be none. What the show file has wrong goes to `diagnostics`, names of channels
-    /// included; what is returned then is not opened. `section` holds the global options.
+    /// Plans its `instances`, which may be none. What the show file has wrong goes to
+    /// `diagnostics`, names of channels included; what is returned then is not opened. `section`
+    /// holds the global options.
     fn plan(
         &self,
         section: Option<&Section>,
@@ -42,12 +48,14 @@ pub trait BackendKind: Sync {
     ) -> Vec<Box<dyn Plan>>;
 }
 
-/// What a plan opens, by a name that stays over reloads of the show file: a plan of the same key takes over the backend.
+/// What a plan opens, by a name that stays over reloads of the show file: a plan of the same key
+/// takes over the backend.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlanKey {
     /// The name of the backend's kind.
     pub backend: &'static str,
-    /// What one plan of that kind has and no other: the instance's name, or the address that all instances share.
+    /// What one plan of that kind has and no other: the instance's name, or the address that all
+    /// instances share.
     pub name: String,
 }
 
@@ -59,7 +67,8 @@ pub trait Plan: Any + Send {
     /// The instances that it serves, in the order of their local indices.
     fn instances(&self) -> Vec<InstanceId>;
 
-    /// Looks up the names of hosts, so that opening need not wait for that. Called outside of the event loop.
+    /// Looks up the names of hosts, so that opening need not wait for that. Called outside of the
+    /// event loop.
     ///
     /// # Errors
     ///
@@ -72,7 +81,8 @@ pub trait Plan: Any + Send {
     ///
     /// # Errors
     ///
-    /// An address that does not resolve, a port in use and the like; the text names the instance or section.
+    /// An address that does not resolve, a port in use and the like; the text names the instance or
+    /// section.
     fn open(&self) -> Result<Box<dyn Backend>, OpenError>;
 }
 
@@ -89,15 +99,16 @@ pub trait Backend {
     /// The system refuses; the backend is dropped and opened again later.
     fn start(&mut self, cx: &mut BackendContext<'_>) -> std::io::Result<()>;
 
-    /// A source is ready for what it is watched for, or has an error. Adds about `budget` events to the sink at most: a
-    /// message that was read is delivered whole, but none is read once the budget is used up. The kernel reports again
-    /// what is left.
+    /// A source is ready for what it is watched for, or has an error. Adds about `budget` events to
+    /// the sink at most: a message that was read is delivered whole, but none is read once the
+    /// budget is used up. The kernel reports again what is left.
     fn on_ready(&mut self, source: SourceId, budget: usize, cx: &mut BackendContext<'_>);
 
     /// The deadline of a timer has come, which it no longer has.
     fn on_timer(&mut self, _timer: TimerId, _now: Instant, _cx: &mut BackendContext<'_>) {}
 
-    /// Takes an event that was routed to `channel` of `instance`. [`Backend::flush`] always follows.
+    /// Takes an event that was routed to `channel` of `instance`. [`Backend::flush`] always
+    /// follows.
     fn handle(
         &mut self,
         instance: LocalInstance,
@@ -112,8 +123,8 @@ pub trait Backend {
     /// A channel had this value before the supervisor was started again; nothing is sent for it.
     fn restore(&mut self, _instance: LocalInstance, _channel: ChannelId, _value: f64) {}
 
-    /// Goes on under a new plan of the same key and kind, without closing what did not change. Local indices are those
-    /// of the new plan from this call on.
+    /// Goes on under a new plan of the same key and kind, without closing what did not change.
+    /// Local indices are those of the new plan from this call on.
     fn reconfigure(
         &mut self,
         _plan: &dyn Plan,
@@ -126,8 +137,8 @@ pub trait Backend {
     /// State, counters and peers of an instance.
     fn status(&self, instance: LocalInstance) -> BackendStatus;
 
-    /// Begins to close: sends what is to be sent last. Sources and timers stay in use until [`Backend::is_closed`], but
-    /// for a bounded time only; then the backend is dropped.
+    /// Begins to close: sends what is to be sent last. Sources and timers stay in use until
+    /// [`Backend::is_closed`], but for a bounded time only; then the backend is dropped.
     fn close(&mut self, _cx: &mut BackendContext<'_>) {}
 
     /// Whether the backend, which was told to close, can be dropped. Asked every few milliseconds.
@@ -148,7 +159,8 @@ pub enum Reconfigured {
 /// How the instances of a new plan relate to those of the old one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PlanChange {
-    /// For each instance of the new plan: its index in the old one, and whether it is the same to the letter.
+    /// For each instance of the new plan: its index in the old one, and whether it is the same to
+    /// the letter.
     before: Vec<Option<(LocalInstance, bool)>>,
 }
 
@@ -181,7 +193,8 @@ pub struct BackendStatus {
     pub state: BackendState,
     /// Incoming packets that were not messages, messages that could not be sent, and the like.
     pub errors: u64,
-    /// Values that were replaced by later ones of their channel, because the output was too slow for them.
+    /// Values that were replaced by later ones of their channel, because the output was too slow
+    /// for them.
     pub conflated: u64,
     /// The other side: addresses or names that the instance sends to, or receives from.
     pub peers: Vec<String>,

@@ -1,4 +1,5 @@
-//! What a backend is handed with each call: its descriptors and timers in the event loop, and a sink for its events.
+//! What a backend is handed with each call: its descriptors and timers in the event loop, and a
+//! sink for its events.
 
 use super::backend::LocalInstance;
 use crate::ids::InstanceId;
@@ -103,7 +104,8 @@ impl<'a> BackendContext<'a> {
         Self { sink, poller, timers, slot }
     }
 
-    /// Watches a descriptor: [`Backend::on_ready`](super::Backend::on_ready) is called with `source`.
+    /// Watches a descriptor: [`Backend::on_ready`](super::Backend::on_ready) is called with
+    /// `source`.
     ///
     /// # Errors
     ///

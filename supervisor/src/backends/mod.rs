@@ -1,12 +1,14 @@
 //! Backends: how the show talks to the world outside its scripts.
 //!
-//! A backend goes through two types. A [`Plan`] is what the show file asks for, checked without touching
-//! anything outside; `check` stops there. [`Plan::open`] binds ports and makes a [`Backend`] of it, which the event
-//! loop drives through the [`BackendSet`](set::BackendSet). Backends put events into a sink and never call the router.
+//! A backend goes through two types. A [`Plan`] is what the show file asks for, checked without
+//! touching anything outside; `check` stops there. [`Plan::open`] binds ports and makes a
+//! [`Backend`] of it, which the event loop drives through the [`BackendSet`](set::BackendSet).
+//! Backends put events into a sink and never call the router.
 //!
-//! [`loopback`] is the smallest backend and the example for a new one. The others share names of files, of which each
-//! has those it needs: `options` (what the show file may say), `codec` (bytes to values, pure), `rx` and `tx` (the
-//! receiving and the sending side), `socket` or `port` (descriptors).
+//! [`loopback`] is the smallest backend and the example for a new one. The others share names of
+//! files, of which each has those it needs: `options` (what the show file may say), `codec` (bytes
+//! to values, pure), `rx` and `tx` (the receiving and the sending side), `socket` or `port`
+//! (descriptors).
 
 pub mod loopback;
 pub mod midi;
@@ -43,15 +45,16 @@ pub fn echoes(backend: &str) -> bool {
     BACKENDS.iter().any(|kind| kind.spec().name == backend && kind.echoes())
 }
 
-/// Waits until MIDI ports of backends that were dropped are closed by their threads, for at most `timeout`. Returns
-/// whether they are.
+/// Waits until MIDI ports of backends that were dropped are closed by their threads, for at most
+/// `timeout`. Returns whether they are.
 pub fn wait_until_closed(timeout: Duration) -> bool {
     midi::wait_until_closed(timeout)
 }
 
 /// Plans all backends of a show.
 ///
-/// Whatever the show file has wrong goes to `diagnostics`; what is returned then is not to be opened.
+/// Whatever the show file has wrong goes to `diagnostics`; what is returned then is not to be
+/// opened.
 pub fn plan(show: &LiveShow, diagnostics: &mut Diagnostics) -> Vec<Box<dyn Plan>> {
     let mut plans = Vec::new();
     for kind in BACKENDS {

@@ -44,7 +44,8 @@ impl<B: Backend + ?Sized> TestLoop<B> {
         self.with(|backend, cx| backend.flush(cx));
     }
 
-    /// Waits for sources and lets the backend read them, up to `budget` events each; false: none was ready in time.
+    /// Waits for sources and lets the backend read them, up to `budget` events each; false: none
+    /// was ready in time.
     pub fn receive(&mut self, timeout: Duration, budget: usize) -> bool {
         let mut wakes = Vec::new();
         self.poller.wait(Some(timeout), &mut wakes).expect("it may wait");

@@ -127,7 +127,8 @@ impl Connection<'_> {
     }
 
     fn check_connected(&self) -> io::Result<()> {
-        // a hang-up is reported without being asked for; one that only sends nothing more is connected
+        // a hang-up is reported without being asked for; one that only sends nothing more is
+        // connected
         let mut descriptors = [PollFd::new(self.place.stream.as_fd(), PollFlags::empty())];
         match poll(&mut descriptors, PollTimeout::ZERO) {
             Ok(1..) => Err(ErrorKind::BrokenPipe.into()),
@@ -135,8 +136,8 @@ impl Connection<'_> {
         }
     }
 
-    /// Reads on for a while after input that makes no sense: closed at once, the connection would be
-    /// reset, and the client could not read why.
+    /// Reads on for a while after input that makes no sense: closed at once, the connection would
+    /// be reset, and the client could not read why.
     fn discard(&self) -> io::Result<()> {
         let timeout = self.place.limits().unread_timeout;
         let deadline = Instant::now() + timeout;

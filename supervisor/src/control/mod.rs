@@ -1,18 +1,19 @@
-//! The control socket: a Unix socket that speaks one JSON object per line, and the command line as its
-//! first client.
+//! The control socket: a Unix socket that speaks one JSON object per line, and the command line as
+//! its first client.
 //!
 //! ```text
 //! client ──line──► its thread ──LoopRequest──► event loop
 //!        ◄──line──            ◄──Response────
 //! ```
 //!
-//! Reading order: [`protocol`] is what goes over the socket, [`request`] the part of it that reaches the
-//! loop, [`socket_file`] the socket's file, [`server`] the thread that accepts [`clients`], `connection`
-//! the thread that serves one of them. The loop answers with the help of [`name_index`],
-//! [`pending_command`], [`monitors`] and [`event_stream`]. [`args`] and [`client`] are the command line.
+//! Reading order: [`protocol`] is what goes over the socket, [`request`] the part of it that
+//! reaches the loop, [`socket_file`] the socket's file, [`server`] the thread that accepts
+//! [`clients`], `connection` the thread that serves one of them. The loop answers with the help of
+//! [`name_index`], [`pending_command`], [`monitors`] and [`event_stream`]. [`args`] and [`client`]
+//! are the command line.
 //!
-//! The rules: the loop never waits for a client; what a client can make the supervisor keep is bounded;
-//! a client's bytes are hostile; only the user who runs the show, and root, are served.
+//! The rules: the loop never waits for a client; what a client can make the supervisor keep is
+//! bounded; a client's bytes are hostile; only the user who runs the show, and root, are served.
 
 pub mod protocol;
 

@@ -1,4 +1,5 @@
-//! The clients that monitor, as the event loop sees them. Without any, an event costs one comparison.
+//! The clients that monitor, as the event loop sees them. Without any, an event costs one
+//! comparison.
 
 use super::event_stream::{EventSender, MonitorEvent, event_stream};
 use super::name_index::NameIndex;

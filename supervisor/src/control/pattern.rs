@@ -1,7 +1,8 @@
-//! Which channels a client monitors: `INSTANCE.CHANNEL` with `*` for any text, also none, and `?` for one
-//! character. Without a dot it stands for all channels of the instances that it matches.
+//! Which channels a client monitors: `INSTANCE.CHANNEL` with `*` for any text, also none, and `?`
+//! for one character. Without a dot it stands for all channels of the instances that it matches.
 //!
-//! OSC address patterns (`backends/osc/pattern.rs`) are another language: theirs do not cross a `/`.
+//! OSC address patterns (`backends/osc/pattern.rs`) are another language: theirs do not cross a
+//! `/`.
 
 use super::name_index::ChannelName;
 use super::protocol::ErrorReply;

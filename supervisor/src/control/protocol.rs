@@ -1,9 +1,10 @@
 //! What goes over the socket: one JSON object per line, in both directions, on one screen.
 //!
 //! A client sends requests and gets one reply for each, in their order. `monitor` is the exception:
-//! its replies are `monitoring` and then any number of `event` and `dropped`, until the client closes
-//! the connection. A client that sends nothing for 60 s, and does not monitor, is disconnected with a
-//! last `refused`; one that leaves replies or events unread for 10 s is disconnected without it.
+//! its replies are `monitoring` and then any number of `event` and `dropped`, until the client
+//! closes the connection. A client that sends nothing for 60 s, and does not monitor, is
+//! disconnected with a last `refused`; one that leaves replies or events unread for 10 s is
+//! disconnected without it.
 //!
 //! ```text
 //! {"verb":"status"}                                       {"status":{"show":…,"pid":…,"uptime_s":…,"instances":[…]}}

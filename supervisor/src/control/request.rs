@@ -1,7 +1,7 @@
 //! The requests of clients as the event loop receives them, each with the way to answer it.
 //!
-//! The loop answers without waiting: a response channel has room for its one response. A client that
-//! is gone costs the loop nothing, since a response without a receiver is dropped.
+//! The loop answers without waiting: a response channel has room for its one response. A client
+//! that is gone costs the loop nothing, since a response without a receiver is dropped.
 
 use super::event_stream::EventReceiver;
 use super::protocol::{ControlReply, ErrorReply, Outcome, ShowStatus};

@@ -30,9 +30,9 @@ const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(500);
 /// longer takes requests, or for a client that does not read.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The stack of a client's thread, in bytes. The deepest call is the parser of requests, whose depth
-/// is limited to 128; without optimization it takes between 256 and 384 KiB. Only what is used is
-/// resident.
+/// The stack of a client's thread, in bytes. The deepest call is the parser of requests, whose
+/// depth is limited to 128; without optimization it takes between 256 and 384 KiB. Only what is
+/// used is resident.
 const CLIENT_STACK_SIZE: usize = 512 * 1024;
 
 /// Why there is no control socket.
@@ -72,7 +72,8 @@ impl ControlServer {
     ///
     /// # Errors
     ///
-    /// A show has its socket there already, the path cannot be used, or the system refuses a thread.
+    /// A show has its socket there already, the path cannot be used, or the system refuses a
+    /// thread.
     pub fn start(
         path: &Path,
         limits: ClientLimits,

@@ -1,4 +1,5 @@
-//! The file of the control socket: replaces that of a dead supervisor, but never that of a live one.
+//! The file of the control socket: replaces that of a dead supervisor, but never that of a live
+//! one.
 
 use super::connect::connect_to;
 use crate::runtime_dir::create_private_dir;
@@ -104,7 +105,8 @@ impl SocketFile {
             _ => Path::new("."),
         };
         create_private_dir(directory).map_err(unusable)?;
-        // two shows that start at once must not both find a dead socket, and one then remove the other's
+        // two shows that start at once must not both find a dead socket, and one then remove the
+        // other's
         let _lock = lock(directory).map_err(unusable)?;
         remove_dead(path)?;
         let listener = listen_at(path).map_err(unusable)?;
@@ -120,8 +122,8 @@ impl SocketFile {
         &self.path
     }
 
-    /// Listens there again if the file was removed, and returns whether it was. Another file that has
-    /// taken its path is left alone.
+    /// Listens there again if the file was removed, and returns whether it was. Another file that
+    /// has taken its path is left alone.
     ///
     /// # Errors
     ///
@@ -151,8 +153,8 @@ fn file_id(path: &Path) -> io::Result<FileId> {
     fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()))
 }
 
-/// Keeps other shows out of the directory. A lock that is held for long is ignored: in a directory that
-/// all users can open, any of them can hold it, and must not keep the show from starting.
+/// Keeps other shows out of the directory. A lock that is held for long is ignored: in a directory
+/// that all users can open, any of them can hold it, and must not keep the show from starting.
 fn lock(directory: &Path) -> io::Result<File> {
     let file = File::open(directory)?;
     let deadline = Instant::now() + LOCK_TIMEOUT;

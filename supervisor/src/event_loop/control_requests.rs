@@ -1,5 +1,5 @@
-//! What the loop does for clients of the control socket: it answers at once, or when the instances of
-//! a command have completed it.
+//! What the loop does for clients of the control socket: it answers at once, or when the instances
+//! of a command have completed it.
 
 use super::{EventLoop, Phase};
 use crate::backends::{Incoming, PYTHON};
@@ -74,8 +74,8 @@ impl ControlRequests {
         self.monitors.flush(&self.names);
     }
 
-    /// Notes the outcome for an instance in all commands that wait for it, and answers those that are
-    /// complete.
+    /// Notes the outcome for an instance in all commands that wait for it, and answers those that
+    /// are complete.
     fn record_outcome(&mut self, instance: &str, outcome: impl Fn(InstanceCommand) -> Option<Outcome>) {
         for pending in self.pending.iter_mut().filter(|pending| pending.awaits(instance)) {
             if let Some(outcome) = outcome(pending.command) {
@@ -117,8 +117,8 @@ impl EventLoop {
         }
     }
 
-    /// Routes an event as if it had come in on that channel. An event for a script goes to its handler,
-    /// any other event to where the mappings lead.
+    /// Routes an event as if it had come in on that channel. An event for a script goes to its
+    /// handler, any other event to where the mappings lead.
     fn send(&mut self, instance: InstanceId, channel: ChannelId, value: f64) {
         let backend = self.origin.show.instance(instance).map(|instance| instance.backend);
         if backend == Some(PYTHON) {

@@ -18,8 +18,9 @@ const STEP_TIMEOUT: Duration = Duration::from_micros(200);
 const CLOCK_INTERVAL: usize = 64;
 
 impl EventLoop {
-    /// Takes what workers have sent, routes what waits and hands it on. Returns whether there is more
-    /// to do. Where a worker's answer is likely to come at once, it is waited for and passed on too.
+    /// Takes what workers have sent, routes what waits and hands it on. Returns whether there is
+    /// more to do. Where a worker's answer is likely to come at once, it is waited for and passed
+    /// on too.
     pub(super) fn pass_on(&mut self, now: Instant) -> bool {
         for _ in 0..LOOP_SPINS_LIMIT {
             let more = self.with_instances(now, InstanceSet::collect);

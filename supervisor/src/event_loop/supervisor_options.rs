@@ -1,4 +1,5 @@
-//! `[supervisor]` when the show file is read again: applies what can change while the show runs, and names what cannot.
+//! `[supervisor]` when the show file is read again: applies what can change while the show runs,
+//! and names what cannot.
 
 use super::EventLoop;
 use crate::state::StateFile;
@@ -6,7 +7,8 @@ use mm_config::SupervisorOptions;
 use mm_shared::wakeup::{BusyPoller, WakeupMode};
 
 impl EventLoop {
-    /// Applies the options that differ. `state_file` is the one to use from now on, if it is another one.
+    /// Applies the options that differ. `state_file` is the one to use from now on, if it is
+    /// another one.
     pub(super) fn apply_supervisor_options(
         &mut self,
         old: &SupervisorOptions,

@@ -1,4 +1,5 @@
-//! The options of `[python NAME]` and `[backend python]`: their table, and their values with defaults filled in.
+//! The options of `[python NAME]` and `[backend python]`: their table, and their values with
+//! defaults filled in.
 //!
 //! Reading values is total, since a setting only reaches the model when its value has been checked.
 
@@ -119,7 +120,7 @@ pub struct PythonOptions {
     pub max_restarts: Option<MaxRestarts>,
     /// Events, at least 1.
     pub queue: usize,
-    pub failsafe: Failsafe,
+    pub failsafe: FailsafeRule,
     /// Channels that have a value of their own.
     pub failsafe_channels: BTreeMap<String, f64>,
     pub failsafe_after: Duration,
@@ -147,7 +148,7 @@ pub enum RestartRule {
 
 /// What output channels are set to while their instance does not run.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub enum Failsafe {
+pub enum FailsafeRule {
     Hold,
     Zero,
 }
@@ -170,7 +171,7 @@ impl Default for PythonOptions {
             stable: Duration::ZERO,
             max_restarts: None,
             queue: 1,
-            failsafe: Failsafe::Hold,
+            failsafe: FailsafeRule::Hold,
             failsafe_channels: BTreeMap::new(),
             failsafe_after: Duration::ZERO,
             memory_limit: None,
@@ -212,7 +213,9 @@ impl PythonOptions {
             "stable" => replace(&mut self.stable, duration(value)),
             "max-restarts" => replace(&mut self.max_restarts, rate(value)),
             "queue" => replace(&mut self.queue, value.parse()),
-            "failsafe" => self.failsafe = if value == "zero" { Failsafe::Zero } else { Failsafe::Hold },
+            "failsafe" => {
+                self.failsafe = if value == "zero" { FailsafeRule::Zero } else { FailsafeRule::Hold }
+            }
             "failsafe-after" => replace(&mut self.failsafe_after, duration(value)),
             "memory-limit" => self.memory_limit = or_off(value, size).unwrap_or(self.memory_limit),
             "watch" => replace(&mut self.watch, switch(value)),

@@ -1,7 +1,8 @@
 //! Counts equal messages instead of writing them.
 //!
-//! The same message of the same instance, from the same place in the program, is written [`ALLOWED`] times in a
-//! [`PERIOD`]. The rest is held back; at the end of the period the last one is written with the number of all of them.
+//! The same message of the same instance, from the same place in the program, is written
+//! [`ALLOWED`] times in a [`PERIOD`]. The rest is held back; at the end of the period the last one
+//! is written with the number of all of them.
 
 use super::record::{LogRecord, SCRIPT};
 use mm_shared::LogThrottle;

@@ -1,6 +1,7 @@
 //! The log: what happens in the show, one line per event, on standard error.
 //!
-//! The rest of the program logs through `tracing`; only this folder knows where the events go. The way of an event:
+//! The rest of the program logs through `tracing`; only this folder knows where the events go. The
+//! way of an event:
 //!
 //! ```text
 //! any thread ──► record (owned copy) ──► queue (bounded) ──► writer thread: dedup ──► render ──► standard error
@@ -8,19 +9,22 @@
 //!
 //! The rules:
 //!
-//! - A caller never waits. Where standard error is a pipe that is not read, lines are dropped and counted, and the
-//!   count is logged when there is room again. The end of the program waits one second at most.
+//! - A caller never waits. Where standard error is a pipe that is not read, lines are dropped and
+//!   counted, and the count is logged when there is room again. The end of the program waits one
+//!   second at most.
 //! - Memory is bounded in events and in bytes; one long text is cut.
 //! - Texts come from scripts and from the network: control characters never reach the terminal.
 //! - Repeats of a message are counted instead of written, see [`dedup`].
 //!
-//! The field `event` names what happened for programs that read the log, see STYLE.md. The JSON format shows it, text
-//! and journal do not. The field `instance` stands in front of the message; a value of several lines, such as a
-//! traceback, stays whole and stands indented under its event. A field `suppressed` counts the events before this one
-//! that a [`LogThrottle`](mm_shared::LogThrottle) held back; people do not see it where it is 0.
+//! The field `event` names what happened for programs that read the log, see STYLE.md. The JSON
+//! format shows it, text and journal do not. The field `instance` stands in front of the message; a
+//! value of several lines, such as a traceback, stays whole and stands indented under its event. A
+//! field `suppressed` counts the events before this one that a
+//! [`LogThrottle`](mm_shared::LogThrottle) held back; people do not see it where it is 0.
 //!
-//! `tracing_appender::non_blocking` (0.2) would replace `queue` and a part of `writer`, but bounds its queue in lines
-//! only, renders in the thread that logs, which here is the event loop, and leaves no place for the timer of `dedup`.
+//! `tracing_appender::non_blocking` (0.2) would replace `queue` and a part of `writer`, but bounds
+//! its queue in lines only, renders in the thread that logs, which here is the event loop, and
+//! leaves no place for the timer of `dedup`.
 
 mod dedup;
 mod queue;
@@ -66,7 +70,8 @@ pub fn init(settings: LogSettings) -> Result<LogGuard, InitError> {
     Ok(guard)
 }
 
-/// A log that goes to `sink`, for tests; [`LogFormat::Auto`] is text there, and [`LogColor::Auto`] has none.
+/// A log that goes to `sink`, for tests; [`LogFormat::Auto`] is text there, and [`LogColor::Auto`]
+/// has none.
 ///
 /// # Errors
 ///
@@ -104,7 +109,8 @@ impl<S: Subscriber> Layer<S> for LogLayer {
     }
 }
 
-/// Logs a panic like any other event: printed directly, it could wait for a terminal that is not read.
+/// Logs a panic like any other event: printed directly, it could wait for a terminal that is not
+/// read.
 fn log_panic(info: &PanicHookInfo<'_>) {
     let place = info.location().map(ToString::to_string).unwrap_or_default();
     let thread = std::thread::current();

@@ -1,6 +1,7 @@
 //! From all threads to the writer: bounded in events and in bytes, and never waiting.
 //!
-//! What does not fit is dropped and counted. The count travels beside the queue, since the queue is full just then.
+//! What does not fit is dropped and counted. The count travels beside the queue, since the queue is
+//! full just then.
 
 use super::record::LogRecord;
 use std::sync::Arc;

@@ -8,8 +8,8 @@ use tracing::callsite::Identifier;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level};
 
-/// Target of the lines that scripts print. They are limited by stream where they are read, and never taken for repeats
-/// of one message: three equal lines in a stack are three lines.
+/// Target of the lines that scripts print. They are limited by stream where they are read, and
+/// never taken for repeats of one message: three equal lines in a stack are three lines.
 pub const SCRIPT: &str = "script";
 
 /// The most bytes of one message or field that are kept.
@@ -26,7 +26,8 @@ pub(super) struct LogRecord {
     /// The place in the program; none for what the log reports of itself.
     pub(super) callsite: Option<Identifier>,
     pub(super) target: &'static str,
-    /// The stable name of what happened, for programs that read the log. Only the JSON format shows it.
+    /// The stable name of what happened, for programs that read the log. Only the JSON format shows
+    /// it.
     pub(super) event: Option<String>,
     pub(super) instance: Option<String>,
     pub(super) message: String,

@@ -16,7 +16,8 @@ const RESET: &str = "\x1b[0m";
 const DIM: &str = "\x1b[2m";
 const CYAN: &str = "\x1b[36m";
 
-/// Appends the event to `out`, with the end of line. `repeated` is how many equal ones it stands for, 0 for itself only.
+/// Appends the event to `out`, with the end of line. `repeated` is how many equal ones it stands
+/// for, 0 for itself only.
 pub(super) fn render(out: &mut String, style: LogStyle, record: &LogRecord, repeated: u64) {
     match style {
         LogStyle::Text { color, date } => {
@@ -122,8 +123,8 @@ fn json(out: &mut String, record: &LogRecord, repeated: u64) {
     ascii_controls(out, &Value::Object(object).to_string());
 }
 
-/// JSON may hold controls of the second set as they are, a terminal that shows it may not. They only occur inside
-/// strings, where an escape means the same.
+/// JSON may hold controls of the second set as they are, a terminal that shows it may not. They
+/// only occur inside strings, where an escape means the same.
 fn ascii_controls(out: &mut String, json: &str) {
     for character in json.chars() {
         if is_control(character) {

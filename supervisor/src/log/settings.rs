@@ -1,4 +1,5 @@
-//! What the log looks like: format, colour, level, and how they depend on where standard error goes.
+//! What the log looks like: format, colour, level, and how they depend on where standard error
+//! goes.
 
 use crate::terminal::wants_color;
 use nix::sys::stat::fstat;
@@ -32,7 +33,8 @@ pub enum LogFormat {
     Auto,
     /// Time, level, instance, message, fields.
     Text,
-    /// Text for systemd's journal: the priority in front of each line, and no time, which the journal has.
+    /// Text for systemd's journal: the priority in front of each line, and no time, which the
+    /// journal has.
     Journal,
     /// One JSON object per event.
     Json,
@@ -95,7 +97,8 @@ pub fn parse_level(word: &str) -> Result<LevelFilter, UnknownSetting> {
 /// What [`LogSettings`] come to where the lines go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LogStyle {
-    /// A line for a person. A terminal shows the time of day; in a file, which may cover weeks, the date matters too.
+    /// A line for a person. A terminal shows the time of day; in a file, which may cover weeks, the
+    /// date matters too.
     Text { color: bool, date: bool },
     /// A line for the journal.
     Journal,
@@ -141,8 +144,8 @@ impl LogSettings {
     }
 }
 
-/// systemd passes the device and inode of the journal's stream (systemd.exec(5)), because standard error may have been
-/// redirected since.
+/// systemd passes the device and inode of the journal's stream (systemd.exec(5)), because standard
+/// error may have been redirected since.
 fn stderr_is_the_journal() -> bool {
     let Ok(stream) = env::var("JOURNAL_STREAM") else { return false };
     fstat(io::stderr()).is_ok_and(|stat| stream == format!("{}:{}", stat.st_dev, stat.st_ino))

@@ -205,14 +205,16 @@ fn a_reader_that_stops_costs_lines_but_no_caller_waits() {
         for number in 0..said {
             info!("line {number}");
         }
-        // All of this came back although nothing was written. The end of the program does not wait for ever either:
+        // All of this came back although nothing was written. The end of the program does not wait
+        // for ever either:
         guard.flush(Duration::from_millis(1));
     });
     drop(permits);
     guard.flush(PATIENCE);
     drop(guard);
     let lines = paper.lines();
-    // Lines can be lost before the writer runs for the first time and after it, so there can be several notes.
+    // Lines can be lost before the writer runs for the first time and after it, so there can be
+    // several notes.
     let notes = lines.iter().filter_map(|line| line.split_once(" lost, they could not be written"));
     let lost: Vec<usize> =
         notes.map(|(count, _)| count.split(' ').next().unwrap().parse().unwrap()).collect();

@@ -15,7 +15,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tracing::Level;
 
-/// How long dropping the [`LogGuard`] may take. Standard error may be a pipe that is not read, and the program has to end.
+/// How long dropping the [`LogGuard`] may take. Standard error may be a pipe that is not read, and
+/// the program has to end.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Lines are written together up to about this many bytes.
@@ -164,7 +165,8 @@ impl<W: Write> LogWriter<W> {
     }
 }
 
-/// Standard error without the lock that `std` puts around it: a writer that waits must not hold what a dying thread needs.
+/// Standard error without the lock that `std` puts around it: a writer that waits must not hold
+/// what a dying thread needs.
 pub(super) struct Stderr;
 
 impl Write for Stderr {

@@ -1,7 +1,8 @@
 //! How much of what a script prints goes to the log.
 //!
-//! Two measures on one stream: equal lines in a row are counted instead of shown, and there is a limit to lines and
-//! bytes per second, with a generous burst. What was left out is summed up and logged once per second.
+//! Two measures on one stream: equal lines in a row are counted instead of shown, and there is a
+//! limit to lines and bytes per second, with a generous burst. What was left out is summed up and
+//! logged once per second.
 
 use super::line_splitter::{Flow, LeftOut, OutputLine};
 use mm_shared::LogThrottle;

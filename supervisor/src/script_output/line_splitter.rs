@@ -133,7 +133,8 @@ impl LineSplitter {
 
     /// Leaves out what belongs to a line that was cut.
     fn skip<'a>(&mut self, rest: &'a [u8], left_out: &mut LeftOut) -> &'a [u8] {
-        // `contains` is much faster than `position`, and a gigabyte without an end of line passes here.
+        // `contains` is much faster than `position`, and a gigabyte without an end of line passes
+        // here.
         let end = if rest.contains(&b'\n') { rest.iter().position(|byte| *byte == b'\n') } else { None };
         left_out.bytes += end.unwrap_or(rest.len()) as u64;
         let Some(end) = end else { return &[] };

@@ -1,14 +1,17 @@
 //! What scripts print: standard output and error of the workers, written to the log.
 //!
-//! One thread reads all pipes, so that a worker never waits for the log and the event loop never reads a pipe. A script
-//! may print anything, without limit. The rules:
+//! One thread reads all pipes, so that a worker never waits for the log and the event loop never
+//! reads a pipe. A script may print anything, without limit. The rules:
 //!
-//! - A pipe is read as fast as it fills, even where the log drops it. Memory is bounded for each pipe.
-//! - Each line is an event of the log with the field `instance`: standard output as `info`, standard error as `warn`.
-//!   A line without its end is shown after a short pause, a long one is cut.
-//! - Too many lines are left out, equal ones in a row are counted; once per second the log has their number.
-//! - A pipe does not outlive its worker: its children may hold it open, so [`ScriptOutput::remove`] reads what is there and
-//!   closes it.
+//! - A pipe is read as fast as it fills, even where the log drops it. Memory is bounded for each
+//!   pipe.
+//! - Each line is an event of the log with the field `instance`: standard output as `info`,
+//!   standard error as `warn`. A line without its end is shown after a short pause, a long one is
+//!   cut.
+//! - Too many lines are left out, equal ones in a row are counted; once per second the log has
+//!   their number.
+//! - A pipe does not outlive its worker: its children may hold it open, so [`ScriptOutput::remove`]
+//!   reads what is there and closes it.
 //!
 //! The last lines of standard error are also kept in memory, for the reason of an exit.
 
@@ -46,7 +49,8 @@ impl OutputStream {
     }
 }
 
-/// The thread that reads the pipes. Dropping it logs what is in them and closes them, without waiting for a writer.
+/// The thread that reads the pipes. Dropping it logs what is in them and closes them, without
+/// waiting for a writer.
 pub struct ScriptOutput {
     commands: Sender<Command>,
     doorbell: Doorbell,
@@ -78,13 +82,15 @@ impl ScriptOutput {
         self.send(Command::Add { instance, worker_id, pipe, stream });
     }
 
-    /// The worker is gone: logs what it left in its pipes and closes them, even if another process holds them open.
+    /// The worker is gone: logs what it left in its pipes and closes them, even if another process
+    /// holds them open.
     pub fn remove(&self, worker_id: WorkerId) {
         self.send(Command::Remove(worker_id));
     }
 
-    /// The last lines, 4 KiB at most, that the worker wrote to standard error. They are kept for the last 512 workers
-    /// after [`ScriptOutput::remove`]; empty when nothing was written or is known.
+    /// The last lines, 4 KiB at most, that the worker wrote to standard error. They are kept for
+    /// the last 512 workers after [`ScriptOutput::remove`]; empty when nothing was written or is
+    /// known.
     #[must_use]
     pub fn tail(&self, worker_id: WorkerId) -> String {
         self.tails.text(worker_id)

@@ -170,8 +170,8 @@ impl OutputReader {
         Ok(())
     }
 
-    /// Reads what is in the pipes now, and closes them. What the worker itself wrote is not more than fits into a
-    /// pipe, and a child of it that goes on writing is not waited for.
+    /// Reads what is in the pipes now, and closes them. What the worker itself wrote is not more
+    /// than fits into a pipe, and a child of it that goes on writing is not waited for.
     fn finish(&mut self, which: impl Fn(&Pipe) -> bool) {
         let chosen = self.pipes.iter().filter(|(_, pipe)| which(pipe));
         let numbers: Vec<u64> = chosen.map(|(number, _)| *number).collect();

@@ -63,9 +63,10 @@ impl Display for ShowChange {
     }
 }
 
-/// Compares the instance at `place` of `new` with the same instance of `old`, and gives its channels the numbers that they
-/// had there. So a mapping more or less elsewhere does not touch it, and an event under way still finds its channel:
-/// channels that no mapping uses any more keep their place, new ones follow.
+/// Compares the instance at `place` of `new` with the same instance of `old`, and gives its
+/// channels the numbers that they had there. So a mapping more or less elsewhere does not touch it,
+/// and an event under way still finds its channel: channels that no mapping uses any more keep
+/// their place, new ones follow.
 pub fn align(old: &Show, before: &Instance, new: &mut Show, place: usize) -> InstanceChange {
     let same_options = same_options(old, before, new, &new.instances[place]);
     keep_channel_numbers(before, new, place);

@@ -1,8 +1,9 @@
 //! The show that runs, with an id for each of its instances.
 //!
-//! `mm_config` knows an instance by its place in the show file, which changes when the file does. An [`InstanceId`] does
-//! not: an instance that is still there after the file was read again, with the same name and backend, keeps its id, and
-//! an id is never given to another instance. So whatever refers to an instance stays valid when a new file is applied.
+//! `mm_config` knows an instance by its place in the show file, which changes when the file does.
+//! An [`InstanceId`] does not: an instance that is still there after the file was read again, with
+//! the same name and backend, keeps its id, and an id is never given to another instance. So
+//! whatever refers to an instance stays valid when a new file is applied.
 
 pub mod change;
 
@@ -43,7 +44,8 @@ impl LiveShow {
         Self::with_ids(show, (0..count).map(InstanceId).collect(), (0..count).map(Some).collect())
     }
 
-    /// The show that takes the place of this one, and what has changed. Channels keep their numbers, too.
+    /// The show that takes the place of this one, and what has changed. Channels keep their
+    /// numbers, too.
     #[must_use]
     pub fn successor(&self, mut show: Show) -> (Self, ShowChange) {
         let (mut ids, mut places) = (Vec::with_capacity(show.instances.len()), vec![None; self.places.len()]);

@@ -1,7 +1,8 @@
-//! HUP: reads the show file again, away from the loop, and works out what differs from the running show.
+//! HUP: reads the show file again, away from the loop, and works out what differs from the running
+//! show.
 //!
-//! Reading files and looking up hosts may take long, so a thread does both. What comes back is complete: a show
-//! with backends that only have to be opened, or the reason why nothing changes.
+//! Reading files and looking up hosts may take long, so a thread does both. What comes back is
+//! complete: a show with backends that only have to be opened, or the reason why nothing changes.
 
 use crate::backends::{self, Plan};
 use crate::router::table::RouteTable;
@@ -76,8 +77,8 @@ fn read(origin: &Origin) -> Result<LoadedShow, String> {
     Ok(LoadedShow { show, plans, table, change, state_file })
 }
 
-/// Starts the thread of another state file if the show names another one. Its values are not read: those of the running
-/// show are newer.
+/// Starts the thread of another state file if the show names another one. Its values are not read:
+/// those of the running show are newer.
 fn other_state_file(
     old: &SupervisorOptions,
     new: &SupervisorOptions,

@@ -1,10 +1,11 @@
-//! A JACK client for the tests, in place of a MIDI device: sends what it is told to, says what it receives.
+//! A JACK client for the tests, in place of a MIDI device: sends what it is told to, says what it
+//! receives.
 //!
 //! `mm-jack-peer NAME` has the ports `NAME:out` and `NAME:in`, and reads commands line by line:
 //!
 //! - `send 90 3c 64, b0 07` sends these byte strings as events of one period; nothing checks them,
-//! - `ping COUNT` sends controller 1 of channel 0 and waits for controller 2 of channel 0 with the same value, then says
-//!   `ping MEDIAN P99 MOST` in microseconds.
+//! - `ping COUNT` sends controller 1 of channel 0 and waits for controller 2 of channel 0 with the
+//!   same value, then says `ping MEDIAN P99 MOST` in microseconds.
 //!
 //! It says `ready`, and `got 90 3c 64` for each event.
 

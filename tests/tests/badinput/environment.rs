@@ -29,10 +29,11 @@ fn an_address_that_this_machine_does_not_have() {
     stage.start_show().wait_for_end().assert(1, &["error", "`net`", "192.0.2.1"]);
 }
 
-/// A copy of the supervisor in a directory of its own, with a worker beside it that is this shell script.
+/// A copy of the supervisor in a directory of its own, with a worker beside it that is this shell
+/// script.
 ///
-/// Other programs do the copying: a file that was open for writing in this process could be open in a child of another
-/// test's as well, and be too busy to be run.
+/// Other programs do the copying: a file that was open for writing in this process could be open in
+/// a child of another test's as well, and be too busy to be run.
 fn installation(stage: &TestShow, worker: Option<&str>) -> PathBuf {
     let folder = stage.directory().join("bin");
     std::fs::create_dir(&folder).expect("the stage is ours");

@@ -1,4 +1,5 @@
-//! Bad input: each time a clear error that names the thing, the right exit status, and nothing left running.
+//! Bad input: each time a clear error that names the thing, the right exit status, and nothing left
+//! running.
 
 mod environment;
 

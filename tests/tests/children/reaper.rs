@@ -104,7 +104,8 @@ fn not_started() -> Event {
     Event::named("worker_not_started").instance("a").message("Too many open files")
 }
 
-/// Sets how many descriptors a process may have; the kernel's own tool, since the test is another process.
+/// Sets how many descriptors a process may have; the kernel's own tool, since the test is another
+/// process.
 fn limit_descriptors(process: Process, limit: usize) {
     let status = Command::new("prlimit")
         .args([format!("--pid={}", process.pid), format!("--nofile={limit}:1024")])
@@ -123,7 +124,8 @@ fn without_descriptors_it_starts_nobody_and_goes_on_when_there_are_some_again() 
     for limit in [6, 11] {
         limit_descriptors(reaper, limit);
         let failures = show.log().count(not_started());
-        // a spare that was on its way already needs nothing, so whoever comes is killed until nobody does
+        // a spare that was on its way already needs nothing, so whoever comes is killed until
+        // nobody does
         wait_until("a worker that cannot be started", || {
             for (pid, _) in reaper.children() {
                 let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);

@@ -18,7 +18,8 @@ use std::time::Duration;
 /// How long a control socket that was removed may be away.
 const RESTORED_WITHIN: Duration = Duration::from_secs(10);
 
-/// The program with a runtime directory of its own stage, so that shows of other tests are not found.
+/// The program with a runtime directory of its own stage, so that shows of other tests are not
+/// found.
 fn command(stage: &TestShow, arguments: &[&str]) -> Command {
     let mut command = stage.command(arguments);
     command.env("XDG_RUNTIME_DIR", stage.directory());

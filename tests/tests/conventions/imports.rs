@@ -1,5 +1,5 @@
-//! The folders of a crate import each other in one direction only: a circle of imports means that no folder of it can be
-//! read, tested or replaced alone.
+//! The folders of a crate import each other in one direction only: a circle of imports means that
+//! no folder of it can be read, tested or replaced alone.
 
 use super::{code, name, sources};
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,8 +47,9 @@ fn imports(folder: &str) -> Imports {
     imports
 }
 
-/// Takes out whatever imports nothing that is left, again and again: what remains is part of a circle, or imports one.
-/// The same in the other direction leaves the circles and what lies between them.
+/// Takes out whatever imports nothing that is left, again and again: what remains is part of a
+/// circle, or imports one. The same in the other direction leaves the circles and what lies between
+/// them.
 fn circle(mut imports: Imports) -> Imports {
     loop {
         let known: BTreeSet<String> = imports.keys().cloned().collect();

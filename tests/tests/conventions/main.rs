@@ -2,6 +2,7 @@
 
 mod documents;
 mod imports;
+mod names;
 
 use mm_tests::binaries::{files, workspace};
 use std::fs;

@@ -4,8 +4,8 @@ use crate::python;
 use mm_tests::{Ended, TestShow};
 use std::net::UdpSocket;
 
-/// Checks these files, the first of which is `show.cfg`, and returns what `check` wrote, the same on
-/// every machine.
+/// Checks these files, the first of which is `show.cfg`, and returns what `check` wrote, the same
+/// on every machine.
 fn said(files: &[(&str, &str)]) -> String {
     let stage = TestShow::new();
     for (name, text) in files {

@@ -16,8 +16,8 @@ mod stop;
 
 use mm_tests::TestShow;
 
-/// A show of an OSC instance `net` and a Python instance `py`, with this script as module `h` and these
-/// mappings.
+/// A show of an OSC instance `net` and a Python instance `py`, with this script as module `h` and
+/// these mappings.
 fn python(script: &str, mappings: &str) -> TestShow {
     python_with("", script, mappings)
 }

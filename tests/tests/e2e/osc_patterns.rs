@@ -3,8 +3,9 @@
 use mm_tests::TestShow;
 use mm_tests::osc::{Argument, F, I};
 
-/// Sends 0.5 to a channel `path` of an instance with this pattern for integers from 0 to 100, and behind
-/// it patterns of any path for floats. The type of what comes out shows which pattern matched.
+/// Sends 0.5 to a channel `path` of an instance with this pattern for integers from 0 to 100, and
+/// behind it patterns of any path for floats. The type of what comes out shows which pattern
+/// matched.
 fn sent(pattern: &str, path: &str) -> Argument {
     let stage = TestShow::new();
     let any = "/* = f 0 1\n/*/* = f 0 1\n/*/*/* = f 0 1\n";

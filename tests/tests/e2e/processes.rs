@@ -39,8 +39,8 @@ fn handed(worker: Process) -> Vec<i32> {
     words[at + 1].split(',').map(|number| number.parse().expect("a number")).collect()
 }
 
-/// Sockets and pipes by their inodes, except the standard streams, which are pipes to the supervisor,
-/// and those that the descriptors in `apart` lead to.
+/// Sockets and pipes by their inodes, except the standard streams, which are pipes to the
+/// supervisor, and those that the descriptors in `apart` lead to.
 fn private(process: Process, apart: &[i32]) -> BTreeSet<String> {
     let (apart, own): (Vec<_>, Vec<_>) =
         process.descriptors().into_iter().partition(|(number, _)| *number <= 2 || apart.contains(number));

@@ -83,8 +83,8 @@ fn a_script_that_does_not_come_back_is_killed_after_its_time() {
 
 #[test]
 fn ctrl_c_in_a_terminal_does_not_reach_the_workers() {
-    // A terminal sends SIGINT to the whole process group. A worker in it would break off in the middle
-    // of a handler.
+    // A terminal sends SIGINT to the whole process group. A worker in it would break off in the
+    // middle of a handler.
     let show = python(QUIET, "net./go > py.h.go").run();
     let worker = show.worker("py");
     worker.signal(Signal::SIGINT);

@@ -1,7 +1,7 @@
 //! Fault `wall-clock-set`: a wall clock that is set a year ahead, and back.
 //!
-//! The machine's own clock is not touched: a library that is loaded before all others shifts what the programs of the
-//! show are told, by as many seconds as a file says at that moment.
+//! The machine's own clock is not touched: a library that is loaded before all others shifts what
+//! the programs of the show are told, by as many seconds as a file says at that moment.
 
 use crate::assert_serves;
 use mm_tests::osc::F;

@@ -24,7 +24,8 @@ fn start(options: &str) -> (Running, mm_tests::BackgroundTraffic) {
     run(SCRIPT, options, MAPPINGS)
 }
 
-/// Workers that have an instance: all but the spare, which has not changed into the directory of the show's scripts.
+/// Workers that have an instance: all but the spare, which has not changed into the directory of
+/// the show's scripts.
 fn assert_one_worker(show: &Running) {
     wait_until("one worker for each instance, and the spare", || {
         let all = tagged(show.stage().tag());

@@ -108,8 +108,8 @@ fn on_a_full_disk_the_show_goes_on_and_keeps_its_state_as_soon_as_there_is_room(
     drop(disk);
 }
 
-/// Kills whatever worker `py` has until three could not be started: a spare that was on its way when the hindrance began
-/// may still come to run.
+/// Kills whatever worker `py` has until three could not be started: a spare that was on its way
+/// when the hindrance began may still come to run.
 fn kill_until_none_starts(show: &Running, mut control: Control) {
     wait_until("three starts that fail, and none that works", || {
         let status = control.standing("py");
@@ -146,8 +146,8 @@ fn a_runtime_directory_that_is_full_or_removed_does_not_end_the_show() {
     // An answer, so that this client is connected before there is no room for anything.
     control.standing("py");
     disk.take_all_names();
-    // The spare worker is the first to take the place of the one that dies. The others have no place
-    // for their socket there, and find another one.
+    // The spare worker is the first to take the place of the one that dies. The others have no
+    // place for their socket there, and find another one.
     for value in [0.25, 0.375, 0.625] {
         assert_comes_back(&show, &mut control, value);
     }

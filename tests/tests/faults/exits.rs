@@ -1,4 +1,5 @@
-//! Faults `worker-exits` and `worker-crashes`: workers that die, by their own hand or by a fault in compiled code.
+//! Faults `worker-exits` and `worker-crashes`: workers that die, by their own hand or by a fault in
+//! compiled code.
 
 use crate::{assert_serves, finish, run};
 use mm_tests::Event;
@@ -6,7 +7,8 @@ use mm_tests::osc::F;
 
 const MAPPINGS: &str = "net./event > py.h.event\nnet./ask > py.h.ask\npy.answer > net./answer";
 
-/// A script that keeps a record on disk of the events it was given, and dies of the one that is 0.5.
+/// A script that keeps a record on disk of the events it was given, and dies of the one that is
+/// 0.5.
 fn script(death: &str) -> String {
     format!(
         "import ctypes, mmap, os, signal, midimonster
@@ -26,7 +28,8 @@ def ask(value):
     )
 }
 
-/// The worker dies in the middle of a series of events; all but the one in hand are handled, in order.
+/// The worker dies in the middle of a series of events; all but the one in hand are handled, in
+/// order.
 fn assert_survived(death: &str, reason: &str) {
     let (show, others) = run(&script(death), "", MAPPINGS);
     for number in 1..=16_u8 {

@@ -28,7 +28,8 @@ impl Noise {
         self.0
     }
 
-    /// A packet of garbage: plain noise, or a good message with some bytes changed, which gets further into the reader.
+    /// A packet of garbage: plain noise, or a good message with some bytes changed, which gets
+    /// further into the reader.
     fn packet(&mut self, good: &[u8]) -> Vec<u8> {
         if self.next().is_multiple_of(2) {
             let length = usize::try_from(self.next() % 96).unwrap_or(0);

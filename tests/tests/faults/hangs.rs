@@ -11,7 +11,8 @@ const OPTIONS: &str = "watchdog = 1s\nstart-timeout = 2s\nstop-timeout = 300ms";
 
 const MAPPINGS: &str = "net./hang > py.h.hang\nnet./ask > py.h.ask\npy.answer > net./answer";
 
-/// What all scripts have; `first()` is true in the first worker only, so that the second one serves.
+/// What all scripts have; `first()` is true in the first worker only, so that the second one
+/// serves.
 const COMMON: &str = "
 import ctypes, midimonster, os, socket, threading, time
 def first():
@@ -27,7 +28,8 @@ def ask(value):
     midimonster.output('answer', value)
 ";
 
-/// A mutex that is locked twice, with the interpreter lock held: nothing of Python's runs any more, and no signal ends it.
+/// A mutex that is locked twice, with the interpreter lock held: nothing of Python's runs any more,
+/// and no signal ends it.
 const DEADLOCK: &str = "
 libc = ctypes.PyDLL(None)
 mutex = ctypes.create_string_buffer(64)
@@ -40,7 +42,8 @@ fn start(script: &str) -> (Running, mm_tests::BackgroundTraffic) {
     run(&format!("{COMMON}{script}"), OPTIONS, MAPPINGS)
 }
 
-/// The worker was killed for `place`, after its stacks were logged with `function` in them; the next one serves.
+/// The worker was killed for `place`, after its stacks were logged with `function` in them; the
+/// next one serves.
 fn assert_replaced(show: &Running, place: &str, function: &str) {
     let exited = Event::named("worker_exited").instance("py").message("hung").message(place);
     show.wait_for(exited.clone());
@@ -88,7 +91,8 @@ fn a_compiled_call_that_holds_the_interpreter_lock_in_a_thread_is_found() {
     let script = format!("{DEADLOCK}\ndef hang(value):\n    threading.Thread(target=deadlock).start()\n");
     let (show, others) = start(&script);
     show.send("/hang", &[F(0.25)]);
-    // The lock may be taken in the handler already or right after it; with the next event there is work to be done.
+    // The lock may be taken in the handler already or right after it; with the next event there is
+    // work to be done.
     show.send("/ask", &[F(0.75)]);
     assert_replaced(&show, "", "deadlock");
     finish(show, others);

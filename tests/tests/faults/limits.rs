@@ -37,13 +37,15 @@ pub(crate) fn limit(process: Process, what: &str, soft: &str) {
     assert!(prlimit.status().is_ok_and(|status| status.success()), "no limit of {what} to {soft}");
 }
 
-/// Kills the workers of `py` until one cannot be started, and sees that it is tried again and works in the end.
+/// Kills the workers of `py` until one cannot be started, and sees that it is tried again and works
+/// in the end.
 fn assert_survived(show: &Running, others: BackgroundTraffic, limited: &[Process], what: &str) {
     let mut control = show.control();
     // An answer shows that the connection was accepted, which needs a descriptor.
     assert_eq!(control.standing("py")["state"], "running");
     limited.iter().for_each(|process| limit(*process, what, "1"));
-    // A spare worker that is there already, or on its way, needs nothing: whoever runs is killed until none is left.
+    // A spare worker that is there already, or on its way, needs nothing: whoever runs is killed
+    // until none is left.
     control.wait_for("attempts to start a worker that fail", "py", |status| {
         if let Some(worker) = status["pid"].as_i64().filter(|_| status["state"] == "running") {
             let _ =

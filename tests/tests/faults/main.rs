@@ -1,7 +1,7 @@
 //! Faults that a show survives: whatever one script does, the others get every event.
 //!
-//! Each test has the others in it as [`BackgroundTraffic`]: an instance on a port of its own, 200 events a second, none of which
-//! may be lost or change places.
+//! Each test has the others in it as [`BackgroundTraffic`]: an instance on a port of its own, 200
+//! events a second, none of which may be lost or change places.
 
 mod clock;
 mod compiled;
@@ -24,7 +24,8 @@ mod signals;
 use mm_tests::osc::F;
 use mm_tests::{BackgroundTraffic, Ended, Event, Running, TestShow};
 
-/// A running show of `net`, of `py` with this script as module `h`, these options and mappings, and of the others.
+/// A running show of `net`, of `py` with this script as module `h`, these options and mappings, and
+/// of the others.
 fn run(script: &str, options: &str, mappings: &str) -> (Running, BackgroundTraffic) {
     let stage = TestShow::new();
     stage.python("h.py", script);

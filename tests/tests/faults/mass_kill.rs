@@ -1,4 +1,5 @@
-//! Faults `many-kills` and `all-killed-at-once`: workers that are killed from outside, many times over, and all at once.
+//! Faults `many-kills` and `all-killed-at-once`: workers that are killed from outside, many times
+//! over, and all at once.
 
 use mm_tests::osc::F;
 use mm_tests::processes::{Process, tagged, zombies};
@@ -60,7 +61,8 @@ fn assert_all_serve(show: &Running, value: f32) {
     }
 }
 
-/// More than the supervisor and the reaper hold for one worker, and far fewer than would be left of all those killed.
+/// More than the supervisor and the reaper hold for one worker, and far fewer than would be left of
+/// all those killed.
 const OF_A_SPARE: usize = 15;
 
 /// What could be left behind, as counts.

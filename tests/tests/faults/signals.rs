@@ -23,7 +23,8 @@ const SCRIPT: &str = "
 
 const MAPPINGS: &str = "net./ask > py.h.ask\npy.answer > net./answer";
 
-/// The signals that end or stop a program by default, without those by which a person does that, and those of faults.
+/// The signals that end or stop a program by default, without those by which a person does that,
+/// and those of faults.
 const STRAY: [&str; 13] =
     ["USR1", "USR2", "PIPE", "ALRM", "VTALRM", "PROF", "IO", "PWR", "STKFLT", "XCPU", "XFSZ", "TTIN", "TTOU"];
 

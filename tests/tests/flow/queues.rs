@@ -15,7 +15,8 @@ const SCRIPT: &str = "
             file.write(f'{midimonster.current()} {round(value * 1024)}\\n')
 ";
 
-/// The ring between supervisor and worker, without the event in hand: what waits there is not in the queue.
+/// The ring between supervisor and worker, without the event in hand: what waits there is not in
+/// the queue.
 const RING: usize = 16_383;
 
 fn start(options: &str) -> (Running, BackgroundTraffic) {
@@ -31,7 +32,8 @@ fn start(options: &str) -> (Running, BackgroundTraffic) {
     (show, others)
 }
 
-/// Sends events, and waits until all of them are in the queue or conflated there: the network may lose what comes too fast.
+/// Sends events, and waits until all of them are in the queue or conflated there: the network may
+/// lose what comes too fast.
 struct Sender<'a> {
     show: &'a Running,
     control: Control,
@@ -65,8 +67,8 @@ impl<'a> Sender<'a> {
         (count("queued"), count("conflated"))
     }
 
-    /// Lets the handler return, and waits for this many notes. An empty queue is not enough to wait for: the
-    /// handler may still work on the last event, which has left the queue.
+    /// Lets the handler return, and waits for this many notes. An empty queue is not enough to wait
+    /// for: the handler may still work on the last event, which has left the queue.
     fn let_go(&mut self, count: usize) -> Vec<String> {
         self.show.stage().write("go", "");
         self.control.wait_for("an empty queue", "py", |status| status["queued"] == 0);

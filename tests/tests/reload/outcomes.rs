@@ -60,7 +60,8 @@ fn values_go_over_to_the_next_worker() {
     ";
     show.stage().replace("h.py", text);
     show.ask(&["reload", "py"]).assert(0, &[]);
-    // At that time the last handler may not have returned yet, so its value may not have been stored.
+    // At that time the last handler may not have returned yet, so its value may not have been
+    // stored.
     let values = show.wait_for(Event::printed("py", "values")).message;
     assert!(values.ends_with(" 0.25"), "{values}");
     assert_answers(&show, "/two", 0.5);

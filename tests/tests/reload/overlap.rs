@@ -1,5 +1,5 @@
-//! Faults `reload-during-handler`, `worker-dies-during-reload` and `worker-stops-unasked`: one worker serves, and events keep their
-//! order, whatever coincides with a slow handler.
+//! Faults `reload-during-handler`, `worker-dies-during-reload` and `worker-stops-unasked`: one
+//! worker serves, and events keep their order, whatever coincides with a slow handler.
 
 use crate::{assert_answers, finish, run, script};
 use mm_tests::osc::F;
@@ -7,7 +7,8 @@ use mm_tests::{BackgroundTraffic, Event, Running, TestShow};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-/// A script that takes a second for the value 0.5, much longer than the `stop-timeout` of these tests.
+/// A script that takes a second for the value 0.5, much longer than the `stop-timeout` of these
+/// tests.
 const SLOW: &str = "
     import midimonster, time
     print('imported')

@@ -1,5 +1,5 @@
-//! Faults `hostile-client` and `clients-idle`: clients of the control socket, as many as are allowed
-//! and more.
+//! Faults `hostile-client` and `clients-idle`: clients of the control socket, as many as are
+//! allowed and more.
 
 use crate::{assert_answers, stage};
 use mm_tests::control::socket;

@@ -11,8 +11,8 @@ fn with_supervisor(options: &'static str) -> impl Fn(&str) -> String {
     move |text| format!("[supervisor]\n{options}\n{text}")
 }
 
-/// The nice value of the supervisor's event loop, which is its main thread (proc(5), `/proc/PID/stat`,
-/// field 19).
+/// The nice value of the supervisor's event loop, which is its main thread (proc(5),
+/// `/proc/PID/stat`, field 19).
 fn nice(show: &Running) -> i32 {
     let stat = fs::read_to_string(format!("/proc/{}/stat", show.process().pid)).expect("it runs");
     let behind_name = stat.rsplit(") ").next().expect("the name is in parentheses");

@@ -1,8 +1,9 @@
 //! `loopback`: an event that goes in on a channel comes out on the same channel.
 //!
-//! It has no options (those a show sets are ignored), no port and nothing to encode, so this file is all of it, and the
-//! example in ARCHITECTURE.md ("Adding a backend"). One object serves all instances. A mapping can turn a loopback into
-//! a loop; bounding the work of one step is the router's responsibility.
+//! It has no options (those a show sets are ignored), no port and nothing to encode, so this file
+//! is all of it, and the example in ARCHITECTURE.md ("Adding a backend"). One object serves all
+//! instances. A mapping can turn a loopback into a loop; bounding the work of one step is the
+//! router's responsibility.
 
 use super::{
     Backend, BackendContext, BackendKind, BackendStatus, LocalInstance, OpenError, Plan, PlanChange, PlanKey,

@@ -67,7 +67,8 @@ fn running(directory: &Path) -> Vec<RunningShow> {
     paths.filter_map(|path| connect(&path).ok().map(|peer| RunningShow { path, peer })).collect()
 }
 
-/// Whether this user may talk to a show of that user, who sees the requests and decides what is printed.
+/// Whether this user may talk to a show of that user, who sees the requests and decides what is
+/// printed.
 fn is_trusted(own: u32, peer: u32) -> bool {
     own == 0 || peer == own || peer == 0
 }

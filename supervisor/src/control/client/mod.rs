@@ -1,7 +1,7 @@
 //! The command line's side of the control socket: sends a request, waits for the reply, prints it.
 //!
-//! Exit status: 0 for success, 1 if the request failed or no show is running. (2, for a command line
-//! that makes no sense, comes from its parser.)
+//! Exit status: 0 for success, 1 if the request failed or no show is running. (2, for a command
+//! line that makes no sense, comes from its parser.)
 
 mod find;
 

@@ -1,5 +1,5 @@
-//! `status` for a person: a line about the show, a table of its instances, and details of those that do
-//! not run.
+//! `status` for a person: a line about the show, a table of its instances, and details of those
+//! that do not run.
 
 use super::super::protocol::{InstanceState, InstanceStatus, LastExit, ShowStatus};
 use super::text::{Paint, block, bytes, clean, duration, microseconds, painted};

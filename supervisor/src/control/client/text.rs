@@ -2,7 +2,8 @@
 
 use crate::terminal::is_control;
 
-/// Foreign text without characters that control a terminal. Tabs and line ends become visible as well.
+/// Foreign text without characters that control a terminal. Tabs and line ends become visible as
+/// well.
 pub(super) fn clean(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {

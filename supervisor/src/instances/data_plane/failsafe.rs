@@ -4,7 +4,7 @@
 //! again, each channel that was set gets its last value back, unless the script has sent another
 //! one by then.
 
-use crate::instances::options::{Failsafe as Rule, PythonOptions};
+use crate::instances::options::{FailsafeRule, PythonOptions};
 use mm_config::Show;
 use mm_shared::ChannelId;
 use std::collections::BTreeSet;
@@ -48,7 +48,7 @@ impl Failsafe {
         let channels = &show.instances[instance].channels;
         let value = |channel: usize| match options.failsafe_channels.get(&channels[channel].name) {
             Some(value) => Some(*value),
-            None => (options.failsafe == Rule::Zero).then_some(0.0),
+            None => (options.failsafe == FailsafeRule::Zero).then_some(0.0),
         };
         let settings = outputs
             .into_iter()
@@ -119,7 +119,8 @@ impl Failsafe {
         }
     }
 
-    /// What is to be sent on the instance's channels now; `last` gives a channel's last value of its own.
+    /// What is to be sent on the instance's channels now; `last` gives a channel's last value of
+    /// its own.
     pub fn due(&mut self, now: Instant, last: impl Fn(ChannelId) -> f64) -> Vec<(ChannelId, f64)> {
         if self.deadline().is_none_or(|at| now < at) {
             return Vec::new();

@@ -40,7 +40,7 @@ fn every_option_of_a_python_instance_is_read() {
     assert_eq!(options.start_timeout, Duration::from_secs(60));
     assert_eq!(options.stop_timeout, Duration::ZERO);
     assert_eq!(options.queue, 16);
-    assert_eq!(options.failsafe, Failsafe::Zero);
+    assert_eq!(options.failsafe, FailsafeRule::Zero);
     assert_eq!(options.failsafe_channels.get("a.b"), Some(&0.25));
     assert_eq!(options.failsafe_after, Duration::from_secs(3));
     assert_eq!(options.memory_limit, Some(256 << 20));
