@@ -126,8 +126,8 @@ fn kill_until_none_starts(show: &Running, mut control: Control) {
 /// Kills the worker of `py`; the next one serves.
 fn assert_comes_back(show: &Running, control: &mut Control, value: f32) {
     let pid = control.standing("py")["pid"].clone();
-    let worker = Process::of(i32::try_from(pid.as_i64().unwrap()).unwrap());
-    worker.unwrap().signal(Signal::SIGKILL);
+    let number = pid.as_i64().and_then(|pid| i32::try_from(pid).ok()).expect("a process");
+    Process::of(number).expect("the worker").signal(Signal::SIGKILL);
     control.wait_for("another worker", "py", |py| py["state"] == "running" && py["pid"] != pid);
     show.send("/ask", &[F(value)]);
     show.expect("/answer", &[F(value)]);
