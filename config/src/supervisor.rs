@@ -22,7 +22,7 @@ pub static SUPERVISOR_OPTIONS: &[OptionSpec] = &[
         "keep the processor out of deep sleep while the show runs",
     )
     .global_only(),
-    OptionSpec::new("priority", PRIORITY, "", "of the core loop: a nice value, or `fifo:N`").global_only(),
+    OptionSpec::new("priority", PRIORITY, "", "of the event loop: a nice value, or `fifo:N`").global_only(),
 ];
 
 const PRIORITY: ValueKind = ValueKind::Custom {
@@ -41,7 +41,7 @@ pub struct SupervisorOptions {
     pub priority: Option<Priority>,
 }
 
-/// The scheduling of the core loop.
+/// The scheduling of the event loop.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Priority {
     /// A nice value, -20 to 19.

@@ -48,7 +48,7 @@ def report(title, device):
 
 
 def answers(device, value):
-    """Waits until somebody sends back what is sent."""
+    """Waits until what is sent comes back."""
     def there():
         device.raw.send(bytes([0xB0, 1, value]))
         time.sleep(0.1)

@@ -24,7 +24,7 @@ def wait(what, find, within=PATIENCE):
         if found:
             return found
         if time.monotonic() - start > within:
-            raise AssertionError(f"waited {within:g} s in vain for {what}")
+            raise AssertionError(f"waited {within:g} s for {what}")
         time.sleep(0.005)
 
 
@@ -47,7 +47,7 @@ def load(name, *parameters):
 
 
 def unload(name):
-    """Takes a module out, as soon as nobody holds it any more."""
+    """Takes a module out, as soon as no program holds it any more."""
     def try_it():
         return subprocess.run(["busybox", "rmmod", name], capture_output=True).returncode == 0
     wait(f"the end of {name}", lambda: not is_loaded(name) or try_it())
@@ -84,7 +84,7 @@ class Raw:
         self.file = os.open(path, os.O_RDWR | os.O_NONBLOCK)
         self.bytes = b""
         self.looked = 0
-        # what comes before somebody has read for the first time is dropped
+        # what comes before the first read is dropped
         self.read()
 
     def send(self, data):
@@ -97,7 +97,7 @@ class Raw:
                 time.sleep(0.0005)
 
     def read(self):
-        """The messages that came and that nobody has looked at."""
+        """The messages that came and have not been looked at."""
         try:
             while True:
                 self.bytes += os.read(self.file, 4096)

@@ -30,7 +30,7 @@ pub fn wait_within<T>(what: &str, deadline: Duration, mut find: impl FnMut() -> 
         if let Some(found) = find() {
             return found;
         }
-        assert!(start.elapsed() < deadline, "waited {deadline:?} in vain for: {what}");
+        assert!(start.elapsed() < deadline, "waited {deadline:?} for: {what}");
         thread::sleep(PERIOD);
     }
 }

@@ -145,6 +145,14 @@ pub fn resident(pid: i32) -> Option<u64> {
     Some(pages * u64::try_from(page).ok()?)
 }
 
+/// Whether a process was stopped by a signal (`/proc/PID/status`, state T), and does nothing until it
+/// is continued. A process that does not exist is not stopped.
+pub fn is_stopped(pid: i32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let state = status.lines().find_map(|line| line.strip_prefix("State:"));
+    state.is_some_and(|state| state.trim_start().starts_with('T'))
+}
+
 /// Whether a process is exiting, or has exited: then it closes its descriptors whatever it was
 /// doing.
 pub fn is_exiting(pid: i32) -> bool {

@@ -109,7 +109,7 @@ pub struct Parts {
     pub signals: Signals,
     /// What scripts print.
     pub script_output: ScriptOutput,
-    /// A worker for whoever needs one first.
+    /// A worker for the first instance that needs one.
     pub spare: Spare,
     /// Where the show came from.
     pub origin: Origin,

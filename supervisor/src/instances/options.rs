@@ -62,7 +62,7 @@ static OPTIONS: &[OptionSpec] = &[
         "backoff",
         DURATION,
         "100ms",
-        "delay before the second restart in a row; doubles with each further one",
+        "delay before the second restart in a row; doubles with each further one, less up to a fifth at random",
     ),
     OptionSpec::new("backoff-max", DURATION, "30s", "the longest delay between two restarts"),
     OptionSpec::new(

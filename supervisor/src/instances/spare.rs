@@ -13,6 +13,7 @@ use crate::poller::Poller;
 use crate::reaper::{Spawned, WaitStatus};
 use crate::script_output::{OutputStream, ScriptOutput};
 use mm_shared::control::{FromWorker, PROTOCOL};
+use mm_shared::sys::process::is_stopped;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -24,7 +25,7 @@ const REFILL: Duration = Duration::from_millis(200);
 const RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
 
-/// What the spare's output is tagged with, as long as it is nobody's.
+/// What the spare's output is tagged with until an instance takes it.
 const NAME: &str = "spare";
 
 /// The spare worker, or when there will be one.
@@ -87,8 +88,15 @@ impl Spare {
         self.worker.as_ref().is_some_and(|waiting| waiting.worker.id == worker_id)
     }
 
-    /// Gives the spare away, if it is ready; what it prints is logged under `name` from then on.
+    /// Gives the spare away, if it is ready; what it prints is logged under `name` from then on. One
+    /// that was stopped would not import anything before `start-timeout`, so it is killed instead.
     pub fn take(&mut self, name: &str, script_output: &ScriptOutput, now: Instant) -> Option<Worker> {
+        let ready = self.worker.as_mut().filter(|waiting| waiting.ready)?;
+        if ready.worker.pid().is_some_and(|pid| is_stopped(pid.as_raw())) {
+            ready.ready = false;
+            ready.worker.kill();
+            return None;
+        }
         let waiting = self.worker.take_if(|waiting| waiting.ready)?;
         for (pipe, stream) in waiting.pipes {
             script_output.add(name.to_owned(), waiting.worker.id, pipe, stream);

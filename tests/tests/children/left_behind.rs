@@ -60,7 +60,7 @@ fn they_go_when_the_show_is_stopped() {
     let show = run();
     let left = sleepers(&show);
     show.signal(Signal::SIGTERM);
-    // whoever stops the show finds them gone when it has ended
+    // They are gone when the show has ended.
     let ended = show.wait_for_end();
     assert!(ended.status.success(), "{}", ended.text);
     assert!(left.iter().all(|process| !process.is_alive()));
@@ -108,7 +108,7 @@ fn a_program_that_forks_without_end_goes_as_well() {
     show.send("/die", &[F(0.5)]);
     show.wait_for(Event::named("worker_exited").instance("a"));
     let reaper = show.reaper();
-    wait_for("a reaper with nobody but the spare worker", || {
+    wait_for("a reaper with the spare worker alone", || {
         let children = reaper.children();
         children.iter().all(|(pid, _)| is_worker(*pid)).then_some(())
     });

@@ -124,8 +124,8 @@ fn without_descriptors_it_starts_nobody_and_goes_on_when_there_are_some_again() 
     for limit in [6, 11] {
         limit_descriptors(reaper, limit);
         let failures = show.log().count(not_started());
-        // a spare that was on its way already needs nothing, so whoever comes is killed until
-        // nobody does
+        // A spare that was on its way already needs nothing, so each worker is killed until none
+        // comes.
         wait_until("a worker that cannot be started", || {
             for (pid, _) in reaper.children() {
                 let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);

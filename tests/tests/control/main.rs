@@ -252,7 +252,7 @@ fn whatever_is_written_to_the_socket_the_show_goes_on() {
 #[test]
 fn another_user_is_refused() {
     if !nix::unistd::Uid::effective().is_root() {
-        // only root can become somebody else
+        // Only root can become another user.
         return;
     }
     let show = run("[map]\nnet./in > net./out");
@@ -268,7 +268,7 @@ fn another_user_is_refused() {
         }
     };
     assert!(client(0).contains("\"status\""));
-    assert_eq!(client(65_534), "", "the socket's directory lets nobody through");
+    assert_eq!(client(65_534), "", "the socket's directory admits no other user");
     for (path, mode) in
         [(show.stage().directory(), 0o755), (socket.parent().unwrap(), 0o755), (&socket, 0o666)]
     {

@@ -104,7 +104,7 @@ fn a_worker_that_a_debugger_holds_is_left_to_it() {
     );
     let worker = show.worker("py");
     let pid = Pid::from_raw(worker.pid);
-    ptrace::seize(pid, ptrace::Options::empty()).expect("nobody else debugs it");
+    ptrace::seize(pid, ptrace::Options::empty()).expect("no other process debugs it");
     ptrace::interrupt(pid).expect("it is ours");
     assert!(matches!(waitpid(pid, Some(WaitPidFlag::__WALL)), Ok(WaitStatus::PtraceEvent(..))));
     show.send("/work", &[F(0.0)]);

@@ -74,7 +74,7 @@ fn without_descriptors_in_the_process_that_starts_workers_the_rest_runs_too() {
     show.stop();
 }
 
-/// A user whom nobody else's processes belong to.
+/// A user without other processes.
 const NOBODY_ELSE: u32 = 61_183;
 
 fn hand_over(path: &Path) {

@@ -81,7 +81,7 @@ fn a_log_that_nobody_reads_does_not_hold_up_the_show_or_its_end() {
     let other = Peer::new(SocketAddr::new(stage.bind().ip(), 0), stage.bind());
     let mut command = stage.show_command();
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    // Nobody says when it is up, since nobody reads the log.
+    // The log is not read, so it cannot tell when the show is up.
     wait_for("an answer", || {
         other.send("/ask", &[F(1.0)]);
         peer.receive_within(Duration::from_millis(100))

@@ -53,7 +53,7 @@ fn low_latency_and_priority_are_granted_or_refused_with_a_warning() {
                 .count(Event::named("realtime_refused").level("warn").message("`priority = fifo:1`"))
                 == 1
     );
-    // Whatever the core loop has, scripts do not.
+    // Whatever the event loop has, scripts do not.
     assert_eq!(scheduling(show.worker("py").pid), "0");
     show.stop();
 }

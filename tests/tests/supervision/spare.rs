@@ -54,6 +54,20 @@ fn a_spare_that_dies_is_replaced() {
     show.stop();
 }
 
+#[test]
+fn a_spare_that_was_stopped_does_not_delay_a_restart() {
+    let show = stage("start-timeout = 1h\n").run();
+    let waiting = spare(&show, &["py"]);
+    // It has a running interpreter when it sleeps.
+    wait_for("an interpreter that waits", || waiting.status("State")?.starts_with('S').then_some(()));
+    waiting.signal(Signal::SIGSTOP);
+    wait_for("a stopped spare", || waiting.status("State")?.starts_with('T').then_some(()));
+    show.worker("py").signal(Signal::SIGKILL);
+    show.log().wait_for_nth(2, Event::named("worker_ready").instance("py"));
+    assert_answers(&show, 0.5);
+    show.stop();
+}
+
 /// A virtual environment with a package of its own, as `python3 -m venv` lays it out.
 fn venv(stage: &TestShow, name: &str, version: &str) {
     let home = Command::new("python3").args(["-c", "import sys; print(sys.base_prefix)"]).output();

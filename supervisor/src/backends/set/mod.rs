@@ -150,7 +150,8 @@ impl BackendSet {
         let home = self.homes.get(instance.0).copied().flatten();
         let slot = home.and_then(|home| self.slots.get(home.slot)?.as_ref());
         let (Some(home), Some(SlotState::Open(backend))) = (home, slot.map(|slot| &slot.state)) else {
-            return InstanceStatus { state: InstanceState::Backoff, ..InstanceStatus::default() };
+            let note = slot.and_then(|slot| slot.fault.clone());
+            return InstanceStatus { state: InstanceState::Backoff, note, ..InstanceStatus::default() };
         };
         let status = backend.status(home.instance);
         InstanceStatus {
@@ -217,10 +218,12 @@ impl BackendSet {
             Ok(Ok(backend)) => {
                 served.state = SlotState::Open(backend);
                 served.retry.note_open(now);
+                served.fault = None;
                 tracing::info!(event = "backend_opened", "backend of {} opened", served.names);
                 self.start_opened(slot, access);
             }
             Ok(Err(error)) => {
+                served.fault = Some(error.to_string());
                 let pause = self.retry_later(slot, now);
                 if first {
                     tracing::error!(
@@ -257,6 +260,7 @@ impl BackendSet {
         self.forget_timers(slot);
         let Some(served) = self.slot_mut(slot) else { return };
         served.state = SlotState::Waiting;
+        served.fault = Some(why.to_owned());
         let names = std::mem::take(&mut served.names);
         if served.plan.is_none() {
             self.slots[slot] = None;

@@ -40,6 +40,8 @@ pub struct BackendSlot {
     /// The last value of each channel that arrived while the backend was not open.
     pub missed: BTreeMap<(InstanceId, ChannelId), f64>,
     pub retry: RetryInterval,
+    /// Why the backend is not open, for `status`.
+    pub fault: Option<String>,
 }
 
 impl BackendSlot {
@@ -53,6 +55,7 @@ impl BackendSlot {
             touched: false,
             missed: BTreeMap::new(),
             retry: RetryInterval::default(),
+            fault: None,
         };
         this.set_plan(plan, show);
         this

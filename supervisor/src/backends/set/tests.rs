@@ -314,7 +314,8 @@ fn a_backend_that_panics_is_dropped_and_opened_again_later() {
     rig.handle(0, SET_TIMERS, 0.0);
     rig.handle(0, PANIC, 0.0);
     assert!(!rig.is_open());
-    assert_eq!(rig.set.status(InstanceId(0)).state, InstanceState::Backoff);
+    let status = rig.set.status(InstanceId(0));
+    assert_eq!((status.state, status.note.as_deref()), (InstanceState::Backoff, Some("internal error")));
     rig.script().is_unavailable = true;
     rig.calls();
     for _ in 0..3 {
@@ -325,7 +326,8 @@ fn a_backend_that_panics_is_dropped_and_opened_again_later() {
     rig.script().is_unavailable = false;
     rig.tick(later());
     assert!(rig.is_open());
-    assert_eq!(rig.set.status(InstanceId(0)).state, InstanceState::Running);
+    let status = rig.set.status(InstanceId(0));
+    assert_eq!((status.state, status.note), (InstanceState::Running, None));
 }
 
 #[test]
