@@ -195,7 +195,7 @@ impl Model {
     }
 }
 
-/// All that a supervisor does with an incarnation's segments.
+/// All that a supervisor does with a worker's segments.
 fn use_everything(end: &mut SupervisorEnd) {
     let _ = end.down.push(Event { channel: ChannelId(1), value: 0.5 });
     let _ = end.down.publish();

@@ -19,7 +19,7 @@ const EVENTS: u32 = 20_000;
 /// A test that waits longer than this for its peer has found a wake-up that was lost.
 const PATIENCE_MS: u16 = 20_000;
 
-/// Starts the ignored test `role` in a process of its own, with the descriptors of an incarnation.
+/// Starts the ignored test `role` in a process of its own, with the descriptors of a worker.
 fn spawn(role: &str, fds: WorkerFds) -> Child {
     let mut command = Command::new(std::env::current_exe().expect("this program"));
     command.args(["--exact", role, "--ignored", "--nocapture"]);

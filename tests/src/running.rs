@@ -127,7 +127,7 @@ impl Running {
         Process::of(self.pid()).expect("the supervisor is alive")
     }
 
-    /// The process of an instance that is ready: that of its latest incarnation.
+    /// The process of an instance that is ready: that of its latest worker.
     ///
     /// # Panics
     ///

@@ -82,7 +82,7 @@ impl Spare {
         self.due
     }
 
-    /// Whether an incarnation is the spare.
+    /// Whether a worker is the spare.
     #[must_use]
     pub fn is(&self, worker_id: WorkerId) -> bool {
         self.worker.as_ref().is_some_and(|waiting| waiting.worker.id == worker_id)

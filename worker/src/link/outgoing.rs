@@ -1,7 +1,7 @@
 //! Messages to the supervisor. Sending blocks when the supervisor does not read, so a thread of its
 //! own does it and the script's side only ever puts a message into a queue.
 //!
-//! What decides the life of the incarnation is never dropped. Errors and warnings are, when the
+//! What decides the life of the worker is never dropped. Errors and warnings are, when the
 //! queue is full.
 
 use mm_shared::control::FromWorker;

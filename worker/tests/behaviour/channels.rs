@@ -1,4 +1,4 @@
-//! `inputvalue`, `current`, `channels`, `timestamp`, and values of an earlier incarnation.
+//! `inputvalue`, `current`, `channels`, `timestamp`, and values of an earlier worker.
 
 use crate::rig::{Script, value};
 use mm_shared::control::ToWorker;
@@ -76,7 +76,7 @@ def f(v):
 }
 
 #[test]
-fn values_of_the_incarnation_before_are_there_at_import() {
+fn values_of_the_worker_before_are_there_at_import() {
     let code = "
 import midimonster as m
 print(m.inputvalue('a'), m.outputvalue('a'), m.outputvalue('extra'))

@@ -210,11 +210,11 @@ impl Values {
     #[must_use]
     pub fn serve(&mut self, booted: BootedNames) -> Vec<ChannelBoot> {
         let changed = if self.version == booted.version { Vec::new() } else { self.all_for_worker() };
-        self.renumber(booted.names);
+        self.take_added_names(booted.names);
         changed
     }
 
-    fn renumber(&mut self, names: Vec<String>) {
+    fn take_added_names(&mut self, names: Vec<String>) {
         let extra = self.channels.split_off((self.mapped as usize).min(self.channels.len()));
         self.unnumbered =
             extra.into_iter().filter_map(|channel| Some((channel.name.clone()?, channel))).collect();
