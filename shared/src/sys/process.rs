@@ -131,9 +131,7 @@ fn dispose(signal: Signal, handler: SigHandler) -> io::Result<()> {
 
 /// Whether a debugger holds a process. A process that does not exist is not traced.
 pub fn is_traced(pid: i32) -> bool {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:"));
-    tracer.is_some_and(|pid| pid.trim() != "0")
+    status_field(pid, "TracerPid:").is_some_and(|tracer| tracer != "0")
 }
 
 /// Resident memory of a process in bytes (`/proc/PID/statm`, second field, in pages); `None` if it
@@ -148,9 +146,13 @@ pub fn resident(pid: i32) -> Option<u64> {
 /// Whether a process was stopped by a signal (`/proc/PID/status`, state T), and does nothing until it
 /// is continued. A process that does not exist is not stopped.
 pub fn is_stopped(pid: i32) -> bool {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let state = status.lines().find_map(|line| line.strip_prefix("State:"));
-    state.is_some_and(|state| state.trim_start().starts_with('T'))
+    status_field(pid, "State:").is_some_and(|state| state.starts_with('T'))
+}
+
+/// The value of a line of `/proc/PID/status`; `None` if the process does not exist.
+fn status_field(pid: i32, name: &str) -> Option<String> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().to_owned())
 }
 
 /// Whether a process is exiting, or has exited: then it closes its descriptors whatever it was

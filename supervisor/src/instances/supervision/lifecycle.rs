@@ -467,4 +467,4 @@ fn drop_replacement(mut actions: Vec<Action>) -> Vec<Action> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -4,6 +4,19 @@ use super::{Action, AfterExit, LifeEvent, LifeState, Lifecycle, Policy, StepCont
 use crate::instances::options::RestartRule;
 use std::time::{Duration, Instant};
 
+/// The policy of an instance without options of its own, shared with the tests of the supervision.
+pub(in super::super) fn policy() -> Policy {
+    Policy {
+        restart: RestartRule::Always,
+        backoff: Duration::from_millis(100),
+        backoff_max: Duration::from_secs(30),
+        stable: Duration::from_secs(10),
+        max_restarts: None,
+        start_timeout: Duration::from_secs(30),
+        stop_timeout: Duration::from_secs(2),
+    }
+}
+
 /// A life with a clock of its own.
 struct Life {
     lifecycle: Lifecycle,
@@ -13,16 +26,7 @@ struct Life {
 
 impl Life {
     fn new() -> Self {
-        let policy = Policy {
-            restart: RestartRule::Always,
-            backoff: Duration::from_millis(100),
-            backoff_max: Duration::from_secs(30),
-            stable: Duration::from_secs(10),
-            max_restarts: None,
-            start_timeout: Duration::from_secs(30),
-            stop_timeout: Duration::from_secs(2),
-        };
-        Self { lifecycle: Lifecycle::default(), policy, now: Instant::now() }
+        Self { lifecycle: Lifecycle::default(), policy: policy(), now: Instant::now() }
     }
 
     fn running() -> Self {

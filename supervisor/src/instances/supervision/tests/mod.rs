@@ -4,11 +4,10 @@
 mod hand_over;
 mod random_walk;
 
-use super::lifecycle::{LifeEvent, LifeState, Policy};
+use super::lifecycle::{self, LifeEvent, LifeState, Policy};
 use super::workers::{Role, WorkerHandle};
 use super::{Limits, Moment, Supervision, Task};
 use crate::ids::WorkerId;
-use crate::instances::options::RestartRule;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -87,15 +86,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl World {
     fn new() -> Self {
-        let policy = Policy {
-            restart: RestartRule::Always,
-            backoff: Duration::from_millis(100),
-            backoff_max: Duration::from_secs(30),
-            stable: Duration::from_secs(10),
-            max_restarts: None,
-            start_timeout: Duration::from_secs(30),
-            stop_timeout: STOP_TIMEOUT,
-        };
+        let policy = Policy { stop_timeout: STOP_TIMEOUT, ..lifecycle::tests::policy() };
         Self {
             supervision: Supervision::new(policy, Limits { watchdog: None, memory: None }),
             queue: VecDeque::new(),
