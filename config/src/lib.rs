@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+mod copies;
 mod read;
 mod source;
 
@@ -34,10 +35,12 @@ mod diagnostic;
 mod render;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use ast::ParsedShow;
 use options::BackendSpec;
 
+pub use copies::FileCopies;
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use model::{Channel, Endpoint, Instance, Mapping, Section, Setting, Show, Spanned};
 pub use source::{FileId, Source, Sources, Span};
@@ -52,6 +55,16 @@ pub struct LoadedShowFile {
     pub diagnostics: Diagnostics,
 }
 
+impl LoadedShowFile {
+    /// Copies of all files that were read, with which [`load_copies`] returns the same show.
+    pub fn copies(&self) -> FileCopies {
+        // Files are the first sources, in the order in which they were read.
+        let sources = self.diagnostics.sources();
+        let texts = (0..).map_while(|id| sources.get(FileId(id))).map(|source| Arc::clone(source.text()));
+        self.show.files.iter().cloned().zip(texts).collect()
+    }
+}
+
 /// Options from the command line, as they were written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
@@ -64,7 +77,21 @@ pub struct Overrides {
 /// Reads the show file at `path` and its includes, for a program that has these backends.
 pub fn load(path: &Path, overrides: &Overrides, backends: &[BackendSpec]) -> LoadedShowFile {
     let mut diagnostics = Diagnostics::default();
-    let written = parser::parse(path, backends, &mut diagnostics);
+    let written = parser::parse(path, None, backends, &mut diagnostics);
+    understand(path, written, overrides, backends, diagnostics)
+}
+
+/// Reads the show file at `path` and its includes from copies that were made of them earlier, as
+/// [`LoadedShowFile::copies`] returns them. Paths resolve as in the original files; messages name
+/// those, and that a copy was read.
+pub fn load_copies(
+    path: &Path,
+    copies: &FileCopies,
+    overrides: &Overrides,
+    backends: &[BackendSpec],
+) -> LoadedShowFile {
+    let mut diagnostics = Diagnostics::default();
+    let written = parser::parse(path, Some(copies), backends, &mut diagnostics);
     understand(path, written, overrides, backends, diagnostics)
 }
 

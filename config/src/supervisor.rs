@@ -15,6 +15,8 @@ pub static SUPERVISOR_OPTIONS: &[OptionSpec] = &[
         "keeps the last value of every channel over a restart",
     )
     .global_only(),
+    OptionSpec::new("state-dir", ValueKind::Path, "", "where a copy of the last good show file is kept")
+        .global_only(),
     OptionSpec::new(
         "low-latency",
         ValueKind::Switch,
@@ -37,6 +39,8 @@ pub struct SupervisorOptions {
     pub socket: Option<PathBuf>,
     /// Absolute path of the file that keeps the last values.
     pub state_file: Option<PathBuf>,
+    /// Absolute path of the directory that keeps the last good show file.
+    pub state_dir: Option<PathBuf>,
     pub low_latency: bool,
     pub priority: Option<Priority>,
 }
@@ -58,6 +62,7 @@ impl SupervisorOptions {
             match setting.key.value.as_str() {
                 "socket" => options.socket = Some(setting.path()),
                 "state-file" => options.state_file = Some(setting.path()),
+                "state-dir" => options.state_dir = Some(setting.path()),
                 "low-latency" => options.low_latency = switch(value).unwrap_or(options.low_latency),
                 "priority" => options.priority = priority(value).ok().or(options.priority),
                 _ => {}

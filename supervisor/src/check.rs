@@ -6,6 +6,8 @@
 //! Exit status: 0 when nothing is wrong, 2 for errors in the show file or its scripts, 1 for
 //! anything else.
 
+mod paths;
+
 use crate::backends::PYTHON;
 use crate::cli::CheckArgs;
 use crate::ids::WorkerId;
@@ -23,8 +25,9 @@ use crate::reaper::Spawned;
 use crate::runtime_dir::RuntimeDir;
 use crate::script_output::{OutputStream, ScriptOutput};
 use crate::show::LiveShow;
+use crate::show_choice;
 use crate::signals::Signals;
-use crate::startup::{self, CheckedShow, StartError, find_worker};
+use crate::startup::{self, StartError, find_worker};
 use crate::stderr::print_line;
 use mm_shared::control::FromWorker;
 use mm_shared::control_link::LinkError;
@@ -49,7 +52,13 @@ pub fn run(args: &CheckArgs) -> ExitCode {
 fn try_run(args: &CheckArgs) -> Result<ExitCode, StartError> {
     let _signals = Signals::catch().map_err(|error| StartError::system("cannot catch signals", error))?;
     let settings = args.log.settings().map_err(|error| StartError::system("`MM_LOG`", error))?;
-    let Some(CheckedShow { show, .. }) = startup::load(&args.show) else { return Ok(ExitCode::from(2)) };
+    let Some(mut checked) = show_choice::read(&args.show) else { return Ok(ExitCode::from(2)) };
+    paths::check(&checked.show, &mut checked.diagnostics);
+    checked.print();
+    if checked.diagnostics.has_errors() {
+        return Ok(ExitCode::from(2));
+    }
+    let show = checked.show;
     let _log = log::init(settings).map_err(|error| StartError::system("cannot log", error))?;
     let program = find_worker(&show)?;
     let runtime_dir =
@@ -93,6 +102,8 @@ struct Trial {
 /// The outcome of an import.
 enum Outcome {
     Ready,
+    /// What the script needs is in use: by the running show, most likely.
+    InUse(String),
     Failed(String),
 }
 
@@ -122,8 +133,16 @@ impl Check {
         self.end()?;
         for trial in &self.trials {
             self.script_output.remove(trial.worker.id);
-            if let Some(Outcome::Failed(what)) = &trial.outcome {
-                print_line(&format!("error: instance `{}`: {what}", trial.instance));
+            let name = &trial.instance;
+            match &trial.outcome {
+                Some(Outcome::Failed(what)) => print_line(&format!("error: instance `{name}`: {what}")),
+                Some(Outcome::InUse(what)) => {
+                    print_line(&format!("warning: instance `{name}`: {what}"));
+                    print_line(
+                        "hint: in use by the running show? what follows in the module was not checked",
+                    );
+                }
+                Some(Outcome::Ready) | None => {}
             }
         }
         Ok(self.trials.iter().filter(|trial| matches!(trial.outcome, Some(Outcome::Failed(_)))).count())
@@ -207,7 +226,7 @@ impl Check {
                 Err(LinkError::Closed) => Some(Outcome::Failed("the worker ended during import".into())),
                 Err(error) => Some(Outcome::Failed(error.to_string())),
             };
-            let is_over = matches!(outcome, Some(Outcome::Failed(_)));
+            let is_over = matches!(outcome, Some(Outcome::Failed(_) | Outcome::InUse(_)));
             trial.settle(outcome);
             if is_over {
                 return;
@@ -256,7 +275,8 @@ fn outcome(instance: &str, message: FromWorker) -> Option<Outcome> {
     match message {
         FromWorker::Ready => Some(Outcome::Ready),
         FromWorker::Failed(failure) => {
-            Some(Outcome::Failed(import_error(&failure.module, &failure.summary, &failure.traceback)))
+            let outcome = if is_in_use(&failure.summary) { Outcome::InUse } else { Outcome::Failed };
+            Some(outcome(import_error(&failure.module, &failure.summary, &failure.traceback)))
         }
         FromWorker::Warning(text) => {
             tracing::warn!(event = "worker_warned", instance = %instance, "{text}");
@@ -272,6 +292,20 @@ fn outcome(instance: &str, message: FromWorker) -> Option<Outcome> {
         | FromWorker::Yielded
         | FromWorker::Stopped => None,
     }
+}
+
+/// Whether an import failed because another process holds something that there is only one of: a
+/// port, a device, a lock. Python names the error's number, libraries often only its text.
+fn is_in_use(summary: &str) -> bool {
+    let texts = [
+        "[Errno 98]",
+        "Address already in use",
+        "[Errno 16]",
+        "Device or resource busy",
+        // a lock that is not waited for
+        "BlockingIOError: [Errno 11]",
+    ];
+    texts.iter().any(|text| summary.contains(text))
 }
 
 /// A missing module has no traceback beyond its summary.

@@ -2,10 +2,11 @@
 
 use crate::control::args::{CommandArgs, MonitorArgs, SendArgs, StatusArgs};
 use crate::log::{LogFormat, LogSettings, UnknownSetting, parse_level};
+use crate::stderr::print_line;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use mm_config::Overrides;
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use tracing::level_filters::LevelFilter;
 
@@ -52,26 +53,49 @@ impl Cli {
     /// Parses the command line of this process; prints help and errors itself, and exits then.
     #[must_use]
     pub fn from_command_line() -> Self {
-        Self::parse_from(verb_first(std::env::args_os().collect()))
+        let words: Vec<OsString> = std::env::args_os().collect();
+        let mut command = Self::command();
+        command.build();
+        if let Some((word, hint)) = mistyped_verb(&command, &words) {
+            print_line(&format!("error: `{word}` is neither a verb nor a show file"));
+            print_line(&format!("hint: {hint}"));
+            std::process::exit(2);
+        }
+        Self::parse_from(verb_first(&command, words))
     }
 }
 
 /// Moves the verb in front of the options that stand before it, where the parser expects it.
-fn verb_first(mut words: Vec<OsString>) -> Vec<OsString> {
-    let mut command = Cli::command();
-    command.build();
+fn verb_first(command: &clap::Command, mut words: Vec<OsString>) -> Vec<OsString> {
+    // only the first word can be a verb: behind it, the same word may name an instance
+    if let Some(place) = first_word(command, &words)
+        && command.get_subcommands().any(|verb| words[place] == verb.get_name())
+    {
+        words[1..=place].rotate_right(1);
+    }
+    words
+}
+
+/// Where the first word is that is neither an option nor the value of one.
+fn first_word(command: &clap::Command, words: &[OsString]) -> Option<usize> {
     let mut place = 1;
     while let Some(word) = words.get(place).filter(|word| *word != "--") {
         if !word.as_encoded_bytes().starts_with(b"-") {
-            // only the first word can be a verb: behind it, the same word may name an instance
-            if command.get_subcommands().any(|verb| word == verb.get_name()) {
-                words[1..=place].rotate_right(1);
-            }
-            break;
+            return Some(place);
         }
-        place += if takes_next_word(&command, word) { 2 } else { 1 };
+        place += if takes_next_word(command, word) { 2 } else { 1 };
     }
-    words
+    None
+}
+
+/// The first word, if it is close to a verb and not a file, and the hint for it.
+fn mistyped_verb<'a>(command: &clap::Command, words: &'a [OsString]) -> Option<(&'a str, String)> {
+    let word = words[first_word(command, words)?].to_str()?;
+    let verbs = || command.get_subcommands().filter(|verb| !verb.is_hide_set()).map(clap::Command::get_name);
+    if verbs().any(|verb| verb == word) || word.contains(['.', '/']) || Path::new(word).exists() {
+        return None;
+    }
+    Some((word, mm_config::did_you_mean(word, verbs())?))
 }
 
 /// Whether the value of an option is the word behind it.
@@ -128,6 +152,12 @@ pub struct RunArgs {
     /// Path of the control socket [default: as the show file sets it, or in the runtime directory]
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
+    /// If the show file has errors, run the last show that was good
+    #[arg(long)]
+    pub last_good: bool,
+    /// Directory that keeps a copy of the last good show file [default: as the show file sets it]
+    #[arg(long, value_name = "PATH")]
+    pub state_dir: Option<PathBuf>,
 }
 
 /// How to check a show.
@@ -162,8 +192,8 @@ impl LogArgs {
     pub fn settings(&self) -> Result<LogSettings, UnknownSetting> {
         let level = match (self.log_level, std::env::var("MM_LOG")) {
             (Some(level), _) => level,
-            (None, Ok(word)) => parse_level(&word)?,
-            (None, Err(_)) => LogSettings::default().level,
+            (None, Ok(word)) if !word.is_empty() => parse_level(&word)?,
+            (None, _) => LogSettings::default().level,
         };
         Ok(LogSettings { format: self.log_format, level, ..LogSettings::default() })
     }
@@ -180,6 +210,8 @@ mod tests {
 
     #[test]
     fn options_may_stand_before_the_verb() {
+        let mut command = Cli::command();
+        command.build();
         for (written, parsed) in [
             ("status --socket /s", "status --socket /s"),
             ("--socket /s status", "status --socket /s"),
@@ -197,7 +229,26 @@ mod tests {
             let words = |text: &str| -> Vec<OsString> {
                 std::iter::once("mm").chain(text.split_whitespace()).map(OsString::from).collect()
             };
-            assert_eq!(verb_first(words(written)), words(parsed), "{written}");
+            assert_eq!(verb_first(&command, words(written)), words(parsed), "{written}");
+        }
+    }
+
+    #[test]
+    fn a_mistyped_verb_is_recognised_where_it_is_not_a_file() {
+        let mut command = Cli::command();
+        command.build();
+        let hint = |text: &str| {
+            let words: Vec<OsString> = text.split(' ').map(OsString::from).collect();
+            mistyped_verb(&command, &words).map(|(_, hint)| hint)
+        };
+        for text in ["mm stauts", "mm --json Status", "mm --socket /s sttaus --json"] {
+            assert_eq!(hint(text).as_deref(), Some("did you mean `status`?"), "{text}");
+        }
+        assert_eq!(hint("mm retsart py").as_deref(), Some("did you mean `restart`?"));
+        for text in
+            ["mm status", "mm status stauts", "mm -c stauts", "mm gallery", "mm status.cfg", "mm repaer"]
+        {
+            assert_eq!(hint(text), None, "{text}");
         }
     }
 

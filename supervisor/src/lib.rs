@@ -28,6 +28,9 @@ pub mod backends;
 pub mod conflating_queue;
 pub mod router;
 
+pub mod last_good;
+pub mod show_choice;
+
 pub mod ids;
 pub mod instances;
 pub mod mailbox;

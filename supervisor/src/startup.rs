@@ -5,8 +5,8 @@
 //! running, 0 when it ran and was asked to end.
 
 use crate::backends::set::BackendSet;
-use crate::backends::{self, OpenError, PYTHON, Plan};
-use crate::cli::{RunArgs, ShowArgs};
+use crate::backends::{self, OpenError, PYTHON};
+use crate::cli::RunArgs;
 use crate::control;
 use crate::control::clients::ClientLimits;
 use crate::control::server::ControlServer;
@@ -22,18 +22,15 @@ use crate::router::table::RouteTable;
 use crate::router::{Router, cycles};
 use crate::runtime_dir::RuntimeDir;
 use crate::script_output::ScriptOutput;
-use crate::show::LiveShow;
-use crate::show_file;
+use crate::show_choice::{self, CheckedShow};
 use crate::show_reload::Origin;
 use crate::signals::Signals;
 use crate::state::{self, Saved, StateFile};
 use crate::stderr::print_line;
-use crate::terminal::wants_color;
 use crate::worker_binary;
-use mm_config::{Diagnostics, Show, SupervisorOptions};
+use mm_config::{Show, SupervisorOptions};
 use mm_shared::wakeup::{WAKEUP_VARIABLE, WakeupMode};
 use std::fmt::Display;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -72,14 +69,6 @@ impl From<OpenError> for StartError {
     }
 }
 
-/// A show that can be run, with nothing opened yet.
-pub struct CheckedShow {
-    /// The show.
-    pub show: LiveShow,
-    /// Its backends.
-    pub plans: Vec<Box<dyn Plan>>,
-}
-
 /// The verb-less command: runs a show.
 #[must_use]
 pub fn run(args: &RunArgs) -> ExitCode {
@@ -97,8 +86,9 @@ fn try_run(args: &RunArgs) -> Result<ExitCode, StartError> {
     let settings = args.log.settings().map_err(|error| StartError::system("`MM_LOG`", error))?;
     let wakeup_mode =
         WakeupMode::from_env().map_err(|error| StartError::system(&format!("`{WAKEUP_VARIABLE}`"), error))?;
-    let Some(CheckedShow { show, mut plans }) = load(&args.show) else { return Ok(ExitCode::from(2)) };
+    let Some(chosen) = show_choice::choose(args) else { return Ok(ExitCode::from(2)) };
     let _log = log::init(settings).map_err(|error| StartError::system("cannot log", error))?;
+    let (CheckedShow { show, mut plans, .. }, last_good) = chosen.announce();
     let program = find_worker(&show)?;
     // the last that may take long, so the last that a signal may end at once
     plans.iter_mut().try_for_each(|plan| plan.resolve())?;
@@ -123,7 +113,8 @@ fn try_run(args: &RunArgs) -> Result<ExitCode, StartError> {
     let _control = serve_clients(&path, sender.clone())?;
     let backends = BackendSet::open(plans, &show)?;
     let (state_file, saved) = open_state(&options)?;
-    let origin = Origin { show: Arc::new(show), overrides: args.show.overrides() };
+    let origin =
+        Origin { show: Arc::new(show), overrides: args.show.overrides(), state_dir: args.state_dir.clone() };
     let parts = Parts {
         backends,
         instances,
@@ -137,6 +128,7 @@ fn try_run(args: &RunArgs) -> Result<ExitCode, StartError> {
         origin: origin.clone(),
         state_file,
         saved,
+        last_good,
     };
     let event_loop =
         EventLoop::new(parts).map_err(|error| StartError::system("cannot wait for events", error))?;
@@ -183,30 +175,6 @@ fn open_state(options: &SupervisorOptions) -> Result<(Option<StateFile>, Saved),
     let state_file =
         StateFile::start(path.clone()).map_err(|error| StartError::system("cannot start a thread", error))?;
     Ok((Some(state_file), saved))
-}
-
-/// Reads and checks a show file, and says all that is wrong with it. `None`: it cannot be run.
-pub fn load(args: &ShowArgs) -> Option<CheckedShow> {
-    let Some(path) = args.path() else {
-        print_line("error: no show file given");
-        print_line("hint: `mm-supervisor --config show.cfg` runs a show, `mm-supervisor --help` tells more");
-        return None;
-    };
-    let mut loaded = show_file::load(path, &args.overrides());
-    let show = LiveShow::new(loaded.show);
-    let plans = backends::plan(&show, &mut loaded.diagnostics);
-    print(&loaded.diagnostics);
-    if loaded.diagnostics.has_errors() {
-        return None;
-    }
-    Some(CheckedShow { show, plans })
-}
-
-fn print(diagnostics: &Diagnostics) {
-    if diagnostics.is_empty() {
-        return;
-    }
-    print_line(diagnostics.render(wants_color(&io::stderr())).trim_end());
 }
 
 /// The worker's program. A show without Python needs none so far.

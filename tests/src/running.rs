@@ -82,15 +82,28 @@ impl Running {
     /// When the supervisor is still there, or the show does not come up.
     #[must_use]
     pub fn run_again(self) -> Self {
+        let again = self.start_again(&[], &[]);
+        again.wait_for(Event::named("show_running"));
+        again
+    }
+
+    /// The same show once more with these arguments and variables, after the supervisor was killed;
+    /// does not wait for anything.
+    ///
+    /// # Panics
+    ///
+    /// When the supervisor is still there.
+    #[must_use]
+    pub fn start_again(self, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         assert!(self.status.is_some(), "the show still runs");
         // The same socket: a process that another test starts may hold a copy of a closed one for a
         // moment.
         let (stage, peer) = (Arc::clone(&self.stage), Arc::clone(&self.peer));
         drop(self);
         peer.skip();
-        let again = Self::start(stage.show_command(), stage, peer);
-        again.wait_for(Event::named("show_running"));
-        again
+        let mut command = stage.show_command();
+        command.args(arguments).envs(variables.iter().copied());
+        Self::start(command, stage, peer)
     }
 
     /// The far end of its OSC instance.

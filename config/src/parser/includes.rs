@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::Parser;
 use crate::lexer::Piece;
-use crate::read::{ReadError, read};
+use crate::read::{ReadError, decode, read};
 use crate::source::Span;
 use crate::suggest::did_you_mean;
 
@@ -45,11 +45,23 @@ impl Parser<'_> {
 
     /// Reads the file at `path`, which the show names at `span`.
     pub(super) fn read(&mut self, path: &Path, span: Option<Span>) {
-        let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+        let real = match self.copies {
+            None => fs::canonicalize(path),
+            // The links that lead to the files may be others by now.
+            Some(_) => std::path::absolute(path),
+        };
+        let real = real.unwrap_or_else(|_| path.to_path_buf());
         if self.refused(path, &real, span) {
             return;
         }
-        match read(path) {
+        let text = match self.copies {
+            None => read(path),
+            Some(copies) => {
+                let text = copies.text(path).ok_or(ReadError::Missing);
+                text.and_then(|text| decode(text.as_bytes().to_vec()))
+            }
+        };
+        match text {
             Ok(text) => {
                 self.includes.bytes += text.text.len();
                 self.includes.chain.push(OpenFile { path: path.to_path_buf(), real });

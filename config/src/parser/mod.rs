@@ -15,15 +15,21 @@ use std::sync::Arc;
 use self::header::Header;
 use self::includes::Includes;
 use crate::ast::{Assignment, Block, ParsedShow};
+use crate::copies::FileCopies;
 use crate::diagnostic::Diagnostics;
 use crate::lexer::{Piece, lines};
 use crate::options::BackendSpec;
 use crate::read::{LINE_LIMIT, LineError, SourceText, decode};
 use crate::source::Source;
 
-/// Parses the show file at `path` and its includes.
-pub(crate) fn parse(path: &Path, backends: &[BackendSpec], diagnostics: &mut Diagnostics) -> ParsedShow {
-    let mut parser = Parser::new(backends, diagnostics);
+/// Parses the show file at `path` and its includes, or copies of them.
+pub(crate) fn parse(
+    path: &Path,
+    copies: Option<&FileCopies>,
+    backends: &[BackendSpec],
+    diagnostics: &mut Diagnostics,
+) -> ParsedShow {
+    let mut parser = Parser { copies, ..Parser::new(backends, diagnostics) };
     parser.read(path, None);
     parser.written
 }
@@ -46,6 +52,8 @@ pub(crate) fn parse_text(
 struct Parser<'d> {
     /// For errors about headers that lack a word.
     backends: &'d [BackendSpec],
+    /// What is read in place of the files.
+    copies: Option<&'d FileCopies>,
     diagnostics: &'d mut Diagnostics,
     written: ParsedShow,
     includes: Includes,
@@ -53,7 +61,8 @@ struct Parser<'d> {
 
 impl<'d> Parser<'d> {
     fn new(backends: &'d [BackendSpec], diagnostics: &'d mut Diagnostics) -> Self {
-        Self { backends, diagnostics, written: ParsedShow::default(), includes: Includes::default() }
+        let (written, includes) = (ParsedShow::default(), Includes::default());
+        Self { backends, copies: None, diagnostics, written, includes }
     }
 
     /// Parses the lines of one file. An include among them leads back here.
@@ -61,7 +70,7 @@ impl<'d> Parser<'d> {
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
         let directory = absolute.parent().unwrap_or(&absolute).to_path_buf();
         let text: Arc<str> = text.into();
-        let source = Source::new(path.display().to_string(), directory, Arc::clone(&text));
+        let source = Source::new(self.name(path), directory, Arc::clone(&text));
         let file = self.diagnostics.sources.add(source);
         self.written.files.push(absolute);
 
@@ -80,6 +89,12 @@ impl<'d> Parser<'d> {
         }
         // The rest stands in lines that the lexer takes for comments.
         errors.for_each(|(range, error)| self.line_error(whole.part(range), error));
+    }
+
+    /// How messages name a file.
+    fn name(&self, path: &Path) -> String {
+        let note = if self.copies.is_some() { " (kept copy)" } else { "" };
+        format!("{}{note}", path.display())
     }
 
     fn line_error(&mut self, place: Piece<'_>, reason: LineError) {

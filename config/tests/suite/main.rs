@@ -9,6 +9,7 @@ mod mappings;
 mod options;
 mod overrides;
 
+mod copies;
 mod errors;
 mod files;
 

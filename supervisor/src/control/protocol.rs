@@ -93,6 +93,9 @@ pub struct ShowStatus {
     pub pid: u32,
     /// For how long it has been running, in seconds.
     pub uptime_s: u64,
+    /// Why the last good show runs in place of the show file; null while the show file's runs.
+    #[serde(default)]
+    pub last_good: Option<String>,
     /// In the order of the show file.
     pub instances: Vec<InstanceStatus>,
 }

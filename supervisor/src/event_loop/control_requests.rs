@@ -179,7 +179,7 @@ impl EventLoop {
     }
 
     fn show_status(&mut self, now: Instant) -> ShowStatus {
-        let Self { instances, backends, router, script_output, origin, .. } = self;
+        let Self { instances, backends, router, script_output, origin, last_good, .. } = self;
         let statuses = origin.show.live_instances().map(|LiveInstance { id: no, instance, .. }| {
             let status = instances.status(no, script_output, now);
             let traffic = router.traffic(no);
@@ -195,6 +195,7 @@ impl EventLoop {
             instances: statuses.collect(),
             show: origin.show.name.clone(),
             pid: std::process::id(),
+            last_good: last_good.reason().map(str::to_owned),
             uptime_s: now.saturating_duration_since(self.control.started_at).as_secs(),
         }
     }

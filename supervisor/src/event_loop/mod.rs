@@ -29,6 +29,7 @@ use crate::instances::InstanceSet;
 use crate::instances::context::{LoopContext, Registry};
 use crate::instances::launcher::WorkerLauncher;
 use crate::instances::spare::Spare;
+use crate::last_good::LastGood;
 use crate::mailbox::{Mailbox, MailboxSender};
 use crate::poller::{Interest, Poller, Wake};
 use crate::realtime::Realtime;
@@ -67,6 +68,7 @@ pub struct EventLoop {
     script_watch: ScriptWatch,
     origin: Origin,
     state_file: Option<StateFile>,
+    last_good: LastGood,
     systemd: Systemd,
     systemd_status_is_old: bool,
     show_reload: ShowReload,
@@ -117,6 +119,8 @@ pub struct Parts {
     pub state_file: Option<StateFile>,
     /// The values from before the show was started again.
     pub saved: Saved,
+    /// Keeps the show file, or knows why a copy of it runs.
+    pub last_good: LastGood,
 }
 
 impl EventLoop {
@@ -143,6 +147,7 @@ impl EventLoop {
             origin,
             state_file,
             saved,
+            last_good,
         } = parts;
         let mut incoming = Vec::new();
         backends.start(&mut LoopAccess { poller: &poller, events: &mut incoming })?;
@@ -171,6 +176,7 @@ impl EventLoop {
             script_watch,
             origin,
             state_file,
+            last_good,
             systemd: Systemd::from_env(Instant::now()),
             systemd_status_is_old: true,
             show_reload: ShowReload::Idle,
@@ -265,6 +271,7 @@ impl EventLoop {
             return;
         }
         self.phase = Phase::Running;
+        self.last_good.keep();
         self.systemd_status_is_old = true;
         if self.instances.wants_spare() {
             self.spare.wanted(Instant::now());

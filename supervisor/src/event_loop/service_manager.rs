@@ -27,10 +27,14 @@ impl EventLoop {
                 format!("starting `{name}`: {serving} of {all} instances run")
             }
             (Phase::Ending, _) => format!("ending `{name}`"),
-            (Phase::Running, (all, serving)) if all == serving => {
-                format!("`{name}`: all {all} instances run")
+            (Phase::Running, (all, serving)) => {
+                let which = self.last_good.reason().map_or("", |_| " (last good show)");
+                if all == serving {
+                    format!("`{name}`{which}: all {all} instances run")
+                } else {
+                    format!("`{name}`{which}: {serving} of {all} instances run")
+                }
             }
-            (Phase::Running, (all, serving)) => format!("`{name}`: {serving} of {all} instances run"),
         }
     }
 }

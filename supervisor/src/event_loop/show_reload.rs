@@ -50,11 +50,14 @@ impl EventLoop {
         match outcome {
             Ok(loaded) if self.phase != Phase::Ending => self.apply(*loaded, now),
             Ok(_) => {}
-            Err(report) => tracing::error!(
-                event = "show_reload_failed",
-                report = %report.trim_end(),
-                "the show file has errors, nothing changes"
-            ),
+            Err(report) => {
+                self.last_good.refused(&report);
+                tracing::error!(
+                    event = "show_reload_failed",
+                    report = %report.trim_end(),
+                    "the show file has errors, nothing changes"
+                );
+            }
         }
         if again {
             self.begin_show_reload();
@@ -63,7 +66,7 @@ impl EventLoop {
 
     /// Puts a show in the place of the running one.
     fn apply(&mut self, loaded: LoadedShow, now: Instant) {
-        let LoadedShow { show, plans, table, change, state_file } = loaded;
+        let LoadedShow { show, plans, table, change, state_file, copy } = loaded;
         // What workers have sent so far goes where it was meant to go.
         self.with_instances(now, InstanceSet::collect);
         self.route();
@@ -83,6 +86,10 @@ impl EventLoop {
         self.names = SharedNames::new(&show);
         self.loop_monitor = LoopMonitor::new(&show);
         self.systemd_status_is_old = true;
+        self.last_good.accepted(copy);
+        if self.phase == Phase::Running {
+            self.last_good.keep();
+        }
         self.origin.show = Arc::new(show);
     }
 }

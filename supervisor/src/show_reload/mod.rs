@@ -5,6 +5,7 @@
 //! complete: a show with backends that only have to be opened, or the reason why nothing changes.
 
 use crate::backends::{self, Plan};
+use crate::last_good::ShowCopy;
 use crate::router::table::RouteTable;
 use crate::show::LiveShow;
 use crate::show::change::ShowChange;
@@ -12,8 +13,13 @@ use crate::show_file;
 use crate::state::StateFile;
 use mm_config::{Overrides, SupervisorOptions};
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
+
+/// Why a show is not replaced by one that does nothing: a file that is being written, or a full
+/// disk, would end it.
+const NO_INSTANCE: &str = "error: a file without any instance does not replace a show that has some";
 
 /// Where a show came from.
 #[derive(Debug, Clone)]
@@ -22,6 +28,8 @@ pub struct Origin {
     pub show: Arc<LiveShow>,
     /// What the command line has set.
     pub overrides: Overrides,
+    /// The command line's `--state-dir`.
+    pub state_dir: Option<PathBuf>,
 }
 
 /// A show that can take the place of the running one.
@@ -36,6 +44,8 @@ pub struct LoadedShow {
     pub change: ShowChange,
     /// The state file that takes the place of the present one, or `None` if that is to stay.
     pub state_file: Option<Option<StateFile>>,
+    /// What is kept of it for a boot at which its file has errors.
+    pub copy: Option<ShowCopy>,
 }
 
 impl std::fmt::Debug for LoadedShow {
@@ -59,12 +69,16 @@ pub fn begin(
 
 fn read(origin: &Origin) -> Result<LoadedShow, String> {
     let loaded = show_file::load(&origin.show.path, &origin.overrides);
+    let files = loaded.copies();
     let mut diagnostics = loaded.diagnostics;
     let (show, change) = origin.show.successor(loaded.show);
     let mut plans = backends::plan(&show, &mut diagnostics);
     let report = diagnostics.render(false);
     if diagnostics.has_errors() {
         return Err(report);
+    }
+    if show.instances.is_empty() && !origin.show.instances.is_empty() {
+        return Err(format!("{NO_INSTANCE}\n{report}"));
     }
     if !diagnostics.is_empty() {
         tracing::warn!(event = "show_file_warned", report = %report.trim_end(), "the show file has warnings");
@@ -74,7 +88,8 @@ fn read(origin: &Origin) -> Result<LoadedShow, String> {
     }
     let table = RouteTable::new(&show);
     let state_file = other_state_file(&SupervisorOptions::of(&origin.show), &SupervisorOptions::of(&show))?;
-    Ok(LoadedShow { show, plans, table, change, state_file })
+    let copy = ShowCopy::of(&show, files, origin.state_dir.as_deref());
+    Ok(LoadedShow { show, plans, table, change, state_file, copy })
 }
 
 /// Starts the thread of another state file if the show names another one. Its values are not read:

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// The content of a file.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Content {
+pub(crate) enum Content {
     /// There is no file.
     Missing,
     /// All its bytes.
@@ -20,7 +20,7 @@ pub(super) enum Content {
 }
 
 /// The file at the end of all links. Replacing that one leaves the links as they are.
-pub(super) fn real(path: &Path) -> PathBuf {
+pub(crate) fn real(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
@@ -29,7 +29,7 @@ pub(super) fn real(path: &Path) -> PathBuf {
 /// # Errors
 ///
 /// It cannot be read, or is not a file.
-pub(super) fn read(path: &Path, limit: usize) -> io::Result<Content> {
+pub(crate) fn read(path: &Path, limit: usize) -> io::Result<Content> {
     // Opening a named pipe would block otherwise.
     let file = match OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path) {
         Ok(file) => file,
@@ -55,7 +55,7 @@ pub(super) fn read(path: &Path, limit: usize) -> io::Result<Content> {
 ///
 /// The path leads to something other than a file, or the system refuses. The old file is still
 /// there then.
-pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let path = real(path);
     // A rename would replace a device as well, given the rights.
     if path.symlink_metadata().is_ok_and(|found| !found.is_file()) {
@@ -73,7 +73,7 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Removes the temporary files that interrupted writers have left beside `path`.
-pub(super) fn clear_leftovers(path: &Path) {
+pub(crate) fn clear_leftovers(path: &Path) {
     let path = real(path);
     let Some(prefix) = temporary_prefix(&path) else { return };
     for entry in fs::read_dir(folder_of(&path)).into_iter().flatten().flatten() {

@@ -55,8 +55,12 @@ fn without_values(what: String) -> LoadedState {
     LoadedState { saved: Saved::default(), warning }
 }
 
-/// Renames the file. The one that was put aside last has the lowest number.
-fn put_aside(path: &Path) -> io::Result<PathBuf> {
+/// Renames an unusable file. The one that was put aside last has the lowest number.
+///
+/// # Errors
+///
+/// Those of the system.
+pub(crate) fn put_aside(path: &Path) -> io::Result<PathBuf> {
     for number in (1..KEPT).rev() {
         match fs::rename(aside(path, number), aside(path, number + 1)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

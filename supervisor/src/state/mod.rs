@@ -12,13 +12,14 @@
 //! - The values that are loaded are those that were saved, or none.
 //! - The loop gathers the values at most once per second, and only after one has changed.
 
-mod atomic_file;
+pub(crate) mod atomic_file;
 mod load;
 mod state_file;
 #[cfg(test)]
 mod tests;
 mod writer;
 
+pub(crate) use load::put_aside;
 pub use load::{LoadedState, load};
 pub use state_file::StateFile;
 

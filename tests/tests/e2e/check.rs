@@ -55,6 +55,51 @@ fn a_module_with_a_syntax_error_is_named_with_file_and_line() {
 }
 
 #[test]
+fn what_the_running_show_has_in_use_is_a_warning() {
+    let bind = "import socket\nport = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n";
+    let stage = TestShow::new();
+    let port = UdpSocket::bind(stage.calm()).unwrap();
+    let address = stage.calm();
+    stage
+        .write("port.py", format!("{bind}port.bind(({:?}, {}))\n", address.ip().to_string(), address.port()));
+    stage.write("device.py", "import errno, os\nraise OSError(errno.EBUSY, os.strerror(errno.EBUSY))\n");
+    stage.write("lock.py", "import errno, os\nraise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))\n");
+    stage.show("[python a]\nmodule = port\n[python b]\nmodule = device\n[python c]\nmodule = lock");
+    let warnings = ["a", "b", "c"].map(|name| format!("warning: instance `{name}`: module"));
+    let ended = stage.check();
+    ended.assert(0, &warnings.each_ref().map(String::as_str));
+    ended.assert(0, &["in use by the running show", "valid"]);
+    drop(port);
+}
+
+#[test]
+fn another_error_that_follows_one_of_that_kind_is_an_error() {
+    let stage = python(
+        "try:\n    raise OSError(98, 'Address already in use')\nexcept OSError:\n    prnt('typo')\n",
+        "",
+    );
+    stage.check().assert(2, &["NameError", "cannot start"]);
+}
+
+#[test]
+fn paths_that_a_show_could_not_use_are_warnings() {
+    let stage = TestShow::new();
+    stage.write("file", "");
+    stage.show(
+        "[supervisor]\nstate-file = missing/state\nstate-dir = file/x\nsocket = file\n[osc net]\nbind = $IN",
+    );
+    let ended = stage.check();
+    ended.assert(0, &["of `state-file` cannot", "of `state-dir` cannot", "of `socket` cannot", "valid"]);
+    let stage = TestShow::new();
+    stage.show(
+        "[supervisor]\nstate-file = state\nstate-dir = new/dir\nsocket = new/s.sock\n[osc net]\nbind = $IN",
+    );
+    let ended = stage.check();
+    ended.assert(0, &["valid"]);
+    assert!(!ended.text.contains("warning"), "{}", ended.text);
+}
+
+#[test]
 fn the_errors_of_all_instances_are_said_in_one_run() {
     let stage = TestShow::new();
     stage.write("one.py", "raise ValueError('first')\n");

@@ -80,6 +80,24 @@ fn a_wrong_option_and_a_missing_show_are_usage_errors() {
 }
 
 #[test]
+fn a_mistyped_verb_gets_a_hint() {
+    for words in [&["stauts"][..], &["retsart", "py"], &["--json", "stauts"]] {
+        TestShow::new()
+            .finish(words)
+            .assert(2, &["is neither a verb nor a show file", "hint: did you mean `"]);
+    }
+    TestShow::new().finish(&["gallery"]).assert(2, &["cannot read `gallery`"]);
+}
+
+#[test]
+fn an_empty_level_in_the_environment_is_none() {
+    let stage = python(HELLO, "net./go > py.h.go");
+    let mut command = stage.command(&["check", &stage.path("show.cfg")]);
+    command.env("MM_LOG", "");
+    stage.start_command(command).wait_for_end().assert(0, &["valid"]);
+}
+
+#[test]
 fn options_may_stand_before_and_behind_the_verb() {
     let stage = TestShow::new();
     stage.python("h.py", "def go(value): pass\n");

@@ -6,6 +6,7 @@ mod environment;
 mod failsafe;
 mod first_instance;
 mod install;
+mod last_good;
 mod policy;
 mod show_reload;
 mod show_reload_kinds;

@@ -54,11 +54,16 @@ fn summary(status: &ShowStatus, color: bool) -> String {
     let all = status.instances.len();
     let running = status.instances.iter().filter(|instance| is_fine(instance.state)).count();
     let name = painted(&clean(&status.show), Paint::Bold, color);
-    format!(
+    let mut out = format!(
         "show {name}, pid {}, up {}, {running} of {all} instances running\n",
         status.pid,
         duration(status.uptime_s)
-    )
+    );
+    if let Some(reason) = &status.last_good {
+        let text = format!("the last good show runs, not the show file: {}", clean(reason));
+        let _ = writeln!(out, "{}", painted(&text, Paint::Yellow, color));
+    }
+    out
 }
 
 fn is_fine(state: InstanceState) -> bool {

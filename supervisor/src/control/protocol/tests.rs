@@ -59,7 +59,13 @@ fn the_status_has_the_fields_that_are_promised() {
         handler_us: Some(HandlerTimes { p50: 0.5, p99: 2.0, max: 8.0 }),
         ..instance.clone()
     };
-    let status = ShowStatus { show: "s".into(), pid: 1, uptime_s: 2, instances: vec![instance, python] };
+    let status = ShowStatus {
+        show: "s".into(),
+        pid: 1,
+        uptime_s: 2,
+        last_good: None,
+        instances: vec![instance, python],
+    };
     insta::assert_snapshot!(serde_json::to_string_pretty(&ControlReply::Status(status)).unwrap());
 }
 

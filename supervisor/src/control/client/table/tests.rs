@@ -62,7 +62,7 @@ fn sound() -> InstanceStatus {
 }
 
 fn show(instances: Vec<InstanceStatus>) -> ShowStatus {
-    ShowStatus { show: "gallery".into(), pid: 4242, uptime_s: 7_384, instances }
+    ShowStatus { show: "gallery".into(), pid: 4242, uptime_s: 7_384, last_good: None, instances }
 }
 
 #[test]
@@ -81,6 +81,14 @@ fn a_show_where_all_is_well_says_so() {
 #[test]
 fn a_show_without_instances_has_no_table() {
     insta::assert_snapshot!(render(&show(vec![]), now(), false), @"show gallery, pid 4242, up 2h 3m, 0 of 0 instances running");
+}
+
+#[test]
+fn a_show_that_is_not_that_of_the_show_file_says_so_and_why() {
+    let status = ShowStatus { last_good: Some("unknown option `x`\x1b".into()), ..show(vec![]) };
+    let text = render(&status, now(), false);
+    let line = "\nthe last good show runs, not the show file: unknown option `x`\\u{1b}\n";
+    assert!(text.ends_with(line), "{text}");
 }
 
 #[test]
