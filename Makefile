@@ -55,7 +55,7 @@ test-alsa: build prepare-alsa
 bench: build
 	cargo bench $(CARGO_FLAGS) -p mm-tests --bench end_to_end -- $(BENCH)
 
-# Takes about eight minutes; words in BENCH pick faults.
+# Takes about ten minutes; words in BENCH pick faults.
 bench-faults: build
 	cargo bench $(CARGO_FLAGS) -p mm-tests --bench isolation -- $(BENCH)
 

@@ -98,6 +98,16 @@ impl<T: Keyed> ConflatingQueue<T> {
         self.limit = self.limit.max(limit);
     }
 
+    /// Replaces each item that waits, in its place; one for which `change` returns `None` is dropped.
+    pub fn change_all(&mut self, mut change: impl FnMut(T) -> Option<T>) {
+        let ordered = std::mem::take(&mut self.ordered);
+        let (order, mut latest) = (std::mem::take(&mut self.latest_order), std::mem::take(&mut self.latest));
+        self.ordered = ordered.into_iter().filter_map(&mut change).collect();
+        for item in order.into_iter().filter_map(|key| latest.remove(&key)).filter_map(change) {
+            self.conflate(item);
+        }
+    }
+
     /// Puts items in front of all others, the first one first. They do not count against the limit:
     /// the caller's source, such as the ring of a worker that has ended, bounds them.
     pub fn push_front(&mut self, items: Vec<T>) {

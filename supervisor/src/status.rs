@@ -30,7 +30,8 @@ pub struct InstanceStatus {
     pub errors: u64,
     /// Events that wait for it.
     pub queued: Option<u64>,
-    /// Events that were replaced by later ones of the same channel because too many waited.
+    /// Events to it or from it that were replaced by later ones of the same channel because too many
+    /// waited.
     pub conflated: Option<u64>,
     /// Its worker's resident memory, in bytes.
     pub rss_bytes: Option<u64>,

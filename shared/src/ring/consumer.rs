@@ -152,6 +152,13 @@ impl<M: Memory> Consumer<M> {
         self.published != self.taken || self.peer.load(PUBLISHED) != self.taken
     }
 
+    /// Whether at least half of the ring is free, as far as this side knows of the events in it:
+    /// there may be more.
+    #[inline]
+    pub fn is_half_free(&self) -> bool {
+        (self.published - self.taken) * 2 <= self.room
+    }
+
     /// Publishes on which CPU this side runs. Costs a store only when it changes.
     #[inline]
     pub fn publish_cpu(&mut self, cpu: u32) {

@@ -11,6 +11,8 @@
 //! - No call blocks or waits. What may take long belongs into a thread, whose doorbell is a source.
 //! - [`Backend::on_ready`] reads at most its budget, [`Backend::handle`] only stores,
 //!   [`Backend::flush`] sends.
+//! - What there is no room for waits where it came from. Descriptors are watched level-triggered,
+//!   so that the kernel reports them again.
 //! - Instances are local indices: [`LocalInstance`] 0 is the first that [`Plan::instances`]
 //!   returned.
 //! - A readiness may be spurious, so all descriptors are non-blocking.
@@ -99,9 +101,11 @@ pub trait Backend {
     /// The system refuses; the backend is dropped and opened again later.
     fn start(&mut self, cx: &mut BackendContext<'_>) -> std::io::Result<()>;
 
-    /// A source is ready for what it is watched for, or has an error. Adds about `budget` events to
-    /// the sink at most: a message that was read is delivered whole, but none is read once the
-    /// budget is used up. The kernel reports again what is left.
+    /// A source is ready for what it is watched for, or has an error. `budget` is how many more
+    /// events of the backend's instances can wait; 0 is possible. A message that was read is
+    /// delivered whole, but none is read once the budget is used up. The kernel reports again what
+    /// is left; for what was read already there is [`BackendContext::call_again`]. Input that
+    /// cannot wait where it came from is read even so, and conflated by the router if need be.
     fn on_ready(&mut self, source: SourceId, budget: usize, cx: &mut BackendContext<'_>);
 
     /// The deadline of a timer has come, which it no longer has.

@@ -90,6 +90,7 @@ pub struct BackendContext<'a> {
     pub sink: EventSink<'a>,
     poller: &'a Poller,
     timers: &'a mut Timers<BackendTimer>,
+    unfinished: &'a mut Vec<Wake>,
     slot: u32,
 }
 
@@ -99,9 +100,10 @@ impl<'a> BackendContext<'a> {
         sink: EventSink<'a>,
         poller: &'a Poller,
         timers: &'a mut Timers<BackendTimer>,
+        unfinished: &'a mut Vec<Wake>,
         slot: u32,
     ) -> Self {
-        Self { sink, poller, timers, slot }
+        Self { sink, poller, timers, unfinished, slot }
     }
 
     /// Watches a descriptor: [`Backend::on_ready`](super::Backend::on_ready) is called with
@@ -121,6 +123,13 @@ impl<'a> BackendContext<'a> {
     /// It is not watched.
     pub fn change(&self, descriptor: impl AsFd, interest: Interest, source: SourceId) -> io::Result<()> {
         self.poller.change(descriptor, interest, self.wake(source))
+    }
+
+    /// The source has input left that was read already but had no room:
+    /// [`Backend::on_ready`](super::Backend::on_ready) is called with it once more in the next turn,
+    /// whether the descriptor is ready or not.
+    pub fn call_again(&mut self, source: SourceId) {
+        self.unfinished.push(self.wake(source));
     }
 
     /// Ends watching. Closing a descriptor does so as well, unless it has a clone.

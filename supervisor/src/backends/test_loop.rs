@@ -18,6 +18,7 @@ pub struct TestLoop<B: ?Sized> {
     instances: Vec<InstanceId>,
     poller: Poller,
     timers: Timers<BackendTimer>,
+    unfinished: Vec<Wake>,
     events: Vec<Incoming>,
 }
 
@@ -25,14 +26,15 @@ impl<B: Backend + ?Sized> TestLoop<B> {
     /// A backend that was just opened, which serves `instances`.
     pub fn start(backend: Box<B>, instances: Vec<InstanceId>) -> Self {
         let poller = Poller::new().expect("a descriptor");
-        let mut this = Self { backend, instances, poller, timers: Timers::default(), events: Vec::new() };
+        let (timers, unfinished, events) = (Timers::default(), Vec::new(), Vec::new());
+        let mut this = Self { backend, instances, poller, timers, unfinished, events };
         this.with(|backend, cx| backend.start(cx).expect("it can be watched"));
         this
     }
 
     pub fn with<R>(&mut self, act: impl FnOnce(&mut B, &mut BackendContext<'_>) -> R) -> R {
         let sink = EventSink::new(&mut self.events, &self.instances);
-        let mut cx = BackendContext::new(sink, &self.poller, &mut self.timers, 0);
+        let mut cx = BackendContext::new(sink, &self.poller, &mut self.timers, &mut self.unfinished, 0);
         act(&mut self.backend, &mut cx)
     }
 
@@ -48,7 +50,9 @@ impl<B: Backend + ?Sized> TestLoop<B> {
     /// was ready in time.
     pub fn receive(&mut self, timeout: Duration, budget: usize) -> bool {
         let mut wakes = Vec::new();
+        let timeout = if self.unfinished.is_empty() { timeout } else { Duration::ZERO };
         self.poller.wait(Some(timeout), &mut wakes).expect("it may wait");
+        Wake::add(&mut wakes, &mut self.unfinished);
         for wake in &wakes {
             let Wake::Backend { token, .. } = *wake else { continue };
             self.with(|backend, cx| backend.on_ready(SourceId(token), budget, cx));

@@ -182,13 +182,18 @@ impl EventLoop {
         let Self { instances, backends, router, script_output, origin, last_good, .. } = self;
         let statuses = origin.show.live_instances().map(|LiveInstance { id: no, instance, .. }| {
             let status = instances.status(no, script_output, now);
-            let traffic = router.traffic(no);
+            let (traffic, conflated) = (router.traffic(no), router.conflated(no));
+            let status = status.unwrap_or_else(|| backends.status(no));
             InstanceStatus {
                 name: instance.name.clone(),
                 backend: instance.backend.to_owned(),
                 events_in: traffic.events_in,
                 events_out: traffic.events_out,
-                ..status.unwrap_or_else(|| backends.status(no))
+                conflated: match conflated {
+                    0 => status.conflated,
+                    own => Some(own + status.conflated.unwrap_or(0)),
+                },
+                ..status
             }
         });
         ShowStatus {

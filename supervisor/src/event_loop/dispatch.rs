@@ -13,16 +13,14 @@ use std::time::Instant;
 /// Messages that are taken per turn.
 const MESSAGES_PER_TURN: usize = 64;
 
-/// Events that a source of a backend may add per turn.
-const READ_BUDGET: usize = 4096;
-
 impl EventLoop {
     pub(super) fn dispatch(&mut self, wake: Wake, now: Instant) {
         match wake {
             Wake::Signal => self.signalled(now),
             Wake::Mailbox => self.take_messages(now),
             Wake::Backend { index, token } => {
-                self.with_backends(|backends, access| backends.on_ready(index, token, READ_BUDGET, access));
+                let budget = self.read_budget(index);
+                self.with_backends(|backends, access| backends.on_ready(index, token, budget, access));
                 self.route_incoming();
             }
             Wake::Bell(worker_id) => self.with_instances(now, |instances, cx| {

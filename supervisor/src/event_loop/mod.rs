@@ -15,6 +15,7 @@ pub mod message;
 
 mod dispatch;
 mod routing;
+mod step;
 
 mod control_requests;
 mod service_manager;
@@ -34,6 +35,7 @@ use crate::mailbox::{Mailbox, MailboxSender};
 use crate::poller::{Interest, Poller, Wake};
 use crate::realtime::Realtime;
 use crate::router::Router;
+use crate::router::conflation_monitor::ConflationMonitor;
 use crate::router::cycles::LoopMonitor;
 use crate::script_output::ScriptOutput;
 use crate::script_watch::ScriptWatch;
@@ -49,6 +51,7 @@ use state_file::SharedNames;
 use std::cmp::Reverse;
 use std::io;
 use std::time::{Duration, Instant};
+use step::StepBudget;
 
 /// All that a running show consists of.
 pub struct EventLoop {
@@ -75,6 +78,8 @@ pub struct EventLoop {
     names: SharedNames,
     control: ControlRequests,
     loop_monitor: LoopMonitor,
+    conflation_monitor: ConflationMonitor,
+    step_budget: StepBudget,
     /// Events that came in through backends, on their way to the router.
     incoming: Vec<Incoming>,
     /// Something has gone out, and no worker was handed anything since.
@@ -183,6 +188,8 @@ impl EventLoop {
             names,
             control,
             loop_monitor,
+            conflation_monitor: ConflationMonitor::default(),
+            step_budget: StepBudget::default(),
             incoming,
             answered: false,
             phase: Phase::Starting,
@@ -219,6 +226,7 @@ impl EventLoop {
             self.control.flush_monitors();
             self.save_values(now);
             self.loop_monitor.check(&self.router, now);
+            self.conflation_monitor.check(&self.router, &self.origin.show, now);
             self.notify_service_manager(now);
             rest = if busy { IdleMode::Busy } else { self.with_instances(now, InstanceSet::rest) };
         }
@@ -233,6 +241,7 @@ impl EventLoop {
             let timeout = self.timeout(rest);
             self.poller.wait(timeout, wakes)?;
         }
+        self.backends.wake_unfinished(wakes);
         let now = Instant::now();
         let events_only = wakes.iter().all(|wake| matches!(wake, Wake::Backend { .. } | Wake::Bell(_)));
         if self.busy_poller.is_pinned() && (!events_only || self.deadline().is_some_and(|at| at <= now)) {

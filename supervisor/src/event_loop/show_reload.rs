@@ -3,7 +3,6 @@
 use super::state_file::SharedNames;
 use super::{EventLoop, Phase};
 use crate::event_loop::message::LoopMessage;
-use crate::instances::InstanceSet;
 use crate::router::cycles::{self, LoopMonitor};
 use crate::show_reload::{self, LoadedShow};
 use mm_config::SupervisorOptions;
@@ -68,8 +67,8 @@ impl EventLoop {
     fn apply(&mut self, loaded: LoadedShow, now: Instant) {
         let LoadedShow { show, plans, table, change, state_file, copy } = loaded;
         // What workers have sent so far goes where it was meant to go.
-        self.with_instances(now, InstanceSet::collect);
-        self.route();
+        self.route(now);
+        self.finish_begun();
         self.with_backends(|backends, access| backends.apply(plans, &show, &change, access));
         self.with_instances(now, |instances, cx| instances.apply(&show, &change, cx));
         self.router.apply(table);

@@ -38,7 +38,6 @@ use crate::show::LiveShow;
 use crate::state::SavedChannel;
 use crate::status::{InstanceState, InstanceStatus};
 use context::{LoopContext, Registry};
-use data_plane::flow::COLLECT_LIMIT;
 use data_plane::values::Values;
 use instance::ScriptInstance;
 use mm_shared::Event;
@@ -181,7 +180,7 @@ impl InstanceSet {
         while let Some(id) = cx.registry.hot.get(position) {
             position += 1;
             if let Some(instance) = self.find(id) {
-                more |= instance.collect(COLLECT_LIMIT, cx);
+                more |= instance.collect(cx);
             }
         }
         more

@@ -1,15 +1,27 @@
-//! The events that wait to be routed: one queue per set of instances that can form a loop, and one
-//! for all other instances.
+//! The events that wait to be routed: one queue per source, and the sources take turns.
 //!
-//! A loop that multiplies its events keeps its queue full for as long as the show runs, and that
-//! queue is conflated. With a single queue, the events of all other instances would be conflated
-//! too. The queues take turns, so no queue waits until another is empty. Events of one instance are
-//! always in the same queue, in order.
+//! A source is an instance: what its backend receives, or what its worker sends. A turn is counted
+//! in *targets* (deficit round robin with the number of targets as the cost), so a source whose
+//! events go to 500 channels each has no larger share of the loop than one whose events go to one.
+//! An event with more targets than a turn has left is routed in parts, over several turns. Events
+//! of one source stay in order, because the next event begins when the last part was routed.
+//!
+//! Only sources that have an event waiting are in the rotation, so the work for an event does not
+//! grow with the number of instances.
+//!
+//! Each queue is conflated by itself when it is full ([`crate::conflating_queue`]). Most sources
+//! never come to that: what there is no room for stays in the ring of the worker or in the kernel's
+//! buffer ([`FairQueue::waiting`]). Conflated is what cannot wait where it came from: events of a
+//! loop of mappings, and MIDI messages.
 
 use super::table::SourceIndex;
 use crate::conflating_queue::{ConflatingQueue, Keyed};
+use crate::ids::InstanceId;
+use std::collections::VecDeque;
+use std::ops::Range;
 
-/// Events that are taken from one queue before the next one has its turn.
+/// Targets that one source is routed to before the next source has its turn. At 0.06 µs for an
+/// event to a script, a turn takes 4 µs.
 const TURN_LIMIT: usize = 64;
 
 /// An event that waits to be routed.
@@ -30,111 +42,162 @@ impl Keyed for QueuedEvent {
     }
 }
 
-/// Several queues that take turns.
+/// An event, or a part of it, whose turn it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EventShare {
+    /// The event.
+    pub event: QueuedEvent,
+    /// Which of its targets it goes to now.
+    pub targets: Range<usize>,
+    /// Whether no target is left after these.
+    pub is_last: bool,
+}
+
+/// The events of one source.
+#[derive(Debug)]
+struct SourceQueue {
+    events: ConflatingQueue<QueuedEvent>,
+    /// An event that was routed in part, and its first target that has not had it.
+    begun: Option<(QueuedEvent, usize)>,
+    is_in_rotation: bool,
+}
+
+impl SourceQueue {
+    fn waiting(&self) -> usize {
+        self.events.len() + usize::from(self.begun.is_some())
+    }
+}
+
+/// The queues of all sources.
 #[derive(Debug)]
 pub struct FairQueue {
-    queues: Vec<ConflatingQueue<QueuedEvent>>,
-    limit: usize,
-    /// The queue whose turn it is.
-    current: usize,
-    /// How many more events it may give in this turn.
+    /// By instance.
+    sources: Vec<SourceQueue>,
+    /// The sources that have an event waiting, the one whose turn it is first.
+    rotation: VecDeque<InstanceId>,
+    /// How many more targets the first one may be routed to in its turn.
     left: usize,
+    limit: usize,
+    conflated: u64,
 }
 
 impl FairQueue {
-    /// `count` empty queues, at least one, each of which keeps `limit` events in order.
+    /// Empty queues of `sources` instances, each of which keeps `limit` events in order.
     #[must_use]
-    pub fn new(count: usize, limit: usize) -> Self {
-        let queues = (0..count.max(1)).map(|_| ConflatingQueue::new(limit)).collect();
-        Self { queues, limit, current: 0, left: TURN_LIMIT }
+    pub fn new(sources: usize, limit: usize) -> Self {
+        let mut this =
+            Self { sources: Vec::new(), rotation: VecDeque::new(), left: TURN_LIMIT, limit, conflated: 0 };
+        this.resize(sources);
+        this
     }
 
-    /// Adds an event to queue number `index`.
+    /// Makes room for so many instances; those that exist keep their queues.
+    pub fn resize(&mut self, sources: usize) {
+        let limit = self.limit;
+        self.sources.resize_with(sources, || SourceQueue {
+            events: ConflatingQueue::new(limit),
+            begun: None,
+            is_in_rotation: false,
+        });
+    }
+
+    /// Adds an event of a source.
     #[inline]
-    pub fn push(&mut self, index: usize, event: QueuedEvent) {
-        if let Some(queue) = self.queues.get_mut(index) {
-            queue.push(event);
+    pub fn push(&mut self, source: InstanceId, event: QueuedEvent) {
+        let Some(queue) = self.sources.get_mut(source.0) else { return };
+        let before = queue.events.conflated();
+        queue.events.push(event);
+        self.conflated += queue.events.conflated() - before;
+        if !queue.is_in_rotation {
+            queue.is_in_rotation = true;
+            self.rotation.push_back(source);
         }
     }
 
-    /// Takes out the next event.
+    /// Takes out the next event, or the next part of one that was begun. `targets` is the number of
+    /// targets of a channel.
     #[inline]
-    pub fn pop(&mut self) -> Option<QueuedEvent> {
-        if self.left > 0
-            && let Some(event) = self.queues[self.current].pop()
-        {
-            self.left -= 1;
-            return Some(event);
+    pub fn next(&mut self, targets: impl FnOnce(SourceIndex) -> usize) -> Option<EventShare> {
+        let source = *self.rotation.front()?;
+        let queue = self.sources.get_mut(source.0)?;
+        let (event, from) = match queue.begun.take() {
+            Some(begun) => begun,
+            None => (queue.events.pop()?, 0),
+        };
+        let count = targets(event.source);
+        let to = count.min(from + self.left).max(from);
+        let is_last = to >= count;
+        if !is_last {
+            queue.begun = Some((event, to));
         }
-        self.next_turn()
+        // An event without targets costs a look-up too.
+        self.left = self.left.saturating_sub((to - from).max(1));
+        if is_last && queue.events.is_empty() {
+            queue.is_in_rotation = false;
+            queue.events.shrink();
+            self.rotation.pop_front();
+            self.left = TURN_LIMIT;
+        } else if self.left == 0 {
+            self.rotation.rotate_left(1);
+            self.left = TURN_LIMIT;
+        }
+        Some(EventShare { event, targets: from..to, is_last })
     }
 
-    fn next_turn(&mut self) -> Option<QueuedEvent> {
-        for _ in 0..self.queues.len() {
-            self.current = (self.current + 1) % self.queues.len();
-            if let Some(event) = self.queues[self.current].pop() {
-                self.left = TURN_LIMIT - 1;
-                return Some(event);
+    /// Takes out the rest of an event that was begun, if there is one.
+    pub fn next_begun(&mut self, targets: impl FnOnce(SourceIndex) -> usize) -> Option<EventShare> {
+        let is_begun = |source: &InstanceId| self.sources[source.0].begun.is_some();
+        let place = self.rotation.iter().position(is_begun)?;
+        let source = *self.rotation.get(place)?;
+        let queue = self.sources.get_mut(source.0)?;
+        let (event, from) = queue.begun.take()?;
+        if queue.events.is_empty() {
+            queue.is_in_rotation = false;
+            self.rotation.remove(place);
+            self.left = TURN_LIMIT;
+        }
+        Some(EventShare { event, targets: from..targets(event.source).max(from), is_last: true })
+    }
+
+    /// Replaces each event that waits; one for which `change` returns `None` is dropped. The rest
+    /// of events that were begun is dropped as well: take it out before ([`FairQueue::next_begun`]).
+    pub fn change_all(&mut self, mut change: impl FnMut(QueuedEvent) -> Option<QueuedEvent>) {
+        self.rotation.clear();
+        self.left = TURN_LIMIT;
+        for (queue, source) in self.sources.iter_mut().zip((0..).map(InstanceId)) {
+            queue.begun = None;
+            queue.events.change_all(&mut change);
+            queue.is_in_rotation = queue.waiting() > 0;
+            if queue.is_in_rotation {
+                self.rotation.push_back(source);
             }
         }
-        None
     }
 
-    /// How many more events queue number `index` keeps in order.
+    /// How many events of a source wait.
     #[must_use]
-    pub fn free(&self, index: usize) -> usize {
-        self.queues.get(index).map_or(0, |queue| self.limit.saturating_sub(queue.len()))
+    pub fn waiting(&self, source: InstanceId) -> usize {
+        self.sources.get(source.0).map_or(0, SourceQueue::waiting)
     }
 
-    /// Whether all queues are empty.
+    /// How many events of a source were replaced by a later one of their channel.
+    #[must_use]
+    pub fn conflated(&self, source: InstanceId) -> u64 {
+        self.sources.get(source.0).map_or(0, |queue| queue.events.conflated())
+    }
+
+    /// The same of all sources.
+    #[must_use]
+    pub fn all_conflated(&self) -> u64 {
+        self.conflated
+    }
+
+    /// Whether no event waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.queues.iter().all(ConflatingQueue::is_empty)
-    }
-
-    /// Gives back the memory of a burst.
-    pub fn shrink(&mut self) {
-        self.queues.iter_mut().for_each(ConflatingQueue::shrink);
+        self.rotation.is_empty()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn event(number: u32) -> QueuedEvent {
-        QueuedEvent { source: SourceIndex(number), value: 0.5 }
-    }
-
-    #[test]
-    fn a_full_queue_neither_holds_up_nor_conflates_another() {
-        let mut queue = FairQueue::new(2, 1000);
-        for _ in 0..5000 {
-            queue.push(1, event(1));
-        }
-        for _ in 0..100 {
-            queue.push(0, event(0));
-        }
-        assert_eq!((queue.free(0), queue.free(1)), (900, 0));
-        let taken: Vec<u32> = (0..400).filter_map(|_| queue.pop()).map(|event| event.source.0).collect();
-        assert_eq!(taken.iter().filter(|channel| **channel == 0).count(), 100);
-    }
-
-    #[test]
-    fn one_queue_is_emptied_in_order() {
-        let mut queue = FairQueue::new(1, 1000);
-        (0..200).for_each(|channel| queue.push(0, event(channel)));
-        let taken: Vec<u32> = std::iter::from_fn(|| queue.pop()).map(|event| event.source.0).collect();
-        assert_eq!(taken, (0..200).collect::<Vec<_>>());
-        assert!(queue.is_empty());
-    }
-
-    #[test]
-    fn nothing_is_left_in_any_queue() {
-        let mut queue = FairQueue::new(3, 10);
-        for index in [2, 0, 2, 1] {
-            queue.push(index, event(0));
-        }
-        assert_eq!(std::iter::from_fn(|| queue.pop()).count(), 4);
-    }
-}
+mod tests;

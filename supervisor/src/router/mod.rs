@@ -1,27 +1,25 @@
 //! The router: which channels an event goes on to. It does no I/O and knows neither backends nor
 //! workers.
 //!
-//! Events wait in one queue, in the order in which they arrive; only instances that can form a loop
-//! have a queue of their own (see [`fair_queue`]). A step takes out a bounded number of them, so
-//! that a loop of mappings cannot keep the show from its other work. A loop whose queue outgrows
-//! its limit is conflated to the latest value of each channel (see [`crate::conflating_queue`]).
+//! Events wait in a queue of their source, and the sources take turns ([`fair_queue`]): no source
+//! delays or conflates the events of another. A step takes out a bounded number of them, so that
+//! neither a flood nor a loop of mappings keeps the show from its other work.
 
+pub mod conflation_monitor;
 pub mod cycles;
 pub mod fair_queue;
 pub mod table;
 
 use crate::backends::Incoming;
 use crate::ids::InstanceId;
-use fair_queue::{FairQueue, QueuedEvent};
+use fair_queue::{EventShare, FairQueue, QueuedEvent};
 use mm_shared::ChannelId;
 use table::{RouteTable, RouteTarget, SourceIndex};
 
-/// Events that may wait in one queue before they are conflated. The input of a step is far below
-/// this; only a loop of mappings that multiplies its events reaches it.
+/// Events of one source that may wait before they are conflated. It has room for all that a worker
+/// may leave behind in its ring and for the largest datagram, so only a loop of mappings that
+/// multiplies its events and a flood of MIDI messages reach it.
 const QUEUE_LIMIT: usize = 65_536;
-
-/// The most events that are routed before the loop polls its descriptors again.
-pub const STEP_BUDGET: usize = 8_192;
 
 /// Events that an instance has received and sent since the show started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -43,7 +41,8 @@ pub struct Router {
     last: Vec<f64>,
 }
 
-/// An event with its targets.
+/// An event with its targets, or with some of them: those that its source may be routed to in this
+/// turn.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Routed<'a> {
     /// The channel that it arrived on.
@@ -52,6 +51,8 @@ pub struct Routed<'a> {
     pub value: f64,
     /// Its targets, in the order of the show file.
     pub targets: &'a [RouteTarget],
+    /// Whether no target is left after these.
+    pub is_last: bool,
 }
 
 impl Router {
@@ -60,7 +61,7 @@ impl Router {
     pub fn new(table: RouteTable) -> Self {
         let traffic = vec![Traffic::default(); table.id_limit()];
         let last = vec![f64::NAN; table.channels()];
-        let waiting = FairQueue::new(table.queues(), QUEUE_LIMIT);
+        let waiting = FairQueue::new(table.id_limit(), QUEUE_LIMIT);
         Self { table, waiting, traffic, last }
     }
 
@@ -68,16 +69,28 @@ impl Router {
     /// before.
     pub fn accept(&mut self, incoming: Incoming) {
         if let Some(source) = self.table.source(incoming.instance, incoming.channel) {
-            let queue = self.table.queue(incoming.instance);
-            self.waiting.push(queue, QueuedEvent { source, value: incoming.value });
+            self.waiting.push(incoming.instance, QueuedEvent { source, value: incoming.value });
             self.traffic[incoming.instance.0].events_out += 1;
         }
     }
 
-    /// How many more events of an instance can wait without conflation.
+    /// How many events of an instance wait to be routed.
     #[must_use]
-    pub fn room(&self, instance: InstanceId) -> usize {
-        self.waiting.free(self.table.queue(instance))
+    pub fn waiting(&self, instance: InstanceId) -> usize {
+        self.waiting.waiting(instance)
+    }
+
+    /// How many events of an instance were replaced by a later one of their channel before they
+    /// were routed.
+    #[must_use]
+    pub fn conflated(&self, instance: InstanceId) -> u64 {
+        self.waiting.conflated(instance)
+    }
+
+    /// The same of all instances.
+    #[must_use]
+    pub fn all_conflated(&self) -> u64 {
+        self.waiting.all_conflated()
     }
 
     /// Counts an event into an instance that no mapping has led there.
@@ -113,49 +126,56 @@ impl Router {
         self.table.origin(source)
     }
 
-    /// Takes out the next event; `None` when the queues are empty.
+    /// Takes out the next event, or a part of it; `None` when no event waits.
+    #[inline]
     pub fn next_event(&mut self) -> Option<Routed<'_>> {
-        let QueuedEvent { source, value } = self.waiting.pop()?;
-        let targets = self.table.targets(source);
+        let share = self.waiting.next(|source| self.table.targets(source).len())?;
+        Some(self.routed(share))
+    }
+
+    /// Takes out the rest of an event that was routed in part; `None` when there is none. It has to
+    /// go where the mappings led when it was begun.
+    pub fn next_begun(&mut self) -> Option<Routed<'_>> {
+        let share = self.waiting.next_begun(|source| self.table.targets(source).len())?;
+        Some(self.routed(share))
+    }
+
+    #[inline]
+    fn routed(&mut self, EventShare { event, targets, is_last }: EventShare) -> Routed<'_> {
+        let QueuedEvent { source, value } = event;
+        let targets = self.table.targets(source).get(targets).unwrap_or_default();
         for target in targets {
             self.traffic[target.instance.0].events_in += 1;
             self.last[target.source.index()] = value;
         }
-        Some(Routed { source, value, targets })
+        Routed { source, value, targets, is_last }
     }
 
-    /// Applies the mappings of a new show. Events that wait are kept if their channels still exist.
+    /// Applies the mappings of a new show. Events that wait are kept if their channels still exist;
+    /// what is left of events that were begun has to be taken out before.
     pub fn apply(&mut self, table: RouteTable) {
         let old = std::mem::replace(&mut self.table, table);
-        let mut last = vec![f64::NAN; self.table.channels()];
+        let table = &self.table;
+        let now = |source: SourceIndex| {
+            let origin = old.origin(source)?;
+            table.source(origin.instance, origin.channel)
+        };
+        let mut last = vec![f64::NAN; table.channels()];
         for (value, number) in self.last.iter().zip(0..) {
-            let origin = old.origin(SourceIndex(number));
-            let now = origin.and_then(|origin| self.table.source(origin.instance, origin.channel));
-            if let Some(now) = now {
+            if let Some(now) = now(SourceIndex(number)) {
                 last[now.index()] = *value;
             }
         }
         self.last = last;
-        self.traffic.resize(self.table.id_limit(), Traffic::default());
-        let waiting: Vec<QueuedEvent> = std::iter::from_fn(|| self.waiting.pop()).collect();
-        self.waiting = FairQueue::new(self.table.queues(), QUEUE_LIMIT);
-        for QueuedEvent { source, value } in waiting {
-            let Some(origin) = old.origin(source) else { continue };
-            if let Some(source) = self.table.source(origin.instance, origin.channel) {
-                self.waiting.push(self.table.queue(origin.instance), QueuedEvent { source, value });
-            }
-        }
+        self.traffic.resize(table.id_limit(), Traffic::default());
+        self.waiting.resize(table.id_limit());
+        self.waiting.change_all(|event| Some(QueuedEvent { source: now(event.source)?, ..event }));
     }
 
     /// Whether no event waits.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.waiting.is_empty()
-    }
-
-    /// Gives back the memory of a burst.
-    pub fn shrink(&mut self) {
-        self.waiting.shrink();
     }
 }
 

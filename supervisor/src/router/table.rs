@@ -4,7 +4,6 @@
 //! order of the show file. The targets of a channel are one slice of one array, so routing an event
 //! takes two look-ups, whatever the size of the show.
 
-use super::cycles;
 use crate::ids::InstanceId;
 use crate::show::LiveShow;
 use mm_config::Endpoint;
@@ -45,8 +44,6 @@ pub struct RouteTable {
     /// Where the targets of each channel begin, and one entry more at the end.
     starts: Vec<u32>,
     targets: Vec<RouteTarget>,
-    /// By id: the queue of an instance's events; 0 for instances outside any loop.
-    queues: Vec<usize>,
 }
 
 impl RouteTable {
@@ -76,24 +73,8 @@ impl RouteTable {
         for index in 1..starts.len() {
             starts[index] += starts[index - 1];
         }
-        let mut queues = vec![0; show.id_limit()];
-        for (members, queue) in cycles::strongly_connected(show).iter().zip(1..) {
-            members.iter().for_each(|member| queues[show.id(*member).0] = queue);
-        }
         let targets = edges.into_iter().map(|(_, target)| target).collect();
-        Self { numbers, bases, starts, targets, queues }
-    }
-
-    /// How many queues there are.
-    #[must_use]
-    pub fn queues(&self) -> usize {
-        self.queues.iter().max().map_or(1, |queue| queue + 1)
-    }
-
-    /// The queue of an instance's events.
-    #[must_use]
-    pub fn queue(&self, instance: InstanceId) -> usize {
-        self.queues.get(instance.0).copied().unwrap_or(0)
+        Self { numbers, bases, starts, targets }
     }
 
     /// How many channels there are.

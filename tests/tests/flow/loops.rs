@@ -57,6 +57,31 @@ fn a_loop_of_loopback_channels_that_multiplies_its_events_is_bounded_and_named()
 }
 
 #[test]
+fn what_a_loop_has_no_room_for_is_conflated_counted_and_logged_for_it_alone() {
+    let (show, others) = run(&format!(
+        "[loopback a]\n[loopback b]\n{ASK}net./start > a.x1\na.x1 > b.y{{1..8}}\nb.y{{1..8}} > a.x1\n"
+    ));
+    show.send("/start", &[F(0.5)]);
+    let mut control = show.control();
+    control.wait_for("events that are too many", "a", |status| status["conflated"].as_u64() > Some(0));
+    let logged = show.wait_for(Event::named("events_conflated").instance("a").level("warn"));
+    assert!(logged.field("conflated").as_u64() > Some(0));
+    for number in 1..=50_u8 {
+        let value = F(f32::from(number) / 64.0);
+        show.send("/ask", &[value]);
+        show.expect("/answer", &[value]);
+    }
+    others.finish(&show);
+    for instance in ["net", "asked", "calm", "steady"] {
+        assert_eq!(control.standing(instance)["conflated"].as_u64().unwrap_or(0), 0, "{instance}");
+        assert_eq!(show.log().count(Event::named("events_conflated").instance(instance)), 0);
+    }
+    // Once per minute.
+    assert_eq!(show.log().count(Event::named("events_conflated").instance("a")), 1);
+    show.stop();
+}
+
+#[test]
 fn two_instances_that_answer_each_other_are_bounded_and_named() {
     let (show, others) = run(&format!(
         "[python one]\nmodule = h\n[python two]\nmodule = h\n{ASK}net./start > one.h.echo\n\

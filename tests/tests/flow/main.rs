@@ -1,5 +1,6 @@
-//! Faults `queue-full` and `mapping-loop`: queues that are full for long, and mappings that form
-//! loops.
+//! Faults `queue-full`, `mapping-loop`, `output-flood`, `bundle-flood` and `host-stalls`: queues
+//! that are full for long, mappings that form loops, sources that flood.
 
+mod floods;
 mod loops;
 mod queues;

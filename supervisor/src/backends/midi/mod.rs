@@ -192,8 +192,8 @@ impl Backend for Midi {
         cx.watch(self.rx.queue().descriptor(), Interest::Read, RX_QUEUE)
     }
 
-    fn on_ready(&mut self, _source: SourceId, budget: usize, cx: &mut BackendContext<'_>) {
-        self.rx.receive(&self.channels, budget, &mut cx.sink);
+    fn on_ready(&mut self, _source: SourceId, _budget: usize, cx: &mut BackendContext<'_>) {
+        self.rx.receive(&self.channels, &mut cx.sink);
         self.set_timer(cx);
     }
 

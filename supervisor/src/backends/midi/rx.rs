@@ -43,10 +43,11 @@ impl MidiRx {
         &self.queue
     }
 
-    /// Turns up to `budget` messages that wait into events.
-    pub fn receive(&mut self, channels: &ChannelMap, budget: usize, sink: &mut EventSink<'_>) {
+    /// Turns messages that wait into events. The MIDI system does not wait, and what its queue has
+    /// no room for is lost, so they are taken even where the router conflates them.
+    pub fn receive(&mut self, channels: &ChannelMap, sink: &mut EventSink<'_>) {
         let Self { name, queue, parameters, detect, latest, next_report, .. } = self;
-        queue.take(BATCH_LIMIT.min(budget), |ReceivedMessage { at, message }| {
+        queue.take(BATCH_LIMIT, |ReceivedMessage { at, message }| {
             *latest = Some(at);
             next_report.get_or_insert(at + REPORT_INTERVAL);
             for AddressedValue { address, raw } in decode(message, parameters) {

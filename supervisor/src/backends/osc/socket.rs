@@ -14,12 +14,16 @@ use nix::sys::socket::{
     AddressFamily, ControlMessage, MsgFlags, MultiHeaders, SockFlag, SockType, SockaddrStorage, bind,
     recvmmsg, sendmmsg, sendmsg, setsockopt, socket, sockopt,
 };
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 /// The most datagrams that one call moves.
 pub const BATCH: usize = 64;
+
+/// About the most bytes that one call is to receive: of large datagrams it asks for fewer.
+const BATCH_BYTES: usize = 128 << 10;
 
 /// How many datagrams a call asks for when few arrived the last time: each place costs time to
 /// prepare.
@@ -49,6 +53,8 @@ pub struct OscSocket {
     socket: UdpSocket,
     buffer: Vec<u8>,
     receiving: MultiHeaders<SockaddrStorage>,
+    /// Datagrams in the buffer that were received and not handed out yet.
+    kept: VecDeque<KeptDatagram>,
     sending: MultiHeaders<SockaddrStorage>,
     /// How many datagrams the next call asks for.
     expected: usize,
@@ -56,6 +62,14 @@ pub struct OscSocket {
     /// Whether the system accepts blocks for this peer.
     blocks: bool,
     peer: Option<OscPeer>,
+}
+
+/// A datagram in its place of the buffer.
+#[derive(Debug)]
+struct KeptDatagram {
+    place: usize,
+    length: usize,
+    sender: SockaddrStorage,
 }
 
 /// The address to send to, and a copy for each message of a batch.
@@ -86,8 +100,17 @@ impl OscSocket {
         let receiving = MultiHeaders::preallocate(BATCH, None);
         let sending = MultiHeaders::preallocate(BATCH, None);
         let (buffer, block) = (vec![0; PLACE * BATCH], Vec::new());
-        let mut port =
-            Self { socket, buffer, receiving, sending, expected: FEW, block, blocks: true, peer: None };
+        let mut port = Self {
+            socket,
+            buffer,
+            receiving,
+            kept: VecDeque::new(),
+            sending,
+            expected: FEW,
+            block,
+            blocks: true,
+            peer: None,
+        };
         if let OscDestination::Fixed(address) = destination {
             let reachable = to.into_iter().find_map(|to| reachable_from(local, to));
             port.set_peer(reachable.ok_or_else(|| wrong_family(instance, address))?);
@@ -115,13 +138,23 @@ impl OscSocket {
         self.blocks = true;
     }
 
+    /// Whether datagrams were received and not handed out.
+    pub fn has_kept(&self) -> bool {
+        !self.kept.is_empty()
+    }
+
     /// Calls `each` with each datagram and its sender, for at most a batch and at most `limit`
-    /// datagrams. Returns whether there may be more.
+    /// datagrams, until it returns false. What was received and is not handed out then is kept for
+    /// the next call. Returns whether there may be more.
     pub fn receive(
         &mut self,
         limit: usize,
-        mut each: impl FnMut(&[u8], &SockaddrStorage),
+        mut each: impl FnMut(&[u8], &SockaddrStorage) -> bool,
     ) -> io::Result<bool> {
+        if self.has_kept() {
+            self.hand_out_kept(each);
+            return Ok(true);
+        }
         let mut places = self.buffer.chunks_exact_mut(PLACE);
         let mut slices: [_; BATCH] =
             std::array::from_fn(|_| [IoSliceMut::new(places.next().unwrap_or_default())]);
@@ -134,15 +167,33 @@ impl OscSocket {
             Err(Errno::EAGAIN | Errno::EINTR | Errno::ECONNREFUSED) => return Ok(false),
             Err(errno) => return Err(errno.into()),
         };
-        let mut count = 0;
+        let (mut count, mut longest, mut goes_on) = (0, 1, true);
         for message in received {
-            count += 1;
+            let datagram = message.iovs().next().unwrap_or_default();
             if let Some(sender) = &message.address {
-                each(message.iovs().next().unwrap_or_default(), sender);
+                if goes_on {
+                    goes_on = each(datagram, sender);
+                } else {
+                    let kept = KeptDatagram { place: count, length: datagram.len(), sender: *sender };
+                    self.kept.push_back(kept);
+                }
             }
+            count += 1;
+            longest = longest.max(datagram.len());
         }
         self.expected = if count == expected { BATCH } else { (2 * count).clamp(FEW, BATCH) };
+        self.expected = self.expected.min((BATCH_BYTES / longest).max(1));
         Ok(count == expected)
+    }
+
+    fn hand_out_kept(&mut self, mut each: impl FnMut(&[u8], &SockaddrStorage) -> bool) {
+        while let Some(KeptDatagram { place, length, sender }) = self.kept.pop_front() {
+            let begin = place * PLACE;
+            let datagram = self.buffer.get(begin..begin + length).unwrap_or_default();
+            if !each(datagram, &sender) {
+                return;
+            }
+        }
     }
 
     /// Sends datagrams to the peer, at most a batch. Returns how many were sent, at least one.

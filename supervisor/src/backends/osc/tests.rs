@@ -397,6 +397,42 @@ fn no_datagram_is_read_once_the_budget_is_used_up() {
 }
 
 #[test]
+fn of_large_datagrams_one_call_reads_a_part_and_the_rest_comes_in_order() {
+    const MESSAGES: i32 = 1_100;
+    let mut rig = Rig::new(&[("/a", "i 0 100000")], &["/a"]);
+    let bundle = |first: i32| {
+        let timetag = OscTime { seconds: 0, fractional: 1 };
+        let message = |n| OscPacket::Message(OscMessage { addr: "/a".into(), args: vec![OscType::Int(n)] });
+        let content = (first..first + MESSAGES).map(message).collect();
+        encoder::encode(&OscPacket::Bundle(OscBundle { timetag, content })).expect("it can be encoded")
+    };
+    // Many small ones: the next call asks for a whole batch.
+    (0..64).for_each(|_| rig.send(&encode("/a", vec![OscType::Int(0)])));
+    assert_eq!(rig.events(64).len(), 64);
+    (0..6).for_each(|n| rig.send(&bundle(n * MESSAGES)));
+    let mut numbers = Vec::new();
+    for _ in 0..3 {
+        rig.receive();
+        let part: Vec<i32> = rig.drain().into_iter().map(|(_, value)| (value * 1e5).round() as i32).collect();
+        assert_eq!(part.len(), 2_200, "two datagrams are more than one call reads");
+        numbers.extend(part);
+    }
+    assert_eq!(numbers, (0..6 * MESSAGES).collect::<Vec<_>>());
+    assert!(!rig.osc.receive(Duration::ZERO, BUDGET), "nothing is left");
+}
+
+#[test]
+fn what_was_received_waits_while_there_is_no_room_for_it() {
+    let mut rig = Rig::new(&[], &["/a"]);
+    let message = |n: f32| encode("/a", floats([n / 8.0]));
+    (0..4).for_each(|n| rig.send(&message(n as f32)));
+    assert!(rig.osc.receive(TIMEOUT, 2));
+    rig.osc.receive(Duration::ZERO, 0);
+    assert_eq!(rig.drain(), [(0, 0.0), (0, 0.125)]);
+    assert_eq!(rig.events(2), [(0, 0.25), (0, 0.375)]);
+}
+
+#[test]
 fn another_pattern_keeps_the_socket_and_another_address_does_not() {
     let mut rig = Rig::new(&[], &["/a"]);
     let (address, to) = (rig.address(), format!("127.0.0.1 {}", port_of(&rig.peer)));

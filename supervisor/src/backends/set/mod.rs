@@ -10,7 +10,7 @@ mod slot;
 use super::backend::{Backend, BackendState, LocalInstance, OpenError, Plan};
 use super::context::{BackendContext, BackendTimer, EventSink, Incoming, SourceId, TimerPurpose};
 use crate::ids::InstanceId;
-use crate::poller::Poller;
+use crate::poller::{Poller, Wake};
 use crate::show::LiveShow;
 use crate::status::{InstanceState, InstanceStatus};
 use crate::timers::Timers;
@@ -47,6 +47,8 @@ pub struct BackendSet {
     timers: Timers<BackendTimer>,
     /// The timers that are due; empty between two calls of [`BackendSet::tick`].
     due: Vec<BackendTimer>,
+    /// Sources that have input left which the kernel does not report.
+    unfinished: Vec<Wake>,
 }
 
 impl BackendSet {
@@ -102,6 +104,24 @@ impl BackendSet {
 
     fn slot_mut(&mut self, slot: usize) -> Option<&mut BackendSlot> {
         self.slots.get_mut(slot)?.as_mut()
+    }
+
+    /// The instances of the backend in a slot.
+    #[must_use]
+    pub fn instances_of(&self, index: u32) -> &[InstanceId] {
+        let slot = self.slots.get(index as usize).and_then(Option::as_ref);
+        slot.map_or(&[], |slot| &slot.instances)
+    }
+
+    /// Whether a source has input left which the kernel does not report.
+    #[must_use]
+    pub fn has_unfinished(&self) -> bool {
+        !self.unfinished.is_empty()
+    }
+
+    /// Adds a wake-up for each of these sources that has none.
+    pub fn wake_unfinished(&mut self, wakes: &mut Vec<Wake>) {
+        Wake::add(wakes, &mut self.unfinished);
     }
 
     /// A source of a backend is ready. It adds about `budget` events at most.
@@ -300,11 +320,11 @@ impl BackendSet {
         access: &mut LoopAccess<'_>,
         act: impl FnOnce(&mut dyn Backend, Option<&dyn Plan>, &mut BackendContext<'_>) -> R,
     ) -> Option<R> {
-        let Self { slots, timers, .. } = self;
+        let Self { slots, timers, unfinished, .. } = self;
         let BackendSlot { state, instances, plan, .. } = slots.get_mut(slot)?.as_mut()?;
         let (SlotState::Open(backend) | SlotState::Closing { backend, .. }) = state else { return None };
         let sink = EventSink::new(access.events, instances);
-        let mut cx = BackendContext::new(sink, access.poller, timers, slot as u32);
+        let mut cx = BackendContext::new(sink, access.poller, timers, unfinished, slot as u32);
         match catch_unwind(AssertUnwindSafe(|| act(backend.as_mut(), plan.as_deref(), &mut cx))) {
             Ok(result) => Some(result),
             Err(_) => {

@@ -14,7 +14,7 @@ use crate::backends::Incoming;
 use crate::ids::InstanceId;
 use crate::router::Router;
 use failsafe::Failsafe;
-use flow::EventFlow;
+use flow::{EventFlow, ROUTER_LIMIT};
 use mm_shared::control::ChannelBoot;
 use mm_shared::wakeup::constants::SPARSE_EVENTS_LIMIT;
 use mm_shared::wakeup::{IdleMode, Spinner, WakeupMode, cpu};
@@ -116,23 +116,34 @@ impl DataPlane {
         self.flow.deliver(rings, is_pinned)
     }
 
-    /// Takes up to `most` events that the worker has sent, as far as the router has room. Returns
-    /// whether there may be more.
+    /// Takes what the worker has sent, as far as the router has room. Returns whether there may be
+    /// more.
     ///
     /// # Errors
     ///
     /// A record or a cursor breaks a rule.
-    pub fn collect(
-        &mut self,
-        rings: &mut WorkerRings,
-        most: usize,
-        cx: &mut LoopContext<'_>,
-    ) -> Result<bool, Violation> {
+    pub fn collect(&mut self, rings: &mut WorkerRings, cx: &mut LoopContext<'_>) -> Result<bool, Violation> {
         let looking = cx.registry.hot.look_at(self.instance);
         // What there is no room for stays with the worker, whose next output waits if need be.
-        let most = most.min(cx.router.room(self.instance));
+        let most = ROUTER_LIMIT.saturating_sub(cx.router.waiting(self.instance));
         let sink = router_sink(self.instance, &mut self.failsafe, cx.router);
         Ok(self.flow.collect(rings, looking, most, sink)? == most)
+    }
+
+    /// Takes all that the worker has sent so far, which is one ring at most: the router has room
+    /// for that.
+    ///
+    /// # Errors
+    ///
+    /// A record or a cursor breaks a rule.
+    pub fn collect_all(
+        &mut self,
+        rings: &mut WorkerRings,
+        cx: &mut LoopContext<'_>,
+    ) -> Result<(), Violation> {
+        let looking = cx.registry.hot.look_at(self.instance);
+        let sink = router_sink(self.instance, &mut self.failsafe, cx.router);
+        self.flow.collect(rings, looking, usize::MAX, sink).map(drop)
     }
 
     /// The worker takes and sends nothing more: what it has sent goes on, unless it is not
@@ -145,10 +156,8 @@ impl DataPlane {
         cx: &mut LoopContext<'_>,
     ) -> Option<Event> {
         if is_trusted {
-            let looking = cx.registry.hot.look_at(self.instance);
-            let sink = router_sink(self.instance, &mut self.failsafe, cx.router);
-            // The ring's length bounds it, and a record that breaks a rule ends it.
-            let _ = self.flow.collect(rings, looking, usize::MAX, sink);
+            // A record that breaks a rule ends it.
+            let _ = self.collect_all(rings, cx);
         }
         self.flow.take_back(rings)
     }

@@ -55,7 +55,9 @@ impl WorkerRings {
     ) -> Result<usize, Violation> {
         self.stop_ringing(looking);
         let taken = self.up.drain(most, each);
-        if self.up.wants_space() {
+        // A worker that waits is woken when half of its ring is free: it would otherwise be woken
+        // for each few events that are taken. What is left is taken in any case.
+        if self.up.is_half_free() && self.up.wants_space() {
             self.space.ring();
         }
         taken

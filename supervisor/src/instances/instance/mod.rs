@@ -390,11 +390,11 @@ impl ScriptInstance {
         self.data.spin(worker.rings(), cx)
     }
 
-    /// Takes up to `most` events that the worker has sent. Returns whether there may be more.
-    pub fn collect(&mut self, most: usize, cx: &mut LoopContext<'_>) -> bool {
+    /// Takes what the worker has sent, a share of it. Returns whether there may be more.
+    pub fn collect(&mut self, cx: &mut LoopContext<'_>) -> bool {
         let Some(worker) = self.supervision.workers_mut().sender() else { return false };
         let id = worker.id();
-        self.data.collect(worker.rings(), most, cx).unwrap_or_else(|violation| {
+        self.data.collect(worker.rings(), cx).unwrap_or_else(|violation| {
             self.violated(id, &violation.to_string(), cx);
             false
         })
@@ -421,9 +421,12 @@ impl ScriptInstance {
     fn apply_failsafe(&mut self, cx: &mut LoopContext<'_>) {
         if self.data.gives_back_now(cx.now) {
             let worker = self.supervision.workers_mut().sender();
-            if worker.is_some_and(|worker| worker.has_begun_to_serve()) {
+            if let Some(worker) = worker.filter(|worker| worker.has_begun_to_serve()) {
                 // What the script has sent at its import is in the ring by now.
-                self.collect(usize::MAX, cx);
+                let id = worker.id();
+                if let Err(violation) = self.data.collect_all(worker.rings(), cx) {
+                    self.violated(id, &violation.to_string(), cx);
+                }
             } else {
                 self.data.postpone_failsafe(cx.now);
             }
