@@ -124,7 +124,7 @@ pub trait Backend {
     /// The routing step is over: sends what changed in it.
     fn flush(&mut self, _cx: &mut BackendContext<'_>) {}
 
-    /// A channel had this value before the supervisor was started again; nothing is sent for it.
+    /// A channel had this value before the supervisor was started again; nothing is sent for it yet.
     fn restore(&mut self, _instance: LocalInstance, _channel: ChannelId, _value: f64) {}
 
     /// Goes on under a new plan of the same key and kind, without closing what did not change.

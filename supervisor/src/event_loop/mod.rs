@@ -18,6 +18,7 @@ mod routing;
 mod step;
 
 mod control_requests;
+mod restored_outputs;
 mod service_manager;
 mod show_reload;
 mod state_file;
@@ -46,6 +47,7 @@ use crate::systemd::Systemd;
 use control_requests::ControlRequests;
 use mm_config::SupervisorOptions;
 use mm_shared::wakeup::{BusyPoller, IdleMode, WakeupMode};
+use restored_outputs::RestoredOutputs;
 use show_reload::ShowReload;
 use state_file::SharedNames;
 use std::cmp::Reverse;
@@ -71,6 +73,7 @@ pub struct EventLoop {
     script_watch: ScriptWatch,
     origin: Origin,
     state_file: Option<StateFile>,
+    restored: RestoredOutputs,
     last_good: LastGood,
     systemd: Systemd,
     systemd_status_is_old: bool,
@@ -181,6 +184,7 @@ impl EventLoop {
             script_watch,
             origin,
             state_file,
+            restored: RestoredOutputs::default(),
             last_good,
             systemd: Systemd::from_env(Instant::now()),
             systemd_status_is_old: true,
@@ -221,6 +225,7 @@ impl EventLoop {
                 self.dispatch(wake, now);
             }
             self.tick(now);
+            self.send_restored(now);
             let busy = self.pass_on(now);
             self.record_transitions();
             self.control.flush_monitors();
@@ -318,7 +323,8 @@ impl EventLoop {
         let state_file = self.state_file.as_ref().and_then(StateFile::deadline);
         let (instances, backends) = (self.registry.timers.next(), self.backends.deadline());
         let (spare, reaper) = (self.spare.deadline(), self.launcher.reaper.deadline());
-        [instances, backends, spare, reaper, self.systemd.deadline(), state_file].into_iter().flatten().min()
+        let (systemd, restored) = (self.systemd.deadline(), self.restored.deadline());
+        [instances, backends, spare, reaper, systemd, state_file, restored].into_iter().flatten().min()
     }
 
     fn tick(&mut self, now: Instant) {

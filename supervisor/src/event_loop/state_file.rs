@@ -2,6 +2,8 @@
 //! at a start.
 
 use super::EventLoop;
+use super::restored_outputs::RestoredOutputs;
+use crate::backends::echoes;
 use crate::ids::InstanceId;
 use crate::show::{LiveInstance, LiveShow};
 use crate::state::{Saved, SavedChannel};
@@ -37,10 +39,11 @@ impl SharedNames {
 }
 
 impl EventLoop {
-    /// Puts back the values of the last run.
+    /// Puts back the values of the last run. Those of outputs are sent when the show runs.
     pub(super) fn restore(&mut self, saved: &Saved) {
         let saved = saved.by_instance();
         let show = Arc::clone(&self.origin.show);
+        let mut outputs = HashMap::new();
         for LiveInstance { id, instance, .. } in show.live_instances() {
             let Some(channels) = saved.get(instance.name.as_str()) else { continue };
             if self.instances.restore(id, channels) {
@@ -50,13 +53,18 @@ impl EventLoop {
             let numbers: HashMap<&str, ChannelId> = names.zip((0..).map(ChannelId)).collect();
             for saved in channels {
                 if let Some(number) = numbers.get(&*saved.channel) {
-                    self.router.restore(id, *number, saved.output);
+                    if echoes(instance.backend) {
+                        self.router.restore(id, *number, saved.output);
+                    } else {
+                        outputs.insert((id, *number), saved.output);
+                    }
                     self.with_backends(|backends, access| {
                         backends.restore(id, *number, saved.output, access);
                     });
                 }
             }
         }
+        self.restored = RestoredOutputs::new(&show, outputs, Instant::now());
     }
 
     /// The last values of all channels.
@@ -72,7 +80,8 @@ impl EventLoop {
                 continue;
             }
             for (channel, number) in channels.iter().zip((0..).map(ChannelId)) {
-                if let Some(output) = self.router.last(*id, number) {
+                let unsent = || self.restored.value(*id, number);
+                if let Some(output) = self.router.last(*id, number).or_else(unsent) {
                     let channel = Arc::clone(channel);
                     saved.push(SavedChannel { instance: instance(), channel, input: 0.0, output });
                 }

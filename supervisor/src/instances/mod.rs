@@ -290,6 +290,13 @@ impl InstanceSet {
         true
     }
 
+    /// Whether what a script instance sends at its start has been collected, or its start has
+    /// failed. True for what is not a script instance.
+    #[must_use]
+    pub fn has_settled(&self, id: InstanceId, now: Instant) -> bool {
+        self.get(id).is_none_or(|instance| instance.has_settled(now))
+    }
+
     fn get(&self, id: InstanceId) -> Option<&ScriptInstance> {
         self.instances.get(self.index.get(id.0).copied().flatten()?)
     }

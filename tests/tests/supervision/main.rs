@@ -8,6 +8,7 @@ mod first_instance;
 mod install;
 mod last_good;
 mod policy;
+mod restored_outputs;
 mod show_reload;
 mod show_reload_kinds;
 mod spare;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 /// How long a script that runs again has to send values of its own before the last ones are sent
 /// again.
-const GIVE_BACK_DELAY: Duration = Duration::from_millis(20);
+pub const GIVE_BACK_DELAY: Duration = Duration::from_millis(20);
 
 /// The failsafe of one instance.
 #[derive(Debug, Clone, PartialEq)]

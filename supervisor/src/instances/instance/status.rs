@@ -1,6 +1,7 @@
 //! The status of an instance, for clients.
 
 use super::ScriptInstance;
+use crate::instances::data_plane::failsafe::GIVE_BACK_DELAY;
 use crate::instances::history::History;
 use crate::instances::script_worker::ScriptWorker;
 use crate::instances::supervision::Supervision;
@@ -27,6 +28,19 @@ pub fn state(supervision: &Supervision<ScriptWorker>) -> InstanceState {
 /// The process of the worker that serves, or will.
 pub fn pid(supervision: &Supervision<ScriptWorker>) -> Option<i32> {
     supervision.workers().main()?.worker.pid().map(|pid| pid.as_raw())
+}
+
+impl ScriptInstance {
+    /// Whether its first start has come to an end, and what its script sends by itself has been
+    /// collected.
+    #[must_use]
+    pub fn has_settled(&self, now: Instant) -> bool {
+        let Some(member) = self.supervision.workers().main().filter(|_| self.is_serving()) else {
+            return self.has_started();
+        };
+        let since = member.worker.served_since().filter(|_| member.worker.has_begun_to_serve());
+        since.is_some_and(|since| now >= since + GIVE_BACK_DELAY)
+    }
 }
 
 /// The status; `waiting` events are in the worker's ring.
