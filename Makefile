@@ -79,6 +79,7 @@ install:
 		{ echo 'error: there is nothing to install yet' >&2; echo 'hint: run `make build` first' >&2; exit 1; }
 	install -D -m 755 $(TARGET)/release/mm-supervisor '$(DESTDIR)$(bindir)/mm-supervisor'
 	install -D -m 755 $(TARGET)/release/mm-worker '$(DESTDIR)$(libexecdir)/mm-worker'
+	install -D -m 644 worker/python/midimonster.py '$(DESTDIR)$(libexecdir)/python/midimonster.py'
 	install -d '$(DESTDIR)$(dir $(unit))'
 	sed -e 's|@BINDIR@|$(bindir)|' -e 's|@DOCDIR@|$(docdir)|' supervisor/systemd/mm-supervisor@.service \
 		> '$(DESTDIR)$(unit)'

@@ -76,7 +76,7 @@ fn set_up() -> Set {
     // Python keeps the number of the descriptor for as long as there is a process
     let (wakeup, _) = Box::leak(Box::new(UnixStream::pair().expect("a pair of sockets")));
     wakeup.set_nonblocking(true).expect("a socket that does not block");
-    interpreter::start(None, wakeup.as_raw_fd()).expect("an interpreter");
+    interpreter::start(None, wakeup.as_raw_fd(), None).expect("an interpreter");
     let channel = |name: &&str| ChannelBoot { name: (*name).to_owned(), input: 0.0, output: 0.0 };
     let boot = Boot {
         instance: "bench".into(),

@@ -5,12 +5,13 @@ use crate::dispatch::{Dispatch, EventSource};
 use crate::error::WorkerError;
 use crate::link::Outgoing;
 use crate::python::channels::Channels;
+use crate::python::coroutines::never_runs;
 use crate::python::errors::ErrorReporter;
 use crate::python::handlers::Handlers;
 use crate::python::output::Output;
 use crate::python::sockets::Sockets;
 use crate::python::timers::Timers;
-use crate::python::{Instance, activity, become_instance, cleanup, interpreter, modules, sources};
+use crate::python::{Instance, activity, become_instance, children, cleanup, interpreter, modules, sources};
 use crate::startup::Process;
 use crate::term::let_term_kill;
 use mm_shared::control::{Boot, ChannelBoot, Failure, FromWorker, ToWorker};
@@ -30,7 +31,8 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 pub fn live(process: Process, args: &Args) -> Result<u8, WorkerError> {
     // Before the script can change the environment.
     let _ = WakeupMode::of_process();
-    interpreter::start(args.venv.as_deref(), process.term.wakeup_fd())?;
+    let child_modules = children::module_directory(&args.directory);
+    interpreter::start(args.venv.as_deref(), process.term.wakeup_fd(), child_modules.as_deref())?;
     let outgoing = process.outgoing.clone();
     Python::attach(|py| run(py, process))?;
     interpreter::finish();
@@ -156,7 +158,7 @@ fn stop(py: Python<'_>, instance: &Instance) {
     instance.outgoing.send(FromWorker::Yielded);
     activity::enter(Activity::Cleanup, 0);
     if let Some(handler) = cleanup::take(&instance.cleanup)
-        && let Err(error) = handler.call0(py)
+        && let Err(error) = handler.call0(py).and_then(|returned| never_runs(returned.bind(py)))
     {
         instance.errors.report(py, "cleanup handler".into(), &error);
     }

@@ -8,3 +8,4 @@ pub mod poller;
 pub mod priority;
 pub mod process;
 pub mod stacks;
+pub mod unread;

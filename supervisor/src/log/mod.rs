@@ -94,7 +94,7 @@ where
     let (sender, receiver) = queue::bounded();
     writer::spawn(receiver, style, sink)?;
     let guard = LogGuard::new(sender.clone());
-    let subscriber = tracing_subscriber::registry().with(LogLayer { sender }).with(settings.level);
+    let subscriber = tracing_subscriber::registry().with(LogLayer { sender }).with(settings.filter());
     Ok((subscriber, guard))
 }
 

@@ -1,12 +1,14 @@
 //! What the log looks like: format, colour, level, and how they depend on where standard error
 //! goes.
 
+use super::record::SCRIPT;
 use crate::terminal::wants_color;
 use nix::sys::stat::fstat;
 use std::env;
 use std::io::{self, IsTerminal as _};
 use std::str::FromStr;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 
 /// How to log. The default suits the place where standard error goes, from level `info` up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,6 +129,13 @@ impl LogSettings {
     /// The style for a writer of which nothing is known.
     pub(super) fn style_for_sink(self) -> LogStyle {
         self.style(StreamTraits::default())
+    }
+
+    /// What is logged. From `info` on all that scripts print is: what they want to report is theirs
+    /// to decide, in `logging` and the like.
+    pub(super) fn filter(self) -> Targets {
+        let of_scripts = if self.level >= LevelFilter::INFO { LevelFilter::TRACE } else { self.level };
+        Targets::new().with_default(self.level).with_target(SCRIPT, of_scripts)
     }
 
     fn style(self, stream: StreamTraits) -> LogStyle {

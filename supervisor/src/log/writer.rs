@@ -12,7 +12,7 @@ use std::io::{self, Write};
 use std::os::fd::AsFd as _;
 use std::sync::mpsc::SyncSender;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tracing::Level;
 
 /// How long dropping the [`LogGuard`] may take. Standard error may be a pipe that is not read, and
@@ -61,6 +61,7 @@ pub(super) fn spawn<W: Write + Send + 'static>(
         dedup: Dedup::default(),
         batch: String::new(),
         in_batch: 0,
+        last_time: SystemTime::UNIX_EPOCH,
         torn: false,
         lost: 0,
         lost_throttle: LogThrottle::new(1, LOST_INTERVAL),
@@ -76,6 +77,8 @@ struct LogWriter<W> {
     batch: String,
     /// Events in `batch`.
     in_batch: u64,
+    /// The time of the line added last.
+    last_time: SystemTime,
     /// The last write failed, perhaps in the middle of a line.
     torn: bool,
     /// Lost events that have not been reported.
@@ -123,11 +126,15 @@ impl<W: Write> LogWriter<W> {
 
     fn add(&mut self, record: &LogRecord, repeated: u64) {
         render(&mut self.batch, self.style, record, repeated);
+        self.last_time = record.time;
         self.in_batch += 1;
     }
 
     fn write_repeated(&mut self, now: Option<Instant>) {
-        for Admitted { record, repeated } in self.dedup.due(now) {
+        for Admitted { mut record, repeated } in self.dedup.due(now) {
+            // It was held back: lines that came after it are written already, and the log is in the
+            // order of its times.
+            record.time = record.time.max(self.last_time);
             self.add(&record, repeated);
         }
     }

@@ -1,58 +1,51 @@
 //! How much of what a script prints goes to the log.
 //!
-//! Two measures on one stream: equal lines in a row are counted instead of shown, and there is a
-//! limit to lines and bytes per second, with a generous burst. What was left out is summed up and
-//! logged once per second.
+//! Two measures on one stream: repetitions are counted instead of shown, and what is shown is paid
+//! for from the stream's budget. What was left out is summed up and logged: after a second at
+//! first, and ever more rarely while it goes on.
 
+use super::budget::OutputBudget;
 use super::line_splitter::{Flow, LeftOut, OutputLine};
-use mm_shared::LogThrottle;
+use super::repeats::{Held, LineKind, Repeats};
 use std::time::{Duration, Instant};
 
-/// Lines per second in the long run, and at once.
-const LINES: (f64, f64) = (1000.0, 4000.0);
-
-/// Bytes per second in the long run, and at once.
-const BYTES: (f64, f64) = (1024.0 * 1024.0, 4.0 * 1024.0 * 1024.0);
-
-/// Equal lines in a row that are shown in one [`PERIOD`].
-const EQUAL: u32 = 5;
-
-/// How long lines are counted before their number is logged.
+/// How long lines are left out at first before their number is logged.
 const PERIOD: Duration = Duration::from_secs(1);
+
+/// How long in the end.
+const PERIOD_LIMIT: Duration = Duration::from_secs(60);
 
 /// What goes to the log for a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LogItem<'a> {
     /// This line.
     Line(OutputLine<'a>),
-    /// This line was printed so many more times.
-    Repeated(&'a [u8], u64),
+    /// So many lines were repetitions, the last of which was this.
+    Repeated(&'a [u8], Held),
     /// So much was left out.
     LeftOut(LeftOut),
 }
 
-/// The limits of one stream.
+/// What is known of one stream.
 #[derive(Debug)]
 pub(super) struct OutputLimiter {
-    lines: TokenBucket,
-    bytes: TokenBucket,
+    repeats: Repeats,
+    /// The last line.
     last: Vec<u8>,
-    /// Counts lines that are equal to `last`; none before the first line.
-    equal: Option<LogThrottle>,
     left_out: LeftOut,
     /// When `left_out` is to be logged.
     left_out_deadline: Option<Instant>,
+    period: Duration,
 }
 
 impl OutputLimiter {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            lines: TokenBucket::new(LINES, now),
-            bytes: TokenBucket::new(BYTES, now),
+            repeats: Repeats::default(),
             last: Vec::new(),
-            equal: None,
             left_out: LeftOut::default(),
             left_out_deadline: None,
+            period: PERIOD,
         }
     }
 
@@ -60,198 +53,180 @@ impl OutputLimiter {
     pub(super) fn take(
         &mut self,
         line: OutputLine<'_>,
+        budget: &mut OutputBudget,
         now: Instant,
         mut log: impl FnMut(LogItem<'_>),
     ) -> Flow {
-        if !self.is_repeat(line.bytes, now) {
-            self.log_equal(&mut log);
-            self.last.clear();
-            self.last.extend_from_slice(line.bytes);
+        let (kind, held) = self.repeats.take(line.bytes, now);
+        if let Some(held) = held {
+            log(LogItem::Repeated(&self.last, held));
         }
-        let equal = self.equal.get_or_insert(LogThrottle::new(EQUAL, PERIOD));
-        if equal.hit(now).is_none() {
+        self.last.clear();
+        self.last.extend_from_slice(line.bytes);
+        if kind == LineKind::Repeated {
             return Flow::More;
         }
-        let fits = self.lines.has(now) && self.bytes.has(now);
-        if fits {
-            self.lines.take(1.0);
-            self.bytes.take(line.bytes.len() as f64);
+        if budget.pay(line.bytes.len(), now) {
             log(LogItem::Line(line));
             return Flow::More;
         }
-        self.leave_out(LeftOut { lines: 1, bytes: line.bytes.len() as u64 }, now);
+        self.count(LeftOut { lines: 1, bytes: line.bytes.len() as u64 }, now);
         Flow::Full
     }
 
     /// Counts what was left out before it came here.
     pub(super) fn leave_out(&mut self, more: LeftOut, now: Instant) {
         if more != LeftOut::default() {
-            self.left_out.lines += more.lines;
-            self.left_out.bytes += more.bytes;
-            self.left_out_deadline.get_or_insert(now + PERIOD);
+            self.repeats.forget();
+            self.count(more, now);
         }
     }
 
-    /// When [`OutputLimiter::flush`] is to be called.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        let equal = self.equal.as_ref().and_then(LogThrottle::deadline);
-        [equal, self.left_out_deadline].into_iter().flatten().min()
+    fn count(&mut self, more: LeftOut, now: Instant) {
+        self.left_out.lines += more.lines;
+        self.left_out.bytes += more.bytes;
+        self.left_out_deadline.get_or_insert(now + self.period);
     }
 
-    /// Logs what was held back and left out.
-    pub(super) fn flush(&mut self, mut log: impl FnMut(LogItem<'_>)) {
-        self.log_equal(&mut log);
+    /// When [`OutputLimiter::tick`] is to be called.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        [self.repeats.deadline(), self.left_out_deadline].into_iter().flatten().min()
+    }
+
+    /// Logs what has waited long enough.
+    pub(super) fn tick(&mut self, now: Instant, mut log: impl FnMut(LogItem<'_>)) {
+        let is_over = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
+        if is_over(self.repeats.deadline()) {
+            self.log_repeated(&mut log);
+        }
+        if is_over(self.left_out_deadline) {
+            let is_over = self.left_out == LeftOut::default();
+            self.log_left_out(&mut log);
+            // One more period shows whether it goes on.
+            self.period = if is_over { PERIOD } else { (2 * self.period).min(PERIOD_LIMIT) };
+            self.left_out_deadline = (!is_over).then(|| now + self.period);
+        }
+    }
+
+    /// Logs all that was held back and left out: the stream ends.
+    pub(super) fn end(&mut self, mut log: impl FnMut(LogItem<'_>)) {
+        self.log_repeated(&mut log);
+        self.log_left_out(&mut log);
         self.left_out_deadline = None;
+    }
+
+    fn log_repeated(&mut self, log: &mut impl FnMut(LogItem<'_>)) {
+        if let Some(held) = self.repeats.end() {
+            log(LogItem::Repeated(&self.last, held));
+        }
+    }
+
+    fn log_left_out(&mut self, log: &mut impl FnMut(LogItem<'_>)) {
         let left_out = std::mem::take(&mut self.left_out);
         if left_out != LeftOut::default() {
             log(LogItem::LeftOut(left_out));
         }
     }
-
-    fn is_repeat(&self, line: &[u8], now: Instant) -> bool {
-        line == self.last && self.equal.as_ref().is_some_and(|equal| !equal.is_over(now))
-    }
-
-    /// Logs the number of equal lines, and ends their period.
-    fn log_equal(&mut self, log: &mut impl FnMut(LogItem<'_>)) {
-        let held = self.equal.take().map_or(0, |mut equal| equal.take_suppressed());
-        if held > 0 {
-            log(LogItem::Repeated(&self.last, held));
-        }
-    }
-}
-
-/// A token bucket that may go into debt once: one large line passes, and the next ones pay for it.
-#[derive(Debug)]
-struct TokenBucket {
-    tokens: f64,
-    rate: f64,
-    burst: f64,
-    at: Instant,
-}
-
-impl TokenBucket {
-    fn new((rate, burst): (f64, f64), now: Instant) -> Self {
-        Self { tokens: burst, rate, burst, at: now }
-    }
-
-    fn has(&mut self, now: Instant) -> bool {
-        let passed = now.saturating_duration_since(self.at).as_secs_f64();
-        self.at = now;
-        self.tokens = (self.tokens + passed * self.rate).min(self.burst);
-        self.tokens >= 1.0
-    }
-
-    fn take(&mut self, tokens: f64) {
-        self.tokens -= tokens;
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Flow, LeftOut, LogItem, OutputLimiter, OutputLine, PERIOD};
+    use super::{LeftOut, LogItem, OutputBudget, OutputLimiter, OutputLine, PERIOD, PERIOD_LIMIT};
     use std::time::{Duration, Instant};
 
-    fn take_all(
-        limiter: &mut OutputLimiter,
-        lines: impl Iterator<Item = String>,
-        now: Instant,
-    ) -> Vec<String> {
-        let mut logged = Vec::new();
-        for line in lines {
-            limiter
-                .take(OutputLine { bytes: line.as_bytes(), cut: false }, now, |item| logged.push(show(item)));
+    struct Bench {
+        limiter: OutputLimiter,
+        budget: OutputBudget,
+        start: Instant,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let start = Instant::now();
+            Self { limiter: OutputLimiter::new(), budget: OutputBudget::new(start), start }
         }
-        logged
+
+        fn take_all(&mut self, lines: impl Iterator<Item = String>, now: Instant) -> Vec<String> {
+            let mut logged = Vec::new();
+            for line in lines {
+                let line = OutputLine { bytes: line.as_bytes(), cut: false };
+                self.limiter.take(line, &mut self.budget, now, |item| logged.push(show(item)));
+            }
+            logged
+        }
+
+        fn tick(&mut self, now: Instant) -> Vec<String> {
+            let mut logged = Vec::new();
+            self.limiter.tick(now, |item| logged.push(show(item)));
+            logged
+        }
     }
 
     fn show(item: LogItem<'_>) -> String {
         match item {
             LogItem::Line(line) => String::from_utf8_lossy(line.bytes).into_owned(),
-            LogItem::Repeated(line, count) => format!("{} x{count}", String::from_utf8_lossy(line)),
+            LogItem::Repeated(line, held) => {
+                format!("{} x{} of {}", String::from_utf8_lossy(line), held.lines, held.block)
+            }
             LogItem::LeftOut(LeftOut { lines, bytes }) => format!("-{lines} -{bytes}"),
         }
     }
 
-    fn flush_all(limiter: &mut OutputLimiter) -> Vec<String> {
-        let mut logged = Vec::new();
-        limiter.flush(|item| logged.push(show(item)));
-        logged
-    }
-
     #[test]
     fn a_burst_passes_and_the_rest_is_counted_in_lines_and_bytes() {
-        let now = Instant::now();
-        let mut limiter = OutputLimiter::new(now);
-        let logged = take_all(&mut limiter, (0..5000).map(|number| format!("{number:04}")), now);
+        let mut bench = Bench::new();
+        let now = bench.start;
+        let logged = bench.take_all((0..5000).map(|number| format!("{number:04}")), now);
         assert_eq!(logged.len(), 4000);
-        assert_eq!(limiter.deadline(), Some(now + PERIOD));
-        assert_eq!(flush_all(&mut limiter), ["-1000 -4000"]);
-        assert_eq!(limiter.deadline(), None);
-    }
-
-    #[test]
-    fn a_steady_rate_below_the_limit_passes_for_ever() {
-        let start = Instant::now();
-        let mut limiter = OutputLimiter::new(start);
-        for number in 0..20_000_u32 {
-            let line = number.to_string();
-            let line = OutputLine { bytes: line.as_bytes(), cut: false };
-            let now = start + Duration::from_micros(1100) * number;
-            assert_eq!(limiter.take(line, now, |_| {}), Flow::More);
-        }
-        assert_eq!(limiter.deadline(), None);
+        assert_eq!(bench.limiter.deadline(), Some(now + PERIOD));
+        assert_eq!(bench.tick(now + PERIOD), ["-1000 -4000"]);
+        assert!(bench.tick(now + 3 * PERIOD).is_empty());
+        assert_eq!(bench.limiter.deadline(), None);
     }
 
     #[test]
     fn long_lines_are_limited_by_their_bytes() {
-        let now = Instant::now();
-        let mut limiter = OutputLimiter::new(now);
+        let mut bench = Bench::new();
         let long = "x".repeat(8000);
-        let logged = take_all(&mut limiter, (0..4000).map(|number| format!("{number}{long}")), now);
+        let logged = bench.take_all((0..4000).map(|number| format!("{number}{long}")), bench.start);
         assert!((500..600).contains(&logged.len()), "{}", logged.len());
     }
 
     #[test]
-    fn equal_lines_in_a_row_are_counted_until_another_one_comes() {
-        let now = Instant::now();
-        let mut limiter = OutputLimiter::new(now);
-        let lines = std::iter::repeat_n("a".to_owned(), 50).chain(["b".to_owned(), "a".to_owned()]);
-        assert_eq!(take_all(&mut limiter, lines, now), ["a", "a", "a", "a", "a", "a x45", "b", "a"]);
+    fn repetitions_cost_nothing_and_are_said_when_they_end() {
+        let mut bench = Bench::new();
+        let now = bench.start;
+        let logged = bench.take_all(std::iter::repeat_n("a".to_owned(), 100_000), now);
+        assert_eq!(logged, ["a"; 5]);
+        assert_eq!(bench.limiter.deadline(), Some(now + PERIOD));
+        assert_eq!(bench.tick(now + PERIOD), ["a x99995 of 1"]);
+        assert_eq!(bench.take_all((0..3990).map(|number| number.to_string()), now + PERIOD).len(), 3990);
     }
 
     #[test]
-    fn equal_lines_are_said_when_the_time_is_over_and_shown_again_then() {
-        let now = Instant::now();
-        let mut limiter = OutputLimiter::new(now);
-        let again = |count| std::iter::repeat_n("a".to_owned(), count);
-        take_all(&mut limiter, again(8), now);
-        assert_eq!(limiter.deadline(), Some(now + PERIOD));
-        assert_eq!(flush_all(&mut limiter), ["a x3"]);
-        assert_eq!(take_all(&mut limiter, again(1), now + PERIOD), ["a"]);
-    }
-
-    #[test]
-    fn equal_lines_without_end_are_said_once_a_second() {
-        let start = Instant::now();
-        let mut limiter = OutputLimiter::new(start);
-        let mut logged = Vec::new();
-        for step in 0..5000_u32 {
-            let now = start + Duration::from_millis(1) * step;
-            if limiter.deadline().is_some_and(|deadline| deadline <= now) {
-                limiter.flush(|item| logged.push(show(item)));
+    fn a_flood_that_goes_on_is_reported_ever_more_rarely() {
+        let mut bench = Bench::new();
+        let (mut reports, mut number) = (Vec::new(), 0);
+        for step in 0..36_000_u32 {
+            let now = bench.start + Duration::from_millis(100) * step;
+            if bench.limiter.deadline().is_some_and(|deadline| deadline <= now) {
+                reports.extend(bench.tick(now));
             }
-            limiter.take(OutputLine { bytes: b"a", cut: false }, now, |item| logged.push(show(item)));
+            number += 100;
+            bench.take_all((number..number + 100).map(|number| number.to_string()), now);
         }
-        assert_eq!(logged.iter().filter(|line| line.contains(" x")).count(), 4, "{logged:?}");
-        assert_eq!(logged.iter().filter(|line| *line == "a").count(), 25, "{logged:?}");
+        let hour = 3600 / usize::try_from(PERIOD_LIMIT.as_secs()).unwrap();
+        assert!((hour..hour + 10).contains(&reports.len()), "{reports:?}");
+        assert!(reports.iter().all(|report| report.starts_with('-')), "{reports:?}");
     }
 
     #[test]
-    fn two_lines_in_turns_are_not_repeats() {
-        let now = Instant::now();
-        let mut limiter = OutputLimiter::new(now);
-        let lines = (0..40).map(|number| if number % 2 == 0 { "tick".into() } else { "tock".into() });
-        assert_eq!(take_all(&mut limiter, lines, now).len(), 40);
+    fn the_end_of_a_stream_tells_what_is_held() {
+        let mut bench = Bench::new();
+        bench.take_all(std::iter::repeat_n("a".to_owned(), 8), bench.start);
+        let mut logged = Vec::new();
+        bench.limiter.end(|item| logged.push(show(item)));
+        assert_eq!(logged, ["a x3 of 1"]);
+        assert_eq!(bench.limiter.deadline(), None);
     }
 }

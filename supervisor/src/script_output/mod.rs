@@ -6,18 +6,22 @@
 //! - A pipe is read as fast as it fills, even where the log drops it. Memory is bounded for each
 //!   pipe.
 //! - Each line is an event of the log with the field `instance`: standard output as `info`,
-//!   standard error as `warn`. A line without its end is shown after a short pause, a long one is
-//!   cut.
-//! - Too many lines are left out, equal ones in a row are counted; once per second the log has
-//!   their number.
+//!   standard error as `warn`, unless the line begins with a level of its own. A line without its
+//!   end is shown after a short pause, a long one is cut.
+//! - A stream has a budget for a burst and a smaller one for the long run, see [`budget`]. Lines
+//!   and blocks of lines that repeat are counted, see [`repeats`]. The log has the number of what
+//!   it does not show.
 //! - A pipe does not outlive its worker: its children may hold it open, so [`ScriptOutput::remove`]
 //!   reads what is there and closes it.
 //!
 //! The last lines of standard error are also kept in memory, for the reason of an exit.
 
+mod budget;
+mod level;
 mod limiter;
 mod line_splitter;
 mod reader;
+mod repeats;
 mod tails;
 
 use crate::ids::WorkerId;
@@ -32,11 +36,11 @@ use tails::Tails;
 use tracing::dispatcher;
 
 /// Which of a worker's streams a pipe carries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OutputStream {
-    /// Logged as `info`.
+    /// Logged as `info`, where a line has no level of its own.
     Stdout,
-    /// Logged as `warn`; its tail is kept.
+    /// Logged as `warn`, in the same way; its tail is kept.
     Stderr,
 }
 

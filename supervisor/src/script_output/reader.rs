@@ -1,8 +1,11 @@
 //! The thread that reads all pipes.
 
 use super::OutputStream;
+use super::budget::OutputBudget;
+use super::level;
 use super::limiter::{LogItem, OutputLimiter};
-use super::line_splitter::{LeftOut, LineSplitter, OutputLine};
+use super::line_splitter::{Flow, LeftOut, LineSplitter, OutputLine};
+use super::repeats::Held;
 use super::tails::Tails;
 use crate::ids::WorkerId;
 use crate::log::SCRIPT;
@@ -10,17 +13,21 @@ use mm_shared::Doorbell;
 use mm_shared::sys::poller::{Interest, PollKey, Poller};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tracing::{info, warn};
+use tracing::{Level, debug, error, info, warn};
 
 /// Bytes in one read; as much as a pipe holds by default.
 const CHUNK: usize = 64 * 1024;
+
+/// A read of at least so many bytes is not searched for repetitions any more once there is no budget
+/// left for it.
+const FLOOD: usize = 16 * 1024;
 
 /// The size assumed of a pipe that does not report its own.
 const PIPE_SIZE: usize = 1024 * 1024;
@@ -62,9 +69,15 @@ pub(super) struct OutputReader {
     commands: Receiver<Command>,
     tails: Arc<Tails>,
     pipes: BTreeMap<u64, Pipe>,
+    /// Those of all instances that have a pipe, or had one a short while ago.
+    budgets: HashMap<(String, OutputStream), SharedBudget>,
     last_number: u64,
     chunk: Vec<u8>,
 }
+
+/// The budget of a stream, shared by the workers that an instance has at the same time. Only the
+/// reader's thread uses it, so its lock is always free.
+type SharedBudget = Arc<Mutex<OutputBudget>>;
 
 /// The result of reading a pipe.
 #[derive(PartialEq)]
@@ -87,7 +100,15 @@ impl OutputReader {
         let poller = Poller::new()?;
         poller.watch(doorbell, Interest::ReadEdge, ReaderKey::Doorbell)?;
         let chunk = vec![0; CHUNK];
-        Ok(Self { poller, commands, tails, pipes: BTreeMap::new(), last_number: 0, chunk })
+        Ok(Self {
+            poller,
+            commands,
+            tails,
+            pipes: BTreeMap::new(),
+            budgets: HashMap::new(),
+            last_number: 0,
+            chunk,
+        })
     }
 
     pub(super) fn run(mut self) {
@@ -164,10 +185,21 @@ impl OutputReader {
             worker_id,
             target: LogTarget { instance: instance.to_owned(), stream },
             splitter: LineSplitter::default(),
-            limiter: OutputLimiter::new(Instant::now()),
+            limiter: OutputLimiter::new(),
+            budget: self.budget(instance, stream, Instant::now()),
         };
         self.pipes.insert(self.last_number, pipe);
         Ok(())
+    }
+
+    /// The budget of an instance's stream. Those that are as good as new are forgotten.
+    fn budget(&mut self, instance: &str, stream: OutputStream, now: Instant) -> SharedBudget {
+        self.budgets.retain(|_, budget| {
+            Arc::strong_count(budget) > 1
+                || !budget.lock().unwrap_or_else(PoisonError::into_inner).is_full(now)
+        });
+        let fresh = || Arc::new(Mutex::new(OutputBudget::new(now)));
+        Arc::clone(self.budgets.entry((instance.to_owned(), stream)).or_insert_with(fresh))
     }
 
     /// Reads what is in the pipes now, and closes them. What the worker itself wrote is not more
@@ -204,6 +236,7 @@ struct Pipe {
     target: LogTarget,
     splitter: LineSplitter,
     limiter: OutputLimiter,
+    budget: SharedBudget,
 }
 
 impl Pipe {
@@ -219,8 +252,12 @@ impl Pipe {
         }
         let now = Instant::now();
         let (target, limiter) = (&self.target, &mut self.limiter);
-        let left_out =
-            self.splitter.feed(bytes, now, |line| limiter.take(line, now, |item| target.log(item)));
+        let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
+        let take = |line: OutputLine<'_>| {
+            let flow = limiter.take(line, &mut budget, now, |item| target.log(item));
+            if bytes.len() < FLOOD { Flow::More } else { flow }
+        };
+        let left_out = self.splitter.feed(bytes, now, take);
         self.limiter.leave_out(left_out, now);
         ReadOutcome::Read(bytes.len())
     }
@@ -234,19 +271,18 @@ impl Pipe {
         if self.splitter.deadline().is_some_and(|deadline| deadline <= now) {
             self.show(now);
         }
-        if self.limiter.deadline().is_some_and(|deadline| deadline <= now) {
-            self.limiter.flush(|item| self.target.log(item));
-        }
+        self.limiter.tick(now, |item| self.target.log(item));
     }
 
     fn end(&mut self, now: Instant) {
         self.show(now);
-        self.limiter.flush(|item| self.target.log(item));
+        self.limiter.end(|item| self.target.log(item));
     }
 
     fn show(&mut self, now: Instant) {
         let (target, limiter) = (&self.target, &mut self.limiter);
-        self.splitter.show(|line| limiter.take(line, now, |item| target.log(item)));
+        let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
+        self.splitter.show(|line| limiter.take(line, &mut budget, now, |item| target.log(item)));
     }
 
     fn size(&self) -> usize {
@@ -263,30 +299,42 @@ struct LogTarget {
 
 impl LogTarget {
     fn log(&self, item: LogItem<'_>) {
+        let (instance, stream) = (self.instance.as_str(), self.stream.name());
         match item {
             LogItem::Line(OutputLine { bytes, cut }) => {
-                let text = String::from_utf8_lossy(bytes.strip_suffix(b"\r").unwrap_or(bytes));
-                self.log_line(format_args!("{text}{}", if cut { " … (line cut)" } else { "" }));
+                self.log_line(bytes, if cut { " … (line cut)" } else { "" });
             }
-            LogItem::Repeated(bytes, count) => {
-                let text = String::from_utf8_lossy(bytes);
-                self.log_line(format_args!("{text} … (repeated {count} times)"));
+            LogItem::Repeated(bytes, Held { block: 1, lines }) => {
+                self.log_line(bytes, format_args!(" … (repeated {lines} times)"));
             }
-            LogItem::LeftOut(LeftOut { lines, bytes }) => {
-                let (instance, stream) = (self.instance.as_str(), self.stream.name());
-                warn!(
-                    event = "output_left_out",
-                    instance, stream, lines, bytes, "output left out: too much at once, or lines over 8 KiB"
-                );
-            }
+            LogItem::Repeated(_, Held { block, lines }) => warn!(
+                event = "output_repeated",
+                instance,
+                stream,
+                block,
+                lines,
+                "the last {block} lines were repeated: {lines} lines are not shown"
+            ),
+            LogItem::LeftOut(LeftOut { lines, bytes }) => warn!(
+                event = "output_left_out",
+                instance, stream, lines, bytes, "output left out: too much of it, or lines over 8 KiB"
+            ),
         }
     }
 
-    fn log_line(&self, text: impl Display) {
+    fn log_line(&self, bytes: &[u8], end: impl Display) {
         let instance = self.instance.as_str();
-        match self.stream {
-            OutputStream::Stdout => info!(target: SCRIPT, event = "script_printed", instance, "{text}"),
-            OutputStream::Stderr => warn!(target: SCRIPT, event = "script_printed", instance, "{text}"),
+        let (level, text) = level::split(bytes.strip_suffix(b"\r").unwrap_or(bytes));
+        let text = String::from_utf8_lossy(text);
+        let default = match self.stream {
+            OutputStream::Stdout => Level::INFO,
+            OutputStream::Stderr => Level::WARN,
+        };
+        match level.unwrap_or(default) {
+            Level::ERROR => error!(target: SCRIPT, event = "script_printed", instance, "{text}{end}"),
+            Level::WARN => warn!(target: SCRIPT, event = "script_printed", instance, "{text}{end}"),
+            Level::INFO => info!(target: SCRIPT, event = "script_printed", instance, "{text}{end}"),
+            _ => debug!(target: SCRIPT, event = "script_printed", instance, "{text}{end}"),
         }
     }
 }

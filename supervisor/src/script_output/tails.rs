@@ -1,5 +1,6 @@
 //! The last of each worker's standard error, for `status` and for the reason of an exit.
 
+use super::level::strip_all;
 use crate::ids::WorkerId;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -54,17 +55,17 @@ impl Tails {
         }
     }
 
-    /// The last lines as text.
+    /// The last lines as text, without the prefixes that give their levels.
     pub(super) fn text(&self, worker_id: WorkerId) -> String {
         let inner = self.lock();
         let Some(tail) = inner.tails.get(&worker_id) else { return String::new() };
         if tail.len() <= TAIL_LIMIT {
-            return String::from_utf8_lossy(tail).into_owned();
+            return strip_all(&String::from_utf8_lossy(tail));
         }
         let tail = &tail[tail.len() - TAIL_LIMIT..];
         // Half a line at the start only confuses, unless there is nothing else.
         let start = tail.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-        String::from_utf8_lossy(if start < tail.len() { &tail[start..] } else { tail }).into_owned()
+        strip_all(&String::from_utf8_lossy(if start < tail.len() { &tail[start..] } else { tail }))
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -1,7 +1,8 @@
 //! Faults `child-left-behind` and `supervisor-killed`: what scripts start does not outlive them,
-//! and workers do not outlive their parent.
+//! and workers do not outlive their parent; and `child-is-python`: what they start can be Python.
 
 mod left_behind;
+mod pythons;
 mod reaper;
 
 use mm_tests::processes::{Process, tagged};

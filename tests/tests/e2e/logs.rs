@@ -2,7 +2,7 @@
 
 use crate::python;
 use mm_tests::osc::F;
-use mm_tests::{Running, wait_until};
+use mm_tests::{Event, Running, wait_until};
 use serde_json::Value;
 
 const TALKER: &str = "
@@ -95,4 +95,78 @@ fn repeated_errors_are_counted() {
     let ended = show.stop();
     let tracebacks = ended.text.matches("Traceback").count();
     assert!((1..100).contains(&tracebacks), "{tracebacks} tracebacks");
+}
+
+/// The level of the line that a script has printed.
+fn level(show: &Running, line: &str) -> String {
+    show.wait_for(Event::printed("py", line)).level
+}
+
+#[test]
+fn lines_of_logging_have_the_level_that_the_script_means() {
+    let script = "
+        import logging, sys, threading, _thread, warnings
+        logging.basicConfig(level=logging.DEBUG, format='%(levelname)s-%(message)s')
+        out = logging.getLogger('out')
+        out.addHandler(logging.StreamHandler(sys.stdout))
+        out.propagate = False
+        def go(value):
+            logging.debug('one')
+            logging.info('two')
+            logging.warning('three')
+            logging.error('four\\nfive')
+            logging.critical('six')
+            out.error('seven')
+            warnings.warn('eight')
+            print('nine')
+            print('ten', file=sys.stderr)
+            print('<3>eleven', file=sys.stderr)
+            def fail():
+                raise ValueError('twelve')
+            threading.Thread(target=fail).start()
+            _thread.start_new_thread(fail, ())
+    ";
+    let show = python(script, "net./go > py.h.go").run();
+    show.send("/go", &[F(0.5)]);
+    for (line, expected) in [
+        ("DEBUG-one", "debug"),
+        ("INFO-two", "info"),
+        ("WARNING-three", "warn"),
+        ("ERROR-four", "error"),
+        ("five", "error"),
+        ("CRITICAL-six", "error"),
+        ("seven", "error"),
+        ("nine", "info"),
+        ("ten", "warn"),
+        ("eleven", "error"),
+        ("ValueError: twelve", "error"),
+        ("Exception in thread Thread-", "error"),
+        ("Exception ignored in thread started by", "error"),
+    ] {
+        assert_eq!(level(&show, line), expected, "{line}");
+    }
+    let warned = show.log().all(Event::named("script_printed").message("eight"));
+    assert!(warned.iter().all(|line| line.level == "warn") && !warned.is_empty());
+    show.stop();
+}
+
+#[test]
+fn logging_that_a_script_does_not_configure_is_as_in_plain_python() {
+    let script = "
+        import logging, io, sys
+        log = logging.getLogger('mine')
+        def go(value):
+            log.info('not shown')
+            log.error('shown')
+            text = io.StringIO()
+            log.addHandler(logging.StreamHandler(text))
+            log.warning('elsewhere')
+            print('text:', repr(text.getvalue()))
+    ";
+    let show = python(script, "net./go > py.h.go").run();
+    show.send("/go", &[F(0.5)]);
+    show.wait_for(Event::printed("py", "text: 'elsewhere\\n'"));
+    assert_eq!(level(&show, "shown"), "error");
+    assert_eq!(show.log().count(Event::printed("py", "not shown")), 0);
+    show.stop();
 }

@@ -35,6 +35,8 @@ fn an_installed_show_runs_with_the_worker_that_was_installed_beside_it() {
     assert_answers(&show, 0.5);
     let running = fs::read_link(format!("/proc/{}/exe", show.worker("py").pid)).expect("a worker of our own");
     assert_eq!(running, root.join("usr/libexec/mm-supervisor/mm-worker"));
+    let module = fs::read_to_string(root.join("usr/libexec/mm-supervisor/python/midimonster.py"));
+    assert!(module.is_ok(), "the module for the children of scripts");
     let unit =
         fs::read_to_string(root.join("usr/lib/systemd/system/mm-supervisor@.service")).expect("a unit");
     assert!(

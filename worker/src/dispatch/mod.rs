@@ -9,7 +9,9 @@ mod wait_set;
 use crate::error::WorkerError;
 use crate::exit::fail;
 use crate::link::Inbox;
+use crate::python::coroutines::never_runs;
 use crate::python::handlers::Handlers;
+use crate::python::sockets::{ClosedInBetween, ParkedSocket};
 use crate::python::{Instance, activity, leave_if_forked};
 use crate::term::Term;
 use mm_shared::control::{FromWorker, ToWorker};
@@ -18,6 +20,8 @@ use mm_shared::wakeup::constants::{SPARSE_EVENTS_LIMIT, WORKER_SPINS_LIMIT};
 use mm_shared::wakeup::{Affinity, Spinner, TurnBudget, WakeupMode, cpu};
 use mm_shared::{Activity, ChannelId, Consumer, Doorbell, Event, Mapped, Violation};
 use pyo3::prelude::*;
+use std::os::fd::RawFd;
+use std::time::Duration;
 use wait_set::{WaitSet, WakeCause};
 
 /// Where events come from.
@@ -97,7 +101,7 @@ impl<'a> Dispatch<'a> {
             if woken.signals {
                 self.run_signal_handlers(py);
             }
-            if woken.sockets {
+            if woken.sockets || self.instance.sockets.time_left() == Some(Duration::ZERO) {
                 self.serve_sockets(py);
             }
         }
@@ -112,7 +116,7 @@ impl<'a> Dispatch<'a> {
             activity::enter(Activity::Interval, 0);
             let outcome = callable.call0(py);
             leave_if_forked();
-            if let Err(error) = outcome {
+            if let Err(error) = outcome.and_then(|returned| never_runs(returned.bind(py))) {
                 self.report(py, &format!("interval {}", display(py, &callable)), &error);
             }
         }
@@ -149,7 +153,7 @@ impl<'a> Dispatch<'a> {
             leave_if_forked();
             activity::handled(self.budget.after_handler(begun));
             activity::leave_handler();
-            if let Err(error) = outcome {
+            if let Err(error) = outcome.and_then(|returned| never_runs(&returned)) {
                 self.report_handler(py, channel, &error);
             }
         } else {
@@ -173,7 +177,8 @@ impl<'a> Dispatch<'a> {
         let sleep = !more && down.prepare_sleep();
         let pin =
             if sleep { self.affinity.before_sleep(down.peer_cpu(), down.peer_is_pinned()) } else { None };
-        let woken = self.wait_set.wait(py, sleep);
+        let limit = if sleep { self.instance.sockets.time_left() } else { Some(Duration::ZERO) };
+        let woken = self.wait_set.wait(py, limit);
         drop(pin);
         self.source.down.wake();
         if sleep {
@@ -205,26 +210,33 @@ impl<'a> Dispatch<'a> {
 
     fn serve_sockets(&mut self, py: Python<'_>) {
         let sockets = &self.instance.sockets;
-        for readable in sockets.readable(py) {
+        let found = sockets.look(py);
+        for closed in &found.closed {
+            self.warn(closed_socket(closed.fd()));
+        }
+        for parked in &found.parked {
+            self.warn(parked_socket(py, parked));
+        }
+        for readable in found.readable {
             match sockets.check(py, &readable) {
                 Ok(true) => {}
                 Ok(false) => continue,
-                Err(closed) => {
-                    let text = format!(
-                        "a managed socket (descriptor {}) was closed and is no longer managed",
-                        closed.0
-                    );
-                    self.instance.outgoing.offer(FromWorker::Warning(text));
+                Err(ClosedInBetween) => {
+                    self.warn(closed_socket(readable.fd));
                     continue;
                 }
             }
             activity::enter(Activity::Socket, u32::try_from(readable.fd).unwrap_or_default());
             let outcome = readable.callable.call1(py, (&readable.socket,));
             leave_if_forked();
-            if let Err(error) = outcome {
+            if let Err(error) = outcome.and_then(|returned| never_runs(returned.bind(py))) {
                 self.report(py, &format!("socket callback {}", display(py, &readable.callable)), &error);
             }
         }
+    }
+
+    fn warn(&self, text: String) {
+        self.instance.outgoing.offer(FromWorker::Warning(text));
     }
 
     /// Runs the script's handlers of a signal that has come.
@@ -245,6 +257,24 @@ impl<'a> Dispatch<'a> {
     fn report(&self, py: Python<'_>, place: &str, error: &PyErr) {
         self.instance.errors.report(py, place.to_owned(), error);
     }
+}
+
+fn closed_socket(fd: RawFd) -> String {
+    format!("a managed socket (descriptor {fd}) was closed and is no longer managed")
+}
+
+fn parked_socket(py: Python<'_>, parked: &ParkedSocket) -> String {
+    let (fd, callable) = (parked.fd, display(py, &parked.callable));
+    let problem = if parked.hung_up { "has hung up" } else { "stays readable whatever is done with it" };
+    let remedy = if parked.hung_up {
+        "end it with `manage(None, socket)` when nothing more can be read"
+    } else {
+        "read from the socket in each call, or end it with `manage(None, socket)`"
+    };
+    format!(
+        "a managed socket (descriptor {fd}) {problem}; socket callback {callable} is called ever more \
+         rarely, every 10 s in the end, and at once when something arrives\nhint: {remedy}"
+    )
 }
 
 /// A callable's name, for messages.

@@ -67,17 +67,16 @@ impl WaitSet {
         self.poller.watch(term, Interest::ReadEdge, WakeSource::Signals)
     }
 
-    /// Waits without the interpreter lock. With `sleep` false it returns at once, but other threads
-    /// get the lock.
+    /// Waits without the interpreter lock, at most for `limit`. With a limit of zero it returns at
+    /// once, but other threads get the lock.
     ///
     /// # Errors
     ///
     /// Those of the system, when the script has closed descriptors that are not its own.
-    pub fn wait(&mut self, py: Python<'_>, sleep: bool) -> io::Result<WakeCause> {
-        let timeout = if sleep { None } else { Some(Duration::ZERO) };
+    pub fn wait(&mut self, py: Python<'_>, limit: Option<Duration>) -> io::Result<WakeCause> {
         self.ready.clear();
         let (poller, ready) = (&mut self.poller, &mut self.ready);
-        let interrupted = py.detach(|| poller.wait(timeout, ready))? == Waited::Interrupted;
+        let interrupted = py.detach(|| poller.wait(limit, ready))? == Waited::Interrupted;
         let came = |source| self.ready.contains(&source);
         Ok(WakeCause {
             sockets: came(WakeSource::Sockets),

@@ -6,6 +6,7 @@ use pyo3::pymodule;
 /// Channels, timers and sockets of this instance of the show.
 #[pymodule]
 pub mod midimonster {
+    use crate::python::coroutines::check_registered;
     use crate::python::{activity, cleanup, fast_output, instance};
     use mm_shared::sys::clock::monotonic_ns;
     use pyo3::exceptions::PyValueError;
@@ -64,14 +65,20 @@ pub mod midimonster {
     #[pyfunction]
     #[pyo3(signature = (callable, milliseconds, /))]
     fn interval(callable: &Bound<'_, PyAny>, milliseconds: &Bound<'_, PyAny>) -> PyResult<()> {
-        instance()?.timers.set(callable, milliseconds)
+        let instance = instance()?;
+        instance.timers.set(callable, milliseconds)?;
+        check_registered(instance, "interval", callable);
+        Ok(())
     }
 
     /// Calls `callable(socket)` whenever the socket is readable; None ends that.
     #[pyfunction]
     #[pyo3(signature = (callable, socket, /))]
     fn manage(callable: &Bound<'_, PyAny>, socket: &Bound<'_, PyAny>) -> PyResult<()> {
-        instance()?.sockets.manage(callable, socket)
+        let instance = instance()?;
+        instance.sockets.manage(callable, socket)?;
+        check_registered(instance, "manage", callable);
+        Ok(())
     }
 
     /// Names of all channels of the instance.
@@ -85,6 +92,9 @@ pub mod midimonster {
     #[pyfunction]
     #[pyo3(signature = (callable, /))]
     fn cleanup_handler(callable: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
-        cleanup::replace(&instance()?.cleanup, callable)
+        let instance = instance()?;
+        let previous = cleanup::replace(&instance.cleanup, callable)?;
+        check_registered(instance, "cleanup_handler", callable);
+        Ok(previous)
     }
 }

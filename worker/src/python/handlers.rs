@@ -4,7 +4,7 @@
 //! handler, if there is one. Handlers are looked up once, when the modules are imported, so that an
 //! event costs an index and a call.
 
-use super::Instance;
+use super::{Instance, coroutines};
 use mm_shared::ChannelId;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -47,18 +47,26 @@ impl Handlers {
         let mut handlers = Handlers { by_number: Vec::new(), default: None };
         if let Some(name) = default {
             match find(py, name) {
-                Lookup::Callable(callable) => handlers.default = Some(callable),
+                Lookup::Callable(callable) => {
+                    let problem = coroutines::problem(callable.bind(py));
+                    warnings.extend(problem.map(|problem| format!("default handler `{name}` {problem}")));
+                    handlers.default = Some(callable);
+                }
                 other => warnings.push(other.warning(py, &format!("default handler `{name}`"), name)),
             }
         }
         for number in 0..instance.channels.len() {
             let name = instance.channels.display(py, ChannelId(number));
             let found = handlers.resolve(py, &name);
-            if let Err(found) = &found
-                && number < mapped
-                && found.is_worth_a_warning(&name)
-            {
-                warnings.push(found.warning(py, &format!("channel `{name}`"), &name));
+            match &found {
+                Err(found) if number < mapped && found.is_worth_a_warning(&name) => {
+                    warnings.push(found.warning(py, &format!("channel `{name}`"), &name));
+                }
+                Ok(callable) if number < mapped && name.contains('.') => {
+                    let problem = coroutines::problem(callable.bind(py));
+                    warnings.extend(problem.map(|problem| format!("handler of channel `{name}` {problem}")));
+                }
+                _ => {}
             }
             handlers.by_number.push(found.ok());
         }

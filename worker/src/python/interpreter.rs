@@ -25,10 +25,15 @@ pub const STACK_SIGNAL: i32 = 42;
 const BUILT_FOR: &str = env!("MM_PYTHON_EXECUTABLE");
 const BUILT_VERSION: &str = env!("MM_PYTHON_VERSION");
 
-const PRELUDE: &CStr = match CStr::from_bytes_with_nul(concat!(include_str!("prelude.py"), "\0").as_bytes()) {
-    Ok(prelude) => prelude,
-    Err(_) => panic!("the prelude holds a NUL"),
-};
+const PRELUDE: &CStr = script(concat!(include_str!("prelude.py"), "\0"));
+const LEVELS: &CStr = script(concat!(include_str!("levels.py"), "\0"));
+
+const fn script(text: &str) -> &CStr {
+    match CStr::from_bytes_with_nul(text.as_bytes()) {
+        Ok(script) => script,
+        Err(_) => panic!("the script holds a NUL"),
+    }
+}
 
 /// Why there is no interpreter.
 #[derive(Debug, thiserror::Error)]
@@ -56,15 +61,17 @@ pub fn version() -> String {
 }
 
 /// Starts the interpreter; this thread holds its lock from then on, and is its main thread. Signals
-/// that the script handles write into `wakeup_fd`.
-pub fn start(venv: Option<&Path>, wakeup_fd: RawFd) -> Result<(), StartError> {
+/// that the script handles write into `wakeup_fd`. Child processes of the script look for modules
+/// in `child_modules` too.
+pub fn start(venv: Option<&Path>, wakeup_fd: RawFd, child_modules: Option<&Path>) -> Result<(), StartError> {
     let executable = match venv {
         Some(venv) => Some(venv_executable(venv)?),
         None => Some(PathBuf::from(BUILT_FOR)).filter(|path| path.is_file()),
     };
     pyo3::append_to_inittab!(midimonster);
     initialize(executable.as_deref())?;
-    Python::attach(|py| prepare(py, wakeup_fd)).map_err(|error| StartError::Interpreter(error.to_string()))
+    Python::attach(|py| prepare(py, wakeup_fd, child_modules))
+        .map_err(|error| StartError::Interpreter(error.to_string()))
 }
 
 /// Ends the interpreter: waits for threads that are not daemons, runs exit handlers, writes out
@@ -105,13 +112,17 @@ fn initialize(executable: Option<&Path>) -> Result<(), StartError> {
 }
 
 /// What every script finds.
-fn prepare(py: Python<'_>, wakeup_fd: RawFd) -> PyResult<()> {
+fn prepare(py: Python<'_>, wakeup_fd: RawFd, child_modules: Option<&Path>) -> PyResult<()> {
     let globals = PyDict::new(py);
     globals.set_item("__builtins__", py.import("builtins")?)?;
     globals.set_item("stack_signal", STACK_SIGNAL)?;
     globals.set_item("wakeup_fd", wakeup_fd)?;
+    globals.set_item("child_modules", child_modules.map(Path::as_os_str))?;
     globals.set_item("forked", wrap_pyfunction!(forked, py)?)?;
     py.run(PRELUDE, Some(&globals), None)?;
+    let globals = PyDict::new(py);
+    globals.set_item("__builtins__", py.import("builtins")?)?;
+    py.run(LEVELS, Some(&globals), None)?;
     // So the name is taken, and a script of that name is refused.
     py.import("midimonster").map(drop)
 }

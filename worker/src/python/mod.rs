@@ -5,11 +5,13 @@
 //! latter is held, no Python code runs and no reference is released, since either could call back
 //! into this program.
 
+pub mod children;
 pub mod interpreter;
 
 pub mod modules;
 pub mod sources;
 
+pub mod coroutines;
 pub mod handlers;
 
 pub mod api;

@@ -36,3 +36,10 @@ _signal.set_wakeup_fd(wakeup_fd, warn_on_full_buffer=False)
 
 # a child made by fork has our memory, but it is not the instance
 os.register_at_fork(after_in_child=forked)
+
+# A child that is a Python of its own finds a `midimonster` there. Those of multiprocessing get the search path, all
+# others the environment.
+if child_modules is not None:
+    sys.path.append(child_modules)
+    known = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = child_modules if not known else known + os.pathsep + child_modules

@@ -1,60 +1,48 @@
 //! `manage()`: callables that are called when a socket is readable.
 //!
 //! The sockets have an epoll set of their own, which the main loop's set contains. It is
-//! level-triggered, as scripts expect that take one packet at a time.
+//! level-triggered, as scripts expect that take one packet at a time. A callable that makes no
+//! progress is called ever more rarely, see [`progress`].
 //!
 //! A script may close a socket without `manage(None, socket)`. The kernel then removes it in most
 //! cases. If it does not (a child process has the file open too), the set reports a descriptor that
 //! can never be removed. Such a report is recognised because its token is unknown, and the set is
 //! made again.
 
+mod progress;
+mod table;
+
+pub use table::ParkedSocket;
+
+use mm_shared::sys::clock::monotonic_ns;
 use nix::errno::Errno;
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollOp, EpollTimeout};
+use nix::sys::epoll::{Epoll, EpollCreateFlags};
 use pyo3::exceptions::{PyOSError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, RawFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use table::{Found, ManagedSocket, ReadableSocket, SocketTable};
 
-/// How many sockets are served in one turn; the others are served in the next.
-const SOCKETS_PER_TURN_LIMIT: usize = 64;
+/// [`Sockets::next_due`] when no socket is parked.
+const NEVER: u64 = u64::MAX;
 
 /// All sockets that the script has handed over.
 pub struct Sockets {
-    /// Holds the set that the main loop watches, and in it the current set of sockets.
+    /// Holds the set that the main loop watches, and in it the current sets of sockets.
     outer: Epoll,
     table: Mutex<SocketTable>,
-}
-
-struct SocketTable {
-    set: Epoll,
-    managed: Vec<ManagedSocket>,
-    next_token: u64,
-}
-
-struct ManagedSocket {
-    token: u64,
-    fd: RawFd,
-    socket: Py<PyAny>,
-    callable: Py<PyAny>,
-}
-
-/// A socket that is readable.
-pub struct ReadableSocket {
-    token: u64,
-    /// Its descriptor when it was handed over.
-    pub fd: RawFd,
-    /// What to call.
-    pub callable: Py<PyAny>,
-    /// Its argument.
-    pub socket: Py<PyAny>,
+    /// When a parked socket is to be called again; read by the main loop without the lock.
+    next_due: AtomicU64,
 }
 
 impl Sockets {
     /// No sockets yet.
     pub fn new() -> nix::Result<Sockets> {
         let outer = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        let set = new_set(&outer)?;
-        Ok(Sockets { outer, table: Mutex::new(SocketTable { set, managed: Vec::new(), next_token: 0 }) })
+        let table = Mutex::new(SocketTable::new(&outer)?);
+        Ok(Sockets { outer, table, next_due: AtomicU64::new(NEVER) })
     }
 
     /// Has `callable(socket)` called when the socket is readable, or (with none) no longer.
@@ -79,28 +67,26 @@ impl Sockets {
         self.insert(fd, callable, socket)
     }
 
-    /// The sockets that are readable now.
-    pub fn readable(&self, py: Python<'_>) -> Vec<ReadableSocket> {
-        let mut events = [EpollEvent::empty(); SOCKETS_PER_TURN_LIMIT];
+    /// What is to be done now.
+    pub fn look(&self, py: Python<'_>) -> Found {
         let mut table = self.lock();
-        let count = table.set.wait(&mut events, EpollTimeout::ZERO).unwrap_or(0);
-        let mut readable = Vec::with_capacity(count);
-        let mut strangers = false;
-        for event in events.iter().take(count) {
-            match table.managed.iter().find(|managed| managed.token == event.data()) {
-                Some(managed) => readable.push(managed.readable(py)),
-                None => strangers = true,
-            }
+        let found = table.look(py, monotonic_ns(), &self.outer);
+        self.next_due.store(table.next_due().unwrap_or(NEVER), Ordering::Relaxed);
+        found
+    }
+
+    /// How long until [`Sockets::look`] is to be called although no socket is readable; `None` for
+    /// never.
+    pub fn time_left(&self) -> Option<Duration> {
+        match self.next_due.load(Ordering::Relaxed) {
+            NEVER => None,
+            due => Some(Duration::from_nanos(due.saturating_sub(monotonic_ns()))),
         }
-        if strangers {
-            table.renew(&self.outer);
-        }
-        readable
     }
 
     /// Whether a socket that was readable a moment ago is still to be served. `Err`: it was closed
     /// in the meantime, and is no longer managed.
-    pub fn check(&self, py: Python<'_>, readable: &ReadableSocket) -> Result<bool, ClosedSocket> {
+    pub fn check(&self, py: Python<'_>, readable: &ReadableSocket) -> Result<bool, ClosedInBetween> {
         if !self.lock().managed.iter().any(|managed| managed.token == readable.token) {
             return Ok(false);
         }
@@ -108,7 +94,7 @@ impl Sockets {
             return Ok(true);
         }
         self.forget(|managed| managed.token == readable.token);
-        Err(ClosedSocket(readable.fd))
+        Err(ClosedInBetween)
     }
 
     /// Whether this very socket is managed. Another one with its descriptor is an error, unless
@@ -117,13 +103,14 @@ impl Sockets {
         let py = socket.py();
         let other = {
             let table = self.lock();
-            table.managed.iter().find(|managed| managed.fd == fd).map(|managed| managed.readable(py))
+            let other = table.managed.iter().find(|managed| managed.fd == fd);
+            other.map(|managed| (managed.readable(py), table.is_same_file(managed)))
         };
-        let Some(other) = other else { return Ok(false) };
+        let Some((other, is_same_file)) = other else { return Ok(false) };
         if other.socket.is(socket) || other.socket.bind(py).eq(socket)? {
             return Ok(true);
         }
-        if descriptor(other.socket.bind(py)).is_ok_and(|its| its == fd) {
+        if is_same_file && descriptor(other.socket.bind(py)).is_ok_and(|its| its == fd) {
             let problem = format!("descriptor {fd} is already managed with another socket");
             return Err(PyValueError::new_err(problem));
         }
@@ -134,21 +121,30 @@ impl Sockets {
     fn insert(&self, fd: RawFd, callable: &Bound<'_, PyAny>, socket: &Bound<'_, PyAny>) -> PyResult<()> {
         let (callable, socket) = (callable.clone().unbind(), socket.clone().unbind());
         let mut table = self.lock();
-        if let Some(managed) = table.managed.iter_mut().find(|managed| managed.fd == fd) {
+        let known = table.managed.iter().position(|managed| managed.fd == fd);
+        if let Some(index) = known
+            && table.is_same_file(&table.managed[index])
+            && table.managed[index].progress.due().is_none()
+        {
+            let managed = &mut table.managed[index];
             let previous = std::mem::replace(&mut managed.callable, callable);
             // Releasing a reference may run code that calls back here.
             drop(table);
             drop(previous);
             return Ok(());
         }
-        let token = table.next_token;
-        table.watch(fd, token).map_err(|error| match error {
+        // One that was parked begins again, and a number may belong to another file by now.
+        let previous = known.map(|index| table.managed.swap_remove(index));
+        if let Some(previous) = &previous {
+            table.unwatch(previous);
+        }
+        let outcome = table.insert(fd, callable, socket);
+        drop(table);
+        drop(previous);
+        outcome.map_err(|error| match error {
             Errno::EPERM => PyOSError::new_err((error as i32, "this kind of file cannot be waited for")),
             _ => PyOSError::new_err((error as i32, error.desc())),
-        })?;
-        table.next_token += 1;
-        table.managed.push(ManagedSocket { token, fd, socket, callable });
-        Ok(())
+        })
     }
 
     /// Removes all that match; returns whether there were any.
@@ -157,7 +153,7 @@ impl Sockets {
         let (gone, kept): (Vec<_>, Vec<_>) = table.managed.drain(..).partition(matches);
         table.managed = kept;
         for managed in &gone {
-            table.unwatch(managed.fd);
+            table.unwatch(managed);
         }
         drop(table);
         !gone.is_empty()
@@ -180,50 +176,8 @@ impl AsFd for Sockets {
     }
 }
 
-/// The socket was closed while it was managed.
-pub struct ClosedSocket(pub RawFd);
-
-impl SocketTable {
-    fn watch(&self, fd: RawFd, token: u64) -> nix::Result<()> {
-        control(&self.set, EpollOp::EpollCtlAdd, fd, EpollEvent::new(EpollFlags::EPOLLIN, token))
-    }
-
-    fn unwatch(&self, fd: RawFd) {
-        // A closed one is no longer in the set, or unknown there, which is handled when it is
-        // reported.
-        let _ = control(&self.set, EpollOp::EpollCtlDel, fd, EpollEvent::empty());
-    }
-
-    /// Makes the set again, with those that are known.
-    fn renew(&mut self, outer: &Epoll) {
-        let Ok(set) = new_set(outer) else { return };
-        self.set = set;
-        for managed in &self.managed {
-            // A closed one stays in the table until `manage` meets its descriptor again.
-            let _ = self.watch(managed.fd, managed.token);
-        }
-    }
-}
-
-impl ManagedSocket {
-    fn readable(&self, py: Python<'_>) -> ReadableSocket {
-        let (callable, socket) = (self.callable.clone_ref(py), self.socket.clone_ref(py));
-        ReadableSocket { token: self.token, fd: self.fd, callable, socket }
-    }
-}
-
-/// A set of sockets within the set that the main loop watches. It is removed from there when it is
-/// dropped.
-fn new_set(outer: &Epoll) -> nix::Result<Epoll> {
-    let set = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-    outer.add(&set.0, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
-    Ok(set)
-}
-
-#[expect(deprecated, reason = "the descriptor is the script's: nothing here owns it, and it may be closed")]
-fn control(set: &Epoll, operation: EpollOp, fd: RawFd, mut event: EpollEvent) -> nix::Result<()> {
-    nix::sys::epoll::epoll_ctl(set.0.as_raw_fd(), operation, fd, &mut event)
-}
+/// The socket was closed after it was found readable.
+pub struct ClosedInBetween;
 
 /// The descriptor of anything that has a `fileno()`.
 fn descriptor(socket: &Bound<'_, PyAny>) -> PyResult<RawFd> {
