@@ -23,6 +23,13 @@ const WRITE_SIZE: usize = 32 * 1024;
 /// How much of what a client sent before it disconnected is still looked at, in bytes.
 const REMAINDER_LIMIT: usize = 1024 * 1024;
 
+/// How many commands of a client that has disconnected are still carried out. It does not wait for
+/// their outcome, so nothing else would limit them.
+const LAST_COMMANDS_LIMIT: usize = 16;
+
+/// How long an event of a client that has disconnected may wait for the loop.
+const LAST_SEND_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Hands a request to the event loop. Returns whether the loop still takes requests.
 pub(super) type Submit = dyn Fn(LoopRequest) -> bool + Send + Sync;
 
@@ -153,13 +160,22 @@ impl Connection<'_> {
         if !self.place.set_waiting(true) || self.place.stream.set_nonblocking(true).is_err() {
             return;
         }
-        let mut length = 0;
+        let (mut length, mut commands) = (0, 0);
         while length < REMAINDER_LIMIT
+            && commands < LAST_COMMANDS_LIMIT
             && let Ok(ClientLine::Text(line)) = self.lines.next_line()
         {
             length += line.len();
-            if let Ok(body @ (RequestBody::Command { .. } | RequestBody::Send { .. })) = parse(line) {
-                drop(submit(self.submit, body));
+            match parse(line) {
+                Ok(body @ RequestBody::Send { .. }) => {
+                    // One at a time, as if it were still connected.
+                    drop(submit(self.submit, body).receive(LAST_SEND_TIMEOUT));
+                }
+                Ok(body @ RequestBody::Command { .. }) => {
+                    commands += 1;
+                    drop(submit(self.submit, body));
+                }
+                Ok(RequestBody::Status | RequestBody::Monitor { .. }) | Err(_) => {}
             }
         }
     }

@@ -7,6 +7,7 @@ use crate::ids::InstanceId;
 use crate::show::{LiveInstance, LiveShow};
 use mm_config::did_you_mean;
 use mm_shared::ChannelId;
+use std::collections::HashSet;
 
 /// How many instances are listed in a hint.
 const LISTED_NAMES_LIMIT: usize = 12;
@@ -76,7 +77,7 @@ impl NameIndex {
     ///
     /// No instance has the name, or it is not an instance of `python`.
     pub fn find_python(&self, names: &[String]) -> Result<Vec<InstanceId>, ErrorReply> {
-        let mut found = Vec::new();
+        let (mut found, mut known) = (Vec::new(), HashSet::new());
         for name in names {
             let named = self.find(name, |named| named.backend == PYTHON)?;
             let backend = named.backend;
@@ -85,7 +86,7 @@ impl NameIndex {
                 let hint = "only instances of `python` can be started, stopped, restarted and reloaded";
                 return Err(ErrorReply::new(message).hint(Some(hint.to_owned())));
             }
-            if !found.contains(&named.id) {
+            if known.insert(named.id) {
                 found.push(named.id);
             }
         }

@@ -19,6 +19,7 @@
 use super::request::{InstanceCommand, RequestBody};
 pub use crate::status::{HandlerTimes, InstanceState, InstanceStatus, LastExit};
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 
 /// The longest request in bytes, without its line end.
 pub const REQUEST_LIMIT: usize = 64 * 1024;
@@ -189,10 +190,13 @@ pub fn parse(line: &[u8]) -> Result<RequestBody, ErrorReply> {
     })
 }
 
-fn command(command: InstanceCommand, instances: Vec<String>) -> Result<RequestBody, ErrorReply> {
+fn command(command: InstanceCommand, mut instances: Vec<String>) -> Result<RequestBody, ErrorReply> {
     if instances.is_empty() {
         return Err(ErrorReply::new("no instance is named"));
     }
+    // A line has room for thousands of names, and the loop acts on each.
+    let mut known = HashSet::new();
+    instances.retain(|name| known.insert(name.clone()));
     Ok(RequestBody::Command { command, instances })
 }
 

@@ -5,6 +5,8 @@
 
 use super::event_stream::EventReceiver;
 use super::protocol::{ControlReply, ErrorReply, Outcome, ShowStatus};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
@@ -72,22 +74,33 @@ pub enum Response {
 pub struct Responder {
     /// `None` once used.
     responses: Option<SyncSender<Response>>,
+    is_wanted: Arc<AtomicBool>,
 }
 
 /// The client's end of a response channel.
 #[derive(Debug)]
 pub struct ResponseReceiver {
     responses: Receiver<Response>,
+    /// False once this is dropped. It orders no other memory, so relaxed access is enough.
+    is_wanted: Arc<AtomicBool>,
 }
 
 /// A new response channel.
 #[must_use]
 pub fn response_channel() -> (Responder, ResponseReceiver) {
     let (sender, responses) = sync_channel(1);
-    (Responder { responses: Some(sender) }, ResponseReceiver { responses })
+    let is_wanted = Arc::new(AtomicBool::new(true));
+    let responder = Responder { responses: Some(sender), is_wanted: Arc::clone(&is_wanted) };
+    (responder, ResponseReceiver { responses, is_wanted })
 }
 
 impl Responder {
+    /// Whether the client still waits for the response.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        self.is_wanted.load(Ordering::Relaxed)
+    }
+
     /// Sends the response. Returns whether the client is still connected, as far as is known here.
     pub fn respond(mut self, response: Response) -> bool {
         self.responses.take().is_some_and(|responses| responses.try_send(response).is_ok())
@@ -125,6 +138,12 @@ impl Drop for Responder {
             // without a receiver the client is gone
             let _ = responses.try_send(Response::Reply(Box::new(ending)));
         }
+    }
+}
+
+impl Drop for ResponseReceiver {
+    fn drop(&mut self) {
+        self.is_wanted.store(false, Ordering::Relaxed);
     }
 }
 
@@ -172,7 +191,9 @@ mod tests {
     #[test]
     fn a_response_to_a_client_that_is_gone_reports_that() {
         let (responder, receiver) = response_channel();
+        assert!(responder.is_wanted());
         drop(receiver);
+        assert!(!responder.is_wanted());
         assert!(!responder.sent());
     }
 }

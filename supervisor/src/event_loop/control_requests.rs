@@ -10,12 +10,15 @@ use crate::control::protocol::{ErrorReply, EventDirection, Outcome, ShowStatus};
 use crate::control::request::{InstanceCommand, LoopRequest, RequestBody, Responder};
 use crate::ids::InstanceId;
 use crate::instances::supervision::lifecycle::LifeEvent;
-use crate::instances::transition::Transition;
+use crate::instances::transition::{Reached, StartNumber, Transition};
 use crate::show::{LiveInstance, LiveShow};
 use crate::status::{InstanceState, InstanceStatus};
 use mm_shared::{ChannelId, Event};
 use std::sync::Arc;
 use std::time::Instant;
+
+/// Commands in progress above which those of clients that are gone are looked for.
+const PENDING_COMMANDS_LIMIT: usize = 128;
 
 /// What the loop keeps for clients.
 pub struct ControlRequests {
@@ -43,7 +46,7 @@ impl ControlRequests {
         self.names = Arc::new(NameIndex::new(show));
         self.monitors.forget_names();
         for instance in removed {
-            self.record_outcome(instance, |_| {
+            self.record_outcome(instance, StartNumber::LAST, |_| {
                 let message = "no longer in the show".to_owned();
                 Some(Outcome { instance: instance.clone(), ok: false, message, traceback: None })
             });
@@ -74,10 +77,26 @@ impl ControlRequests {
         self.monitors.flush(&self.names);
     }
 
-    /// Notes the outcome for an instance in all commands that wait for it, and answers those that
-    /// are complete.
-    fn record_outcome(&mut self, instance: &str, outcome: impl Fn(InstanceCommand) -> Option<Outcome>) {
-        for pending in self.pending.iter_mut().filter(|pending| pending.awaits(instance)) {
+    /// Takes a command whose outcome its client waits for. A client has one at a time, so those of
+    /// clients that are gone are forgotten before they become more than there can be clients.
+    fn await_outcomes(&mut self, command: PendingCommand) {
+        if self.pending.len() >= PENDING_COMMANDS_LIMIT {
+            self.pending.retain(PendingCommand::is_wanted);
+        }
+        if command.is_wanted() {
+            self.pending.push(command);
+        }
+    }
+
+    /// Notes the outcome for an instance, which came of this start of a worker, in all commands that
+    /// wait for it, and answers those that are complete.
+    fn record_outcome(
+        &mut self,
+        instance: &str,
+        start: StartNumber,
+        outcome: impl Fn(InstanceCommand) -> Option<Outcome>,
+    ) {
+        for pending in self.pending.iter_mut().filter(|pending| pending.awaits(instance, start)) {
             if let Some(outcome) = outcome(pending.command) {
                 pending.record(outcome);
             }
@@ -152,14 +171,25 @@ impl EventLoop {
         };
         // transitions up to here belong to earlier commands
         self.record_transitions();
-        self.control.pending.push(PendingCommand::new(command, responder, instances));
+        let named = |id: &InstanceId| {
+            // A start may have been under way before a user asked for it, a restart may not.
+            let first_start = match command {
+                InstanceCommand::Restart | InstanceCommand::Reload => self.instances.next_start(*id),
+                InstanceCommand::Stop | InstanceCommand::Start => StartNumber::default(),
+            };
+            Some((self.instance_name(*id)?, first_start))
+        };
+        let awaited: Vec<(String, StartNumber)> = ids.iter().filter_map(named).collect();
+        self.control.await_outcomes(PendingCommand::new(command, responder, awaited));
         for id in ids {
             let Some(name) = self.instance_name(id) else { continue };
             self.with_instances(now, |instances, cx| instances.command(id, event, cx));
             let state = self.instances.state(id);
             if let Some(message) = state.and_then(|(state, pid)| done_already(command, state, pid)) {
                 let outcome = Outcome { instance: name.clone(), ok: true, message, traceback: None };
-                self.control.record_outcome(&name, |wanted| (wanted == command).then(|| outcome.clone()));
+                self.control.record_outcome(&name, StartNumber::LAST, |wanted| {
+                    (wanted == command).then(|| outcome.clone())
+                });
             }
         }
         self.record_transitions();
@@ -167,10 +197,13 @@ impl EventLoop {
 
     /// Answers the clients whose commands have completed.
     pub(super) fn record_transitions(&mut self) {
-        for (id, transition) in self.instances.transitions() {
+        for (id, Reached { start, transition }) in self.instances.transitions() {
             self.systemd_status_is_old = true;
             let Some(name) = self.instance_name(id) else { continue };
-            self.control.record_outcome(&name, |command| outcome(&name, command, &transition));
+            // Whatever an instance is to come to, a stop ends it.
+            let is_stop = matches!(transition, Transition::Stopped { .. });
+            let start = if is_stop { StartNumber::LAST } else { start };
+            self.control.record_outcome(&name, start, |command| outcome(&name, command, &transition));
         }
     }
 

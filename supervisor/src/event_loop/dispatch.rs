@@ -8,10 +8,14 @@ use crate::instances::launcher_thread::LauncherReport;
 use crate::instances::worker_event::WorkerEvent;
 use crate::poller::Wake;
 use crate::signals::SignalRequest;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Messages that are taken per turn.
 const MESSAGES_PER_TURN: usize = 64;
+
+/// No further message is taken in a turn when they have taken this long: a status of many instances
+/// costs more than most.
+const MESSAGES_TIMEOUT: Duration = Duration::from_micros(300);
 
 impl EventLoop {
     pub(super) fn dispatch(&mut self, wake: Wake, now: Instant) {
@@ -38,7 +42,11 @@ impl EventLoop {
     }
 
     fn take_messages(&mut self, now: Instant) {
+        let began_at = Instant::now();
         for _ in 0..MESSAGES_PER_TURN {
+            if began_at.elapsed() >= MESSAGES_TIMEOUT {
+                break;
+            }
             let Some(message) = self.mailbox.try_receive() else { return };
             match message {
                 LoopMessage::ShowRead(outcome) => self.show_was_read(outcome, now),

@@ -321,7 +321,7 @@ impl EventLoop {
     /// When something is to be done whatever happens until then.
     fn deadline(&self) -> Option<Instant> {
         let state_file = self.state_file.as_ref().and_then(StateFile::deadline);
-        let (instances, backends) = (self.registry.timers.next(), self.backends.deadline());
+        let (instances, backends) = (self.registry.deadline(), self.backends.deadline());
         let (spare, reaper) = (self.spare.deadline(), self.launcher.reaper.deadline());
         let (systemd, restored) = (self.systemd.deadline(), self.restored.deadline());
         [instances, backends, spare, reaper, systemd, state_file, restored].into_iter().flatten().min()

@@ -3,6 +3,7 @@
 use super::data_plane::hot::HotInstances;
 use super::launcher::WorkerLauncher;
 use super::spare::Spare;
+use super::start_queue::StartQueue;
 use super::worker::Worker;
 use crate::ids::{InstanceId, WorkerId};
 use crate::poller::Poller;
@@ -21,6 +22,8 @@ pub struct Registry {
     last: u64,
     /// Instances whose workers do not ring.
     pub hot: HotInstances,
+    /// Whose turn it is to have a worker started.
+    pub starts: StartQueue,
     /// When each instance has something to do, whatever happens until then.
     pub timers: Timers<InstanceId>,
 }
@@ -37,8 +40,15 @@ impl Registry {
         WorkerId(self.last)
     }
 
+    /// When an instance has something to do, or has its turn to be started.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        [self.timers.next(), self.starts.deadline()].into_iter().flatten().min()
+    }
+
     /// A worker has ended.
     pub fn forget(&mut self, worker_id: WorkerId) {
+        self.starts.finished(worker_id);
         self.owners.remove(&worker_id);
     }
 }

@@ -25,6 +25,7 @@ pub mod launcher;
 pub mod launcher_thread;
 pub mod link;
 pub mod spare;
+pub mod start_queue;
 
 pub mod apply;
 pub mod context;
@@ -44,7 +45,7 @@ use mm_shared::Event;
 use mm_shared::wakeup::IdleMode;
 use std::time::Instant;
 use supervision::lifecycle::LifeEvent;
-use transition::Transition;
+use transition::{Reached, StartNumber};
 
 /// All Python instances.
 pub struct InstanceSet {
@@ -202,6 +203,19 @@ impl InstanceSet {
         }
     }
 
+    /// Starts workers of the instances whose turn it is now.
+    fn start_waiting(&mut self, cx: &mut LoopContext<'_>) {
+        while let Some(id) = cx.registry.starts.next(cx.now) {
+            if let Some(instance) = self.find(id) {
+                instance.start_wanted(cx);
+            }
+            if cx.registry.starts.next(cx.now) == Some(id) {
+                // It no longer wants a worker.
+                cx.registry.starts.withdraw(id);
+            }
+        }
+    }
+
     /// Lets the instances act whose time has come.
     pub fn tick(&mut self, cx: &mut LoopContext<'_>) {
         let due: Vec<InstanceId> = std::iter::from_fn(|| cx.registry.timers.pop_due(cx.now)).collect();
@@ -215,6 +229,7 @@ impl InstanceSet {
                 instance.tick(cx);
             }
         }
+        self.start_waiting(cx);
     }
 
     /// Something happened to a worker.
@@ -243,12 +258,18 @@ impl InstanceSet {
         Some(self.find(id)?.status(script_output, now))
     }
 
+    /// The number that the next start of an instance's worker gets.
+    #[must_use]
+    pub fn next_start(&self, id: InstanceId) -> StartNumber {
+        self.get(id).map_or(StartNumber::default(), ScriptInstance::next_start)
+    }
+
     /// What instances have come to since this was asked last.
-    pub fn transitions(&mut self) -> Vec<(InstanceId, Transition)> {
+    pub fn transitions(&mut self) -> Vec<(InstanceId, Reached)> {
         let mut all = Vec::new();
         for instance in &mut self.instances {
             let id = instance.id();
-            all.extend(instance.take_transitions().into_iter().map(|transition| (id, transition)));
+            all.extend(instance.take_transitions().into_iter().map(|reached| (id, reached)));
         }
         all
     }

@@ -4,7 +4,9 @@
 use super::data_plane::rings::WorkerRings;
 use super::data_plane::values::BootedNames;
 use super::exit::ExitReason;
+use super::supervision::WantedWorker;
 use super::supervision::workers::WorkerHandle;
+use super::transition::StartNumber;
 use super::worker::Worker;
 use crate::ids::WorkerId;
 use mm_shared::control::{Failure, ToWorker};
@@ -15,6 +17,10 @@ use std::time::{Duration, Instant};
 pub struct ScriptWorker {
     /// The process and its channels.
     pub process: Worker,
+    /// What it was begun as.
+    pub wanted_as: WantedWorker,
+    /// Which start of the instance's workers this was.
+    pub start: StartNumber,
     /// What it knows of the channels, until it serves.
     booted: Option<BootedNames>,
     begun: Instant,
@@ -34,8 +40,14 @@ struct Served {
 impl ScriptWorker {
     /// A worker that was begun and given its boot.
     #[must_use]
-    pub fn new(process: Worker, booted: BootedNames, now: Instant) -> Self {
-        Self { process, booted: Some(booted), begun: now, served: None, failure: None }
+    pub fn new(
+        process: Worker,
+        wanted_as: WantedWorker,
+        start: StartNumber,
+        booted: BootedNames,
+        now: Instant,
+    ) -> Self {
+        Self { process, wanted_as, start, booted: Some(booted), begun: now, served: None, failure: None }
     }
 
     /// Its rings.

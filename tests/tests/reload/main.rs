@@ -4,6 +4,7 @@
 mod load;
 mod outcomes;
 mod overlap;
+mod storm;
 mod watch;
 
 use mm_tests::osc::F;

@@ -8,6 +8,7 @@
 //! What comes from workers is in [`worker_events`].
 
 mod reports;
+mod starts;
 mod status;
 mod worker_events;
 
@@ -24,18 +25,15 @@ use super::supervision::lifecycle::{AfterExit, LifeEvent, LifeState, Policy};
 use super::supervision::watchdog::Look;
 use super::supervision::workers::WorkerHandle;
 use super::supervision::{Moment, Supervision, Task};
-use super::transition::Transition;
+use super::transition::{Reached, Transition};
 use super::worker_spec::WorkerSpec;
 use crate::ids::{InstanceId, WorkerId};
-use crate::poller::{Interest, Wake};
 use crate::script_output::ScriptOutput;
 use crate::show::{LiveInstance, LiveShow};
 use crate::state::SavedChannel;
 use crate::status::{InstanceState, InstanceStatus};
-use mm_shared::control::ToWorker;
 use mm_shared::wakeup::IdleMode;
 use mm_shared::{Event, Violation};
-use std::path::PathBuf;
 use std::time::Instant;
 
 /// One script instance.
@@ -114,7 +112,7 @@ impl ScriptInstance {
     }
 
     /// What clients may wait for and what was reached since this was asked last.
-    pub fn take_transitions(&mut self) -> Vec<Transition> {
+    pub fn take_transitions(&mut self) -> Vec<Reached> {
         self.history.take_transitions()
     }
 
@@ -229,23 +227,31 @@ impl ScriptInstance {
         self.follow_up(cx);
     }
 
-    /// Does what supervision has left to do, then lets the worker serve that can.
+    /// Does what supervision has left to do, starts the worker that it wants if it is its turn, then
+    /// lets the worker serve that can.
     fn follow_up(&mut self, cx: &mut LoopContext<'_>) {
         loop {
             while let Some(task) = self.supervision.next_task() {
-                self.perform(task, cx);
+                self.perform(task);
+            }
+            if self.begin_wanted(cx) {
+                continue;
             }
             let Some(worker) = self.supervision.serve_next(cx.now) else { break };
             let id = worker.id();
             self.serve(id, cx);
         }
         let state = self.supervision.state();
-        if (self.last_state, state)
-            == (LifeState::Stopping { after: AfterExit::StayStopped }, LifeState::Stopped)
-        {
-            let reason =
-                self.history.last_exit().map_or_else(|| "stopped".into(), |exit| exit.reason.clone());
-            self.history.reach(Transition::Stopped { reason });
+        let reason = match (self.last_state, state) {
+            (LifeState::Stopping { after: AfterExit::StayStopped }, LifeState::Stopped) => {
+                let exit = self.history.last_exit();
+                Some(exit.map_or_else(|| "stopped".to_owned(), |exit| exit.reason.clone()))
+            }
+            (LifeState::Starting { import: None }, LifeState::Stopped) => Some("stopped".to_owned()),
+            _ => None,
+        };
+        if let Some(reason) = reason {
+            self.history.reach(self.history.last_start(), Transition::Stopped { reason });
         }
         self.last_state = state;
         let expectation = match state {
@@ -257,18 +263,8 @@ impl ScriptInstance {
         cx.registry.timers.set(self.id, self.deadline());
     }
 
-    fn perform(&mut self, task: Task, cx: &mut LoopContext<'_>) {
+    fn perform(&mut self, task: Task) {
         match task {
-            Task::Spawn => {
-                self.history.note_start();
-                self.take_next_names();
-                self.spawn(task, cx);
-            }
-            Task::SpawnReplacement => {
-                // The modules may ask for values.
-                let _ = self.waiting();
-                self.spawn(task, cx);
-            }
             Task::NoteStart => self.history.note_start(),
             Task::ReportStartTimeout(id) => {
                 reports::start_timeout(&self.name);
@@ -276,84 +272,15 @@ impl ScriptInstance {
                     member.worker.process.ending = Some(ExitReason::StartTimeout);
                 }
             }
-            Task::ReportReplacementTimeout(_) => {
+            Task::ReportReplacementTimeout(id) => {
                 reports::replacement_timeout(&self.name);
                 let reason = ExitReason::StartTimeout.to_string();
-                self.history.reach(Transition::ReloadFailed { reason, traceback: None });
+                let start = self.start_of(id);
+                self.history.reach(start, Transition::ReloadFailed { reason, traceback: None });
             }
             Task::ReportStopTimeout(_) => reports::stop_timeout(&self.name),
             Task::ReportGivingUp => reports::giving_up(&self.name),
         }
-    }
-
-    /// No worker is left that knows the channels as they were.
-    fn take_next_names(&mut self) {
-        if let Some(names) = self.next_names.take() {
-            self.data.values_mut().rename(names);
-        }
-    }
-
-    fn spawn(&mut self, task: Task, cx: &mut LoopContext<'_>) {
-        match self.begin_worker(cx) {
-            Ok(worker) => self.supervision.spawned(worker, task),
-            Err(error) => {
-                if task == Task::SpawnReplacement {
-                    let reason = ExitReason::NotStarted(error).to_string();
-                    reports::reload_failed(&self.name, &reason);
-                    self.history.reach(Transition::ReloadFailed { reason, traceback: None });
-                } else {
-                    reports::not_started(&self.name, &error);
-                    self.history.note_failed_start(&error);
-                }
-                self.supervision.spawn_failed(task, moment(cx));
-            }
-        }
-    }
-
-    /// Makes a worker of this instance: of the spare if it can be, else a new one.
-    fn begin_worker(&mut self, cx: &mut LoopContext<'_>) -> Result<ScriptWorker, String> {
-        self.watch_files(Vec::new(), cx);
-        let values = self.data.values_mut();
-        if self.spec.fits_spare()
-            && let Some(mut process) = cx.take_spare(self.id, &self.name)
-        {
-            let booted = self.spec.boot(&mut process, values)?;
-            return Ok(ScriptWorker::new(process, booted, cx.now));
-        }
-        let id = cx.next_worker_id(self.id);
-        match self.spec.begin(cx.launcher, cx.poller, id, values) {
-            Ok((process, booted)) => Ok(ScriptWorker::new(process, booted, cx.now)),
-            Err(error) => {
-                cx.registry.forget(id);
-                Err(error)
-            }
-        }
-    }
-
-    /// Has the files of the script watched, if the show asks for it; `more` are files that an
-    /// import has reported.
-    fn watch_files(&self, more: Vec<PathBuf>, cx: &mut LoopContext<'_>) {
-        let Some(mut files) = self.spec.watched_files() else { return };
-        files.extend(more);
-        cx.script_watch.watch(&self.name, files);
-    }
-
-    /// Lets a worker serve that supervision has attached.
-    fn serve(&mut self, id: WorkerId, cx: &mut LoopContext<'_>) {
-        let Some(member) = self.supervision.workers_mut().get_mut(id) else { return };
-        let worker = &mut member.worker;
-        let Some(booted) = worker.serve(cx.now) else { return };
-        let changed = self.data.attach(worker.rings(), booted, cx);
-        let (took, pid) = (worker.age(cx.now).as_millis(), worker.pid().map_or(0, |pid| pid.as_raw()));
-        if let Err(error) =
-            cx.poller.watch(&worker.rings().bell_from_worker, Interest::ReadEdge, Wake::Bell(id))
-        {
-            self.violated(id, &format!("its doorbell cannot be watched: {error}"), cx);
-            return;
-        }
-        worker.process.send(ToWorker::Serve(changed));
-        reports::ready(&self.name, pid, took);
-        self.history.reach(Transition::Serves { pid, took });
     }
 
     // Its events.

@@ -10,8 +10,9 @@ use mm_shared::progress::ActivitySnapshot;
 use mm_shared::{Activity, Event};
 use std::time::{Duration, Instant};
 
-pub fn ready(name: &str, pid: i32, took: u128) {
-    tracing::info!(event = "worker_ready", instance = %name, pid, "ready after {took} ms");
+pub fn ready(name: &str, pid: i32, took: u128, is_reload: bool) {
+    let what = if is_reload { "reloaded, ready" } else { "ready" };
+    tracing::info!(event = "worker_ready", instance = %name, pid, reload = is_reload, "{what} after {took} ms");
 }
 
 pub fn start_timeout(name: &str) {

@@ -5,6 +5,7 @@ use crate::ids::WorkerId;
 use crate::instances::context::LoopContext;
 use crate::instances::exit::{ExitReason, ExitRecord};
 use crate::instances::supervision::lifecycle::{AfterExit, LifeEvent, LifeState};
+use crate::instances::supervision::stop::StopStage;
 use crate::instances::supervision::workers::Role;
 use crate::instances::transition::Transition;
 use crate::instances::worker::Worker;
@@ -12,6 +13,7 @@ use crate::instances::worker_event::WorkerEvent;
 use crate::reaper::{Spawned, WaitStatus};
 use crate::script_output::OutputStream;
 use mm_shared::control::{FromWorker, PROTOCOL};
+use nix::sys::signal::Signal;
 use std::io;
 
 impl ScriptInstance {
@@ -56,8 +58,12 @@ impl ScriptInstance {
                 self.violated(id, &format!("it speaks protocol {protocol}, this supervisor {PROTOCOL}"), cx);
             }
             FromWorker::Sources(files) => self.watch_files(files, cx),
-            FromWorker::Ready => self.supervision.ready(id, moment(cx)),
+            FromWorker::Ready => {
+                cx.registry.starts.finished(id);
+                self.supervision.ready(id, moment(cx));
+            }
             FromWorker::Failed(failure) => {
+                cx.registry.starts.finished(id);
                 reports::import_failed(&self.name, &failure);
                 member.worker.note_failure(failure);
             }
@@ -125,6 +131,7 @@ impl ScriptInstance {
     /// The process of a worker has ended, and all that it has sent was read.
     fn exited(&mut self, id: WorkerId, how: WaitStatus, cx: &mut LoopContext<'_>) {
         let Some(member) = self.supervision.workers_mut().get_mut(id) else { return };
+        let is_cut_off = member.role() == Role::Starting && member.stage() == Some(StopStage::Killed);
         let (role, is_trusted, worker) = (member.role(), member.is_trusted(), &mut member.worker);
         let mut in_hand = None;
         if role.is_attached() {
@@ -132,11 +139,15 @@ impl ScriptInstance {
         }
         worker.process.exited(how);
         let doing = worker.process.end.progress.activity();
-        let reason = worker.process.ended(cx.poller);
+        let mut reason = worker.process.ended(cx.poller);
         let traceback = worker.take_failure().map(|failure| failure.traceback);
         self.history.note_errors(worker.process.end.progress.errors());
         cx.script_output.remove(id);
         cx.registry.forget(id);
+        if is_cut_off && self.is_stopped_by_user() && reason == ExitReason::Killed(Signal::SIGKILL) {
+            // A user did not want to wait for its import.
+            reason = ExitReason::Stopped;
+        }
         let place = if reason.is_self_explanatory() {
             String::new()
         } else {
@@ -144,7 +155,7 @@ impl ScriptInstance {
         };
         let exit = ExitRecord { worker_id: Some(id), traceback, ..ExitRecord::now(&reason, &place) };
         let promotes = role.is_main() && matches!(self.supervision.state(), LifeState::Reloading { .. });
-        self.note_exit(role, &reason, &exit);
+        self.note_exit(id, &reason, &exit);
         self.supervision.exited(id, reason.is_clean(), moment(cx));
         if role == Role::Replacement && cannot_run_twice(&reason) {
             reports::fallback(&self.name, &exit.reason);
@@ -156,22 +167,29 @@ impl ScriptInstance {
         reports::exit(&self.name, &report, self.supervision.state(), cx.now);
     }
 
+    fn is_stopped_by_user(&self) -> bool {
+        let state = self.supervision.state();
+        matches!(state, LifeState::Stopping { after: AfterExit::StayStopped | AfterExit::Restart })
+    }
+
     /// Notes the end of a worker, and what it means to clients, before the state machine knows of
     /// it.
-    fn note_exit(&mut self, role: Role, reason: &ExitReason, exit: &ExitRecord) {
+    fn note_exit(&mut self, id: WorkerId, reason: &ExitReason, exit: &ExitRecord) {
+        let Some(member) = self.supervision.workers().get(id) else { return };
+        let (role, start) = (member.role(), member.worker.start);
         let (text, traceback) = (exit.reason.clone(), exit.traceback.clone());
         match (role, self.supervision.state()) {
             (Role::Replacement, _) if cannot_run_twice(reason) => {
-                self.history.reach(Transition::Fallback { reason: text });
+                self.history.reach(start, Transition::Fallback { reason: text });
             }
             (Role::Replacement, _) => {
-                self.history.reach(Transition::ReloadFailed { reason: text, traceback });
+                self.history.reach(start, Transition::ReloadFailed { reason: text, traceback });
             }
             (Role::HandingOver | Role::Retiring, _) => return,
             // Whether its replacement serves is what clients wait for.
             (_, LifeState::Reloading { .. }) => {}
             (_, LifeState::Stopping { after: AfterExit::StayStopped | AfterExit::Restart }) => {}
-            _ => self.history.reach(Transition::Failed { reason: text, traceback }),
+            _ => self.history.reach(start, Transition::Failed { reason: text, traceback }),
         }
         if role.is_main() {
             self.history.note_exit(exit.clone());

@@ -16,152 +16,16 @@
 //!      └── restart policy ◄── exited: Backoff   fault, stop, restart: Stopping ── exited ─► Stopped, Starting, …
 //! ```
 
+mod terms;
+
 use super::backoff::{Intensity, delay};
 use crate::instances::options::RestartRule;
 use std::time::{Duration, Instant};
+pub use terms::{Action, AfterExit, Import, LifeEvent, LifeState, Policy, StepContext};
 
-/// The options that decide about an instance's life.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Policy {
-    /// Which ends of a worker are followed by a start.
-    pub restart: RestartRule,
-    /// Delay before the second restart in a row; it doubles from there.
-    pub backoff: Duration,
-    /// The longest delay.
-    pub backoff_max: Duration,
-    /// After running this long from ready on, an instance counts as stable and its failures are
-    /// forgotten.
-    pub stable: Duration,
-    /// At most so many restarts within so long; `None` never gives up.
-    pub max_restarts: Option<(u32, Duration)>,
-    /// How long imports may take.
-    pub start_timeout: Duration,
-    /// How long the cleanup handler may take before TERM.
-    pub stop_timeout: Duration,
-}
-
-/// The state of an instance.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum LifeState {
-    /// No worker, and none wanted.
-    Stopped,
-    /// A worker is being started and imports its modules.
-    Starting {
-        /// When it has taken too long.
-        deadline: Instant,
-    },
-    /// A worker has imported its modules; it serves, or as soon as its predecessor has handed over.
-    Running {
-        /// Since it was ready.
-        since: Instant,
-    },
-    /// A worker runs, and its replacement is being started.
-    Reloading {
-        /// Since the running one was ready.
-        since: Instant,
-        /// When the replacement has taken too long.
-        deadline: Instant,
-    },
-    /// The worker has been told to end, or ends by itself.
-    Stopping {
-        /// What follows its exit.
-        after: AfterExit,
-    },
-    /// No worker; the next start waits.
-    Backoff {
-        /// For this time.
-        until: Instant,
-    },
-    /// No worker; restarted too often.
-    Failed,
-}
-
-/// What follows the exit of a worker that is ending.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum AfterExit {
-    /// Nothing: the user stopped the instance.
-    StayStopped,
-    /// A start: the user restarted it.
-    Restart,
-    /// What the restart policy requires: it ends by a fault of its own, or by itself.
-    ApplyPolicy,
-}
-
-/// What happened.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum LifeEvent {
-    /// The user wants it to run.
-    Start,
-    /// The user, or the end of the show, wants it to stop.
-    Stop,
-    /// The user wants a new worker.
-    Restart,
-    /// The user wants a new worker that replaces the old one only when it is ready.
-    Reload,
-    /// The worker has imported its modules.
-    Ready,
-    /// The worker takes no more events, although it was not asked to stop.
-    Yielded,
-    /// The worker has ended and was reaped.
-    Exited {
-        /// With status 0.
-        clean: bool,
-    },
-    /// No worker could be started.
-    SpawnFailed,
-    /// The worker makes no progress.
-    Hang,
-    /// The worker broke a rule of the shared memory or grew too large.
-    Fault,
-    /// The replacement has imported its modules.
-    ReplacementReady,
-    /// The replacement failed to import, or ended.
-    ReplacementFailed,
-    /// Some time has passed.
-    Tick,
-}
-
-/// What is to be done.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Action {
-    /// Start a worker.
-    Spawn,
-    /// Let the worker serve as soon as no other one is attached.
-    Serve,
-    /// Ask the worker to run its cleanup handler and exit.
-    RequestStop,
-    /// Ask the worker for its stacks; KILL follows.
-    DumpStacks,
-    /// Send KILL to the worker.
-    Kill,
-    /// Log that the worker did not get ready in time.
-    LogStartTimeout,
-    /// Start a replacement while the worker runs on.
-    SpawnReplacement,
-    /// Let the worker finish its handler, and the replacement serve after that.
-    Swap,
-    /// The worker ends; the replacement is the worker now.
-    Promote,
-    /// Log that the replacement did not get ready in time, ask it for its stacks, and end it.
-    LogReplacementTimeout,
-    /// End the replacement.
-    DropReplacement,
-    /// Log that the instance was restarted too often.
-    GiveUp,
-}
-
-/// What a step may look at besides the state.
-#[derive(Debug, Clone, Copy)]
-pub struct StepContext<'a> {
-    /// The time.
-    pub now: Instant,
-    /// A random number from 0.0 to 1.0.
-    pub jitter: f64,
-    /// The instance's options.
-    pub policy: &'a Policy,
-    /// Whether a predecessor still handles its last event.
-    pub is_handing_over: bool,
-}
+/// How long an import may be under way before a further reload ends it instead of waiting for it:
+/// it may hang, and whoever reloads again may have corrected that.
+const IMPORT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The life of one instance.
 #[derive(Debug, Clone, PartialEq)]
@@ -170,11 +34,13 @@ pub struct Lifecycle {
     /// Ends since the instance last ran stably.
     failures: u32,
     intensity: Intensity,
+    /// A reload was asked for after the import that is under way had begun: one more follows it.
+    reload_again: bool,
 }
 
 impl Default for Lifecycle {
     fn default() -> Self {
-        Self { state: LifeState::Stopped, failures: 0, intensity: Intensity::default() }
+        Self { state: LifeState::Stopped, failures: 0, intensity: Intensity::default(), reload_again: false }
     }
 }
 
@@ -189,7 +55,9 @@ impl Lifecycle {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         match self.state {
-            LifeState::Starting { deadline } | LifeState::Reloading { deadline, .. } => Some(deadline),
+            LifeState::Starting { import } | LifeState::Reloading { import, .. } => {
+                import.map(|import| import.deadline)
+            }
             LifeState::Backoff { until } => Some(until),
             LifeState::Stopping { .. }
             | LifeState::Stopped
@@ -201,10 +69,11 @@ impl Lifecycle {
     /// Takes one event and returns what to do.
     pub fn step(&mut self, event: LifeEvent, context: StepContext<'_>) -> Vec<Action> {
         match event {
-            LifeEvent::Start => self.start(context),
-            LifeEvent::Restart => self.restart(context),
+            LifeEvent::Start => self.start(),
+            LifeEvent::Restart => self.restart(),
             LifeEvent::Stop => self.stop(context),
             LifeEvent::Reload => self.reload(context),
+            LifeEvent::Begun => self.begun(context),
             LifeEvent::Ready => self.ready(context),
             LifeEvent::Yielded => self.yielded(context),
             LifeEvent::Exited { clean } => self.exited(clean, context),
@@ -222,26 +91,54 @@ impl Lifecycle {
         self.intensity.clear();
     }
 
-    fn spawn(&mut self, context: StepContext<'_>) -> Vec<Action> {
-        self.state = LifeState::Starting { deadline: context.now + context.policy.start_timeout };
+    /// Wants a worker. Its import follows every reload that was asked for until now.
+    fn spawn(&mut self) -> Vec<Action> {
+        self.reload_again = false;
+        self.state = LifeState::Starting { import: None };
         vec![Action::Spawn]
     }
 
+    fn spawn_replacement(&mut self, since: Instant) -> Vec<Action> {
+        self.reload_again = false;
+        self.state = LifeState::Reloading { since, import: None };
+        vec![Action::SpawnReplacement]
+    }
+
+    /// The worker that was ready at `since` runs alone, unless it is to be reloaded once more.
+    fn run(&mut self, since: Instant, action: Action) -> Vec<Action> {
+        self.state = LifeState::Running { since };
+        let mut actions = vec![action];
+        if self.reload_again {
+            actions.extend(self.spawn_replacement(since));
+        }
+        actions
+    }
+
+    fn begun(&mut self, context: StepContext<'_>) -> Vec<Action> {
+        if let LifeState::Starting { import } | LifeState::Reloading { import, .. } = &mut self.state {
+            let deadline = context.now + context.policy.start_timeout;
+            import.get_or_insert(Import { began_at: context.now, deadline });
+        }
+        Vec::new()
+    }
+
     fn request_stop(&mut self, after: AfterExit) -> Vec<Action> {
+        self.reload_again = false;
         self.state = LifeState::Stopping { after };
         vec![Action::RequestStop]
     }
 
     fn kill(&mut self, after: AfterExit) -> Vec<Action> {
+        self.reload_again &= after == AfterExit::ApplyPolicy;
         self.state = LifeState::Stopping { after };
         vec![Action::Kill]
     }
 
-    fn start(&mut self, context: StepContext<'_>) -> Vec<Action> {
+    fn start(&mut self) -> Vec<Action> {
         match self.state {
             LifeState::Stopped | LifeState::Failed | LifeState::Backoff { .. } => {
                 self.forgive();
-                self.spawn(context)
+                self.spawn()
             }
             LifeState::Stopping { .. } => {
                 self.forgive();
@@ -254,17 +151,18 @@ impl Lifecycle {
         }
     }
 
-    fn restart(&mut self, context: StepContext<'_>) -> Vec<Action> {
+    fn restart(&mut self) -> Vec<Action> {
         self.forgive();
         match self.state {
             LifeState::Running { .. } => self.request_stop(AfterExit::Restart),
             LifeState::Reloading { .. } => drop_replacement(self.request_stop(AfterExit::Restart)),
             // An importing worker runs no cleanup handler, so there is nothing to wait for.
-            LifeState::Starting { .. } => self.kill(AfterExit::Restart),
+            LifeState::Starting { import: Some(_) } => self.kill(AfterExit::Restart),
+            LifeState::Starting { import: None } => Vec::new(),
             LifeState::Stopped
             | LifeState::Failed
             | LifeState::Backoff { .. }
-            | LifeState::Stopping { .. } => self.start(context),
+            | LifeState::Stopping { .. } => self.start(),
         }
     }
 
@@ -272,8 +170,17 @@ impl Lifecycle {
         match self.state {
             LifeState::Running { .. } => self.request_stop(AfterExit::StayStopped),
             LifeState::Reloading { .. } => drop_replacement(self.request_stop(AfterExit::StayStopped)),
-            LifeState::Starting { .. } => self.kill(AfterExit::StayStopped),
+            LifeState::Starting { import: Some(_) } => self.kill(AfterExit::StayStopped),
+            LifeState::Starting { import: None } => {
+                let mut actions = vec![Action::CancelSpawn];
+                self.state = LifeState::Stopped;
+                if context.is_handing_over {
+                    actions.extend(self.request_stop(AfterExit::StayStopped));
+                }
+                actions
+            }
             LifeState::Stopping { .. } => {
+                self.reload_again = false;
                 self.state = LifeState::Stopping { after: AfterExit::StayStopped };
                 Vec::new()
             }
@@ -290,27 +197,28 @@ impl Lifecycle {
 
     fn reload(&mut self, context: StepContext<'_>) -> Vec<Action> {
         match self.state {
-            LifeState::Running { since } => {
-                let deadline = context.now + context.policy.start_timeout;
-                self.state = LifeState::Reloading { since, deadline };
-                vec![Action::SpawnReplacement]
+            LifeState::Running { since } => self.spawn_replacement(since),
+            // What waits for its turn imports what is there then.
+            LifeState::Starting { import: None } | LifeState::Reloading { import: None, .. } => Vec::new(),
+            LifeState::Starting { import: Some(import) } if !is_patient(import, context) => self.restart(),
+            LifeState::Reloading { since, import: Some(import) } if !is_patient(import, context) => {
+                drop_replacement(self.spawn_replacement(since))
             }
-            LifeState::Reloading { since, .. } => {
-                let deadline = context.now + context.policy.start_timeout;
-                self.state = LifeState::Reloading { since, deadline };
-                vec![Action::DropReplacement, Action::SpawnReplacement]
+            LifeState::Starting { .. } | LifeState::Reloading { .. } => {
+                self.reload_again = true;
+                Vec::new()
             }
             // No worker runs that could be kept.
-            _ => self.restart(context),
+            LifeState::Stopped
+            | LifeState::Failed
+            | LifeState::Backoff { .. }
+            | LifeState::Stopping { .. } => self.restart(),
         }
     }
 
     fn ready(&mut self, context: StepContext<'_>) -> Vec<Action> {
         match self.state {
-            LifeState::Starting { .. } => {
-                self.state = LifeState::Running { since: context.now };
-                vec![Action::Serve]
-            }
+            LifeState::Starting { .. } => self.run(context.now, Action::Serve),
             _ => Vec::new(),
         }
     }
@@ -321,13 +229,13 @@ impl Lifecycle {
                 self.forget_failures_if_stable(since, context);
                 self.request_stop(AfterExit::ApplyPolicy)
             }
-            LifeState::Reloading { deadline, .. } => self.promote(deadline),
+            LifeState::Reloading { import, .. } => self.promote(import),
             _ => Vec::new(),
         }
     }
 
-    fn promote(&mut self, deadline: Instant) -> Vec<Action> {
-        self.state = LifeState::Starting { deadline };
+    fn promote(&mut self, import: Option<Import>) -> Vec<Action> {
+        self.state = LifeState::Starting { import };
         vec![Action::Promote]
     }
 
@@ -340,12 +248,12 @@ impl Lifecycle {
             LifeState::Starting { .. } | LifeState::Stopping { after: AfterExit::ApplyPolicy } => {
                 self.apply_policy(clean, context)
             }
-            LifeState::Reloading { deadline, .. } => self.promote(deadline),
+            LifeState::Reloading { import, .. } => self.promote(import),
             LifeState::Stopping { after: AfterExit::StayStopped } => {
                 self.state = LifeState::Stopped;
                 Vec::new()
             }
-            LifeState::Stopping { after: AfterExit::Restart } => self.spawn(context),
+            LifeState::Stopping { after: AfterExit::Restart } => self.spawn(),
             LifeState::Stopped | LifeState::Backoff { .. } | LifeState::Failed => Vec::new(),
         }
     }
@@ -357,6 +265,10 @@ impl Lifecycle {
     }
 
     fn apply_policy(&mut self, clean: bool, context: StepContext<'_>) -> Vec<Action> {
+        if self.reload_again {
+            self.forgive();
+            return self.spawn();
+        }
         let again = match context.policy.restart {
             RestartRule::Always => true,
             RestartRule::OnFailure => !clean,
@@ -373,7 +285,7 @@ impl Lifecycle {
         let wait = delay(self.failures, context.policy.backoff, context.policy.backoff_max, context.jitter);
         self.failures = self.failures.saturating_add(1);
         if wait.is_zero() {
-            return self.spawn(context);
+            return self.spawn();
         }
         self.state = LifeState::Backoff { until: context.now + wait };
         Vec::new()
@@ -390,9 +302,10 @@ impl Lifecycle {
                 self.forget_failures_if_stable(since, context);
                 drop_replacement(self.dump_stacks())
             }
-            LifeState::Starting { .. } => self.dump_stacks(),
+            LifeState::Starting { import: Some(_) } => self.dump_stacks(),
             // A worker that is ending has a deadline already.
-            LifeState::Stopping { .. }
+            LifeState::Starting { import: None }
+            | LifeState::Stopping { .. }
             | LifeState::Stopped
             | LifeState::Backoff { .. }
             | LifeState::Failed => Vec::new(),
@@ -412,28 +325,25 @@ impl Lifecycle {
                 self.forget_failures_if_stable(since, context);
                 self.kill(AfterExit::ApplyPolicy)
             }
-            LifeState::Starting { .. } => self.kill(AfterExit::ApplyPolicy),
+            LifeState::Starting { import: Some(_) } => self.kill(AfterExit::ApplyPolicy),
             LifeState::Stopping { after } => self.kill(after),
-            LifeState::Stopped | LifeState::Backoff { .. } | LifeState::Failed => Vec::new(),
+            LifeState::Starting { import: None }
+            | LifeState::Stopped
+            | LifeState::Backoff { .. }
+            | LifeState::Failed => Vec::new(),
         }
     }
 
     fn replacement_ready(&mut self, context: StepContext<'_>) -> Vec<Action> {
         match self.state {
-            LifeState::Reloading { .. } => {
-                self.state = LifeState::Running { since: context.now };
-                vec![Action::Swap]
-            }
+            LifeState::Reloading { .. } => self.run(context.now, Action::Swap),
             _ => Vec::new(),
         }
     }
 
     fn replacement_failed(&mut self) -> Vec<Action> {
         match self.state {
-            LifeState::Reloading { since, .. } => {
-                self.state = LifeState::Running { since };
-                vec![Action::DropReplacement]
-            }
+            LifeState::Reloading { since, .. } => self.run(since, Action::DropReplacement),
             _ => Vec::new(),
         }
     }
@@ -448,17 +358,19 @@ impl Lifecycle {
                 actions.extend(self.dump_stacks());
                 actions
             }
-            LifeState::Reloading { since, .. } => {
-                self.state = LifeState::Running { since };
-                vec![Action::LogReplacementTimeout]
-            }
-            LifeState::Backoff { .. } => self.spawn(context),
+            LifeState::Reloading { since, .. } => self.run(since, Action::LogReplacementTimeout),
+            LifeState::Backoff { .. } => self.spawn(),
             LifeState::Stopping { .. }
             | LifeState::Stopped
             | LifeState::Running { .. }
             | LifeState::Failed => Vec::new(),
         }
     }
+}
+
+/// Whether an import is to be waited for although a further reload was asked for.
+fn is_patient(import: Import, context: StepContext<'_>) -> bool {
+    context.now.duration_since(import.began_at) < IMPORT_PATIENCE
 }
 
 fn drop_replacement(mut actions: Vec<Action>) -> Vec<Action> {

@@ -32,11 +32,6 @@ use workers::{Member, Role, WorkerHandle, WorkerTable};
 /// What supervision leaves to the instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Task {
-    /// Start a worker; [`Supervision::spawned`] takes it, or [`Supervision::spawn_failed`] if it
-    /// could not be started.
-    Spawn,
-    /// The same for a replacement.
-    SpawnReplacement,
     /// A replacement becomes the main worker.
     NoteStart,
     /// The worker did not get ready in time.
@@ -48,6 +43,21 @@ pub enum Task {
     /// The instance was restarted too often.
     ReportGivingUp,
 }
+
+/// A worker that is to be started as soon as it is its turn. [`Supervision::spawned`] takes it, or
+/// [`Supervision::spawn_failed`] if it could not be started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WantedWorker {
+    /// The main worker: the instance has none that serves.
+    Main,
+    /// A replacement; the main worker serves until it is ready.
+    Replacement,
+}
+
+/// The most workers of an instance beside which a replacement is started: the one that serves, its
+/// predecessor that finishes a handler, and two that run their cleanup handlers. Otherwise reloads
+/// that follow each other would add workers as fast as they import.
+const WORKERS_LIMIT: usize = 4;
 
 /// What is random and what passes, for one event.
 #[derive(Debug, Clone, Copy)]
@@ -122,6 +132,18 @@ impl<W: WorkerHandle> Supervision<W> {
         workers.chain(self.lifecycle.deadline()).min()
     }
 
+    /// The worker that waits for its turn to be started.
+    #[must_use]
+    pub fn wanted_worker(&self) -> Option<WantedWorker> {
+        match self.lifecycle.state() {
+            LifeState::Starting { import: None } => Some(WantedWorker::Main),
+            LifeState::Reloading { import: None, .. } if self.workers.iter().count() < WORKERS_LIMIT => {
+                Some(WantedWorker::Replacement)
+            }
+            _ => None,
+        }
+    }
+
     /// What the instance has to do next.
     pub fn next_task(&mut self) -> Option<Task> {
         self.tasks.pop_front()
@@ -142,16 +164,22 @@ impl<W: WorkerHandle> Supervision<W> {
         self.step(event, moment);
     }
 
-    /// A worker was begun, as [`Task::Spawn`] or [`Task::SpawnReplacement`] asks for.
-    pub fn spawned(&mut self, worker: W, task: Task) {
-        let role = if task == Task::SpawnReplacement { Role::Replacement } else { Role::Starting };
+    /// A worker was begun.
+    pub fn spawned(&mut self, worker: W, wanted: WantedWorker, moment: Moment) {
+        let role = match wanted {
+            WantedWorker::Main => Role::Starting,
+            WantedWorker::Replacement => Role::Replacement,
+        };
         self.workers.add(worker, role);
+        self.step(LifeEvent::Begun, moment);
     }
 
     /// No worker could be begun.
-    pub fn spawn_failed(&mut self, task: Task, moment: Moment) {
-        let is_replacement = task == Task::SpawnReplacement;
-        let event = if is_replacement { LifeEvent::ReplacementFailed } else { LifeEvent::SpawnFailed };
+    pub fn spawn_failed(&mut self, wanted: WantedWorker, moment: Moment) {
+        let event = match wanted {
+            WantedWorker::Main => LifeEvent::SpawnFailed,
+            WantedWorker::Replacement => LifeEvent::ReplacementFailed,
+        };
         self.step(event, moment);
     }
 
@@ -259,7 +287,8 @@ impl<W: WorkerHandle> Supervision<W> {
     fn perform(&mut self, action: Action, now: Instant) {
         let requested = StopStage::requested(now, self.policy.stop_timeout);
         match action {
-            Action::Spawn => self.tasks.push_back(Task::Spawn),
+            // The state says so, and the instance does it when it is its turn.
+            Action::Spawn | Action::CancelSpawn | Action::SpawnReplacement => {}
             // The table does, as soon as it can.
             Action::Serve => {}
             Action::RequestStop => self.press_main(requested),
@@ -269,7 +298,6 @@ impl<W: WorkerHandle> Supervision<W> {
                 let id = self.workers.main().map(|member| member.worker.id());
                 self.tasks.extend(id.map(Task::ReportStartTimeout));
             }
-            Action::SpawnReplacement => self.tasks.push_back(Task::SpawnReplacement),
             Action::Swap => self.swap(requested),
             Action::Promote => self.promote(),
             Action::LogReplacementTimeout => {

@@ -1,6 +1,6 @@
 //! The transitions of an instance's life, with invented times.
 
-use super::{Action, AfterExit, LifeEvent, LifeState, Lifecycle, Policy, StepContext};
+use super::{Action, AfterExit, IMPORT_PATIENCE, LifeEvent, LifeState, Lifecycle, Policy, StepContext};
 use crate::instances::options::RestartRule;
 use std::time::{Duration, Instant};
 
@@ -39,7 +39,12 @@ impl Life {
     fn step(&mut self, event: LifeEvent) -> Vec<Action> {
         let (now, policy) = (self.now, &self.policy);
         let context = StepContext { now, jitter: 0.0, policy, is_handing_over: false };
-        self.lifecycle.step(event, context)
+        let actions = self.lifecycle.step(event, context);
+        // It is always its turn at once.
+        if actions.iter().any(|action| matches!(action, Action::Spawn | Action::SpawnReplacement)) {
+            assert_eq!(self.lifecycle.step(LifeEvent::Begun, context), []);
+        }
+        actions
     }
 
     fn state(&self) -> LifeState {
@@ -208,6 +213,63 @@ fn a_reload_that_fails_or_takes_too_long_changes_nothing() {
 }
 
 #[test]
+fn reloads_while_a_replacement_imports_are_followed_by_one_more() {
+    for (event, action) in
+        [(LifeEvent::ReplacementReady, Action::Swap), (LifeEvent::ReplacementFailed, Action::DropReplacement)]
+    {
+        let mut life = Life::running();
+        life.step(LifeEvent::Reload);
+        for _ in 0..1_000 {
+            assert_eq!(life.step(LifeEvent::Reload), []);
+        }
+        assert_eq!(life.step(event), [action, Action::SpawnReplacement]);
+        assert_eq!(life.step(event), [action]);
+        assert!(matches!(life.state(), LifeState::Running { .. }));
+    }
+}
+
+#[test]
+fn a_reload_during_a_start_is_followed_by_one_more() {
+    let mut life = Life::new();
+    life.step(LifeEvent::Start);
+    assert_eq!(life.step(LifeEvent::Reload), []);
+    assert_eq!(life.step(LifeEvent::Ready), [Action::Serve, Action::SpawnReplacement]);
+    let mut life = Life::new();
+    life.step(LifeEvent::Start);
+    life.crash_and_return();
+    life.step(LifeEvent::Exited { clean: false });
+    life.next_tick();
+    assert_eq!(life.step(LifeEvent::Reload), []);
+    assert_eq!(life.step(LifeEvent::Exited { clean: false }), [Action::Spawn], "without a back-off");
+}
+
+#[test]
+fn a_reload_ends_an_import_that_seems_to_hang() {
+    let mut life = Life::running();
+    life.step(LifeEvent::Reload);
+    life.wait(IMPORT_PATIENCE);
+    assert_eq!(life.step(LifeEvent::Reload), [Action::DropReplacement, Action::SpawnReplacement]);
+    let mut life = Life::new();
+    life.step(LifeEvent::Start);
+    life.wait(IMPORT_PATIENCE);
+    assert_eq!(life.step(LifeEvent::Reload), [Action::Kill]);
+    assert_eq!(life.step(LifeEvent::Exited { clean: false }), [Action::Spawn]);
+}
+
+#[test]
+fn what_waits_for_its_turn_can_be_cancelled_and_has_no_deadline() {
+    let policy = policy();
+    let context = StepContext { now: Instant::now(), jitter: 0.0, policy: &policy, is_handing_over: false };
+    let mut lifecycle = Lifecycle::default();
+    assert_eq!(lifecycle.step(LifeEvent::Start, context), [Action::Spawn]);
+    assert_eq!(lifecycle.deadline(), None);
+    assert_eq!(lifecycle.step(LifeEvent::Reload, context), []);
+    assert_eq!(lifecycle.step(LifeEvent::Restart, context), []);
+    assert_eq!(lifecycle.step(LifeEvent::Stop, context), [Action::CancelSpawn]);
+    assert_eq!(lifecycle.state(), LifeState::Stopped);
+}
+
+#[test]
 fn a_worker_that_dies_during_a_reload_is_followed_by_its_successor() {
     let mut life = Life::running();
     life.step(LifeEvent::Reload);
@@ -298,6 +360,7 @@ fn whatever_happens_there_is_at_most_one_worker() {
         for action in life.step(event) {
             match action {
                 Action::Spawn => workers += 1,
+                Action::CancelSpawn => workers -= 1,
                 Action::SpawnReplacement => replacements += 1,
                 Action::DropReplacement | Action::LogReplacementTimeout => replacements -= 1,
                 Action::Swap => replacements -= 1,

@@ -6,8 +6,9 @@ mod random_walk;
 
 use super::lifecycle::{self, LifeEvent, LifeState, Policy};
 use super::workers::{Role, WorkerHandle};
-use super::{Limits, Moment, Supervision, Task};
-use crate::ids::WorkerId;
+use super::{Limits, Moment, Supervision, Task, WantedWorker};
+use crate::ids::{InstanceId, WorkerId};
+use crate::instances::start_queue::StartQueue;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,8 @@ struct FakeWorker {
     knows: Option<usize>,
     is_ready: bool,
     has_yielded: bool,
+    /// Reloads that the user had asked for when it was begun.
+    reloads: usize,
 }
 
 impl WorkerHandle for FakeWorker {
@@ -80,7 +83,21 @@ struct World {
     last_event: u64,
     spawns_fail: bool,
     reports: Vec<Task>,
+    /// One start and one reload at once, of this instance and of others.
+    starts: StartQueue,
+    /// Reloads that the user has asked for.
+    reloads: usize,
+    /// The last of them whose replacement has failed.
+    failed_reloads: usize,
+    /// Other instances that have asked for a start.
+    last_other: usize,
 }
+
+/// The instance itself.
+const OWN: InstanceId = InstanceId(0);
+
+/// The number of the first worker of other instances.
+const OTHERS: u64 = 1 << 32;
 
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -97,6 +114,10 @@ impl World {
             last_event: 0,
             spawns_fail: false,
             reports: Vec::new(),
+            starts: StartQueue::new(1, 1),
+            reloads: 0,
+            failed_reloads: 0,
+            last_other: 0,
         }
     }
 
@@ -113,6 +134,7 @@ impl World {
     }
 
     fn command(&mut self, event: LifeEvent) {
+        self.reloads += usize::from(event == LifeEvent::Reload);
         self.supervision.command(event, self.moment());
         self.follow_up();
     }
@@ -121,7 +143,14 @@ impl World {
     fn follow_up(&mut self) {
         loop {
             while let Some(task) = self.supervision.next_task() {
-                self.perform(task);
+                if let Task::ReportReplacementTimeout(id) = task {
+                    let failed = self.worker(id.0).reloads;
+                    self.failed_reloads = self.failed_reloads.max(failed);
+                }
+                self.reports.push(task);
+            }
+            if self.begin_wanted() {
+                continue;
             }
             let serving = self.supervision.workers().iter().filter(|member| member.worker.serves()).count();
             let handled = self.handled.len();
@@ -137,23 +166,69 @@ impl World {
         }
     }
 
-    fn perform(&mut self, task: Task) {
-        if !matches!(task, Task::Spawn | Task::SpawnReplacement) {
-            self.reports.push(task);
-        } else if self.spawns_fail {
-            self.supervision.spawn_failed(task, self.moment());
-        } else {
-            self.last_id += 1;
-            let worker = FakeWorker {
-                id: WorkerId(self.last_id),
-                orders: Vec::new(),
-                ring: VecDeque::new(),
-                in_hand: None,
-                knows: None,
-                is_ready: false,
-                has_yielded: false,
-            };
-            self.supervision.spawned(worker, task);
+    fn begin_wanted(&mut self) -> bool {
+        let Some(wanted) = self.supervision.wanted_worker() else {
+            self.starts.withdraw(OWN);
+            return false;
+        };
+        let is_turn = self.starts.is_turn(OWN, wanted, self.now);
+        if is_turn {
+            self.begin(wanted);
+        }
+        is_turn
+    }
+
+    fn begin(&mut self, wanted: WantedWorker) {
+        if self.spawns_fail {
+            if wanted == WantedWorker::Replacement {
+                self.failed_reloads = self.reloads;
+            }
+            self.supervision.spawn_failed(wanted, self.moment());
+            return;
+        }
+        self.last_id += 1;
+        let id = WorkerId(self.last_id);
+        let worker = FakeWorker {
+            id,
+            orders: Vec::new(),
+            ring: VecDeque::new(),
+            in_hand: None,
+            knows: None,
+            is_ready: false,
+            has_yielded: false,
+            reloads: self.reloads,
+        };
+        self.starts.begun(id, wanted, self.now);
+        self.supervision.spawned(worker, wanted, self.moment());
+    }
+
+    /// Other instances have workers started, as many as have their turn.
+    fn start_another(&mut self, wanted: WantedWorker) {
+        self.last_other += 1;
+        let id = InstanceId(self.last_other);
+        if self.starts.is_turn(id, wanted, self.now) {
+            self.starts.begun(WorkerId(OTHERS + id.0 as u64), wanted, self.now);
+        }
+    }
+
+    /// The workers of other instances are ready, and no further one is wanted.
+    fn finish_others(&mut self) {
+        for id in 1..=self.last_other {
+            self.starts.withdraw(InstanceId(id));
+            self.starts.finished(WorkerId(OTHERS + id as u64));
+        }
+        self.last_other = 0;
+        self.start_waiting();
+    }
+
+    /// What [`crate::instances::InstanceSet`] does in every turn.
+    fn start_waiting(&mut self) {
+        while let Some(id) = self.starts.next(self.now) {
+            if id == OWN {
+                self.follow_up();
+            } else if self.starts.is_turn(id, WantedWorker::Main, self.now) {
+                self.starts.begun(WorkerId(OTHERS + id.0 as u64), WantedWorker::Main, self.now);
+            }
         }
     }
 
@@ -179,6 +254,7 @@ impl World {
     /// The worker has imported its modules.
     fn import(&mut self, id: u64) {
         self.worker(id).is_ready = true;
+        self.starts.finished(WorkerId(id));
         self.supervision.ready(WorkerId(id), self.moment());
         self.follow_up();
     }
@@ -210,17 +286,26 @@ impl World {
             put_back(&mut member.worker, &mut self.queue);
         }
         self.lost.extend(member.worker.in_hand.take());
+        if member.role() == Role::Replacement {
+            self.failed_reloads = self.failed_reloads.max(member.worker.reloads);
+        }
+        self.starts.finished(WorkerId(id));
         self.supervision.exited(WorkerId(id), clean, self.moment());
         self.follow_up();
     }
 
     /// Waits for the next deadline.
     fn next_tick(&mut self) {
-        self.now = self.supervision.deadline().expect("a deadline");
+        self.now = self.deadline().expect("a deadline");
         self.tick();
     }
 
+    fn deadline(&self) -> Option<Instant> {
+        [self.supervision.deadline(), self.starts.deadline()].into_iter().flatten().min()
+    }
+
     fn tick(&mut self) {
+        self.start_waiting();
         self.supervision.tick(self.moment());
         self.follow_up();
     }

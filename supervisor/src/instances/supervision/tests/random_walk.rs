@@ -1,23 +1,28 @@
 //! Random sequences of commands, faults and slow handlers. Whatever coincides: at most one worker
-//! serves, each channel's events are handled in order and at most once, and nothing is lost but the
-//! event in the hand of a worker that died.
+//! serves, each channel's events are handled in order and at most once, nothing is lost but the event
+//! in the hand of a worker that died, and a worker that was begun after the last reload serves in the
+//! end. There are never more workers than there may be, and an instance waits for its turn.
 
+use super::super::WORKERS_LIMIT;
 use super::super::lifecycle::{LifeEvent, LifeState};
 use super::super::stop::StopStage;
-use super::{Order, World};
+use super::super::workers::{Member, Role};
+use super::{FakeWorker, Order, WantedWorker, World};
 use crate::ids::WorkerId;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::time::Duration;
+use std::{panic, thread};
 
-const RUNS: u64 = 3_000;
-const STEPS: u64 = 100;
+/// Many short sequences, which meet most coincidences, and some long ones.
+const SEQUENCES: [(u64, u64); 2] = [(200_000, 20), (3_000, 100)];
 const CHANNELS: u8 = 3;
 
 /// Does one random thing.
 fn step(world: &mut World, random: &mut fastrand::Rng) {
     let workers: Vec<u64> = world.supervision.workers().iter().map(|member| member.worker.id.0).collect();
     let worker = random.choice(&workers).copied();
-    match (random.u8(0..20), worker) {
+    match (random.u8(0..22), worker) {
         (0..5, _) => world.send(random.u8(0..CHANNELS)),
         (5, _) => world.command(LifeEvent::Reload),
         (6, _) => {
@@ -31,6 +36,11 @@ fn step(world: &mut World, random: &mut fastrand::Rng) {
         (8, _) => {
             world.spawns_fail = random.u8(0..8) == 0;
         }
+        (20, _) => {
+            let wanted = [WantedWorker::Main, WantedWorker::Replacement];
+            world.start_another(wanted[random.usize(0..2)]);
+        }
+        (21, _) => world.finish_others(),
         (9, Some(id)) => world.exit(id, random.bool()),
         (10, Some(id)) => hang_or_fault(world, id, random),
         (11, Some(id)) if world.worker(id).in_hand.is_none() && !world.worker(id).has_yielded => {
@@ -76,6 +86,11 @@ fn check(world: &World) {
         world.supervision.workers().iter().filter(|member| member.role().is_attached()).collect();
     assert_eq!(attached.len(), serving, "a worker serves, or is said to");
     let mains = world.supervision.workers().iter().filter(|member| member.role().is_main()).count();
+    let workers = world.supervision.workers().iter().count();
+    assert!(workers <= WORKERS_LIMIT, "{workers} workers");
+    let imports = |member: &&Member<FakeWorker>| matches!(member.role(), Role::Starting | Role::Replacement);
+    let importing = world.supervision.workers().iter().filter(imports).count();
+    assert!(importing <= 1, "{importing} workers import");
     assert!(mains <= 1, "{mains} main workers");
     match world.state() {
         LifeState::Stopped => assert!(attached.is_empty(), "stopped, but a worker handles events"),
@@ -101,23 +116,25 @@ fn come_to_rest(world: &mut World) {
                 progress(world, id);
             }
         }
-        if let Some(deadline) = world.supervision.deadline() {
+        if let Some(deadline) = world.deadline() {
             world.now = world.now.max(deadline);
             world.tick();
         }
+        world.start_waiting();
+        let is_running = matches!(world.state(), LifeState::Running { .. });
         let serving = world.supervision.is_serving() && world.supervision.workers().iter().count() == 1;
-        if serving && world.handled.len() + world.lost.len() == world.last_event as usize {
+        if is_running && serving && world.handled.len() + world.lost.len() == world.last_event as usize {
             return;
         }
     }
     panic!("does not come to rest: {:?}, {} of {}", world.state(), world.handled.len(), world.last_event);
 }
 
-fn run(seed: u64) {
+fn run(seed: u64, steps: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut world = World::new();
     world.command(LifeEvent::Start);
-    for _ in 0..STEPS {
+    for _ in 0..steps {
         step(&mut world, &mut random);
         check(&world);
     }
@@ -128,12 +145,28 @@ fn run(seed: u64) {
         assert!(before.is_none_or(|before| before < *number), "{before:?} before {number} of {channel}");
     }
     assert!(world.handled.iter().all(|event| !world.lost.contains(event)), "handled and lost");
+    // Each reload was followed by the begin of a worker that serves now, or has failed.
+    let serving = world.supervision.workers().main().map_or(0, |member| member.worker.reloads);
+    assert_eq!(serving.max(world.failed_reloads), world.reloads, "a reload is forgotten");
+}
+
+/// Runs sequences with the seeds of a range, each of which leads to the same one every time.
+fn run_all(seeds: Range<u64>, steps: u64) {
+    for seed in seeds {
+        let outcome = panic::catch_unwind(|| run(seed, steps));
+        assert!(outcome.is_ok(), "seed {seed}, {steps} steps");
+    }
 }
 
 #[test]
 fn whatever_coincides_one_worker_serves_and_events_are_handled_in_order_and_once() {
-    for seed in 0..RUNS {
-        let outcome = std::panic::catch_unwind(|| run(seed));
-        assert!(outcome.is_ok(), "seed {seed}");
+    let threads = thread::available_parallelism().map_or(1, |count| count.get() as u64);
+    for (sequences, steps) in SEQUENCES {
+        let share = sequences.div_ceil(threads);
+        thread::scope(|scope| {
+            for thread in 0..threads {
+                scope.spawn(move || run_all(thread * share..(thread + 1) * share, steps));
+            }
+        });
     }
 }

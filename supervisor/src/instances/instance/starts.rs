@@ -1,0 +1,136 @@
+//! How an instance gets its workers: it waits for its turn, begins one, and lets it serve when
+//! supervision has attached it.
+
+use super::{ScriptInstance, moment, reports};
+use crate::ids::WorkerId;
+use crate::instances::context::LoopContext;
+use crate::instances::exit::ExitReason;
+use crate::instances::script_worker::ScriptWorker;
+use crate::instances::supervision::WantedWorker;
+use crate::instances::transition::{StartNumber, Transition};
+use crate::poller::{Interest, Wake};
+use mm_shared::control::ToWorker;
+use std::path::PathBuf;
+
+impl ScriptInstance {
+    /// It may be its turn to have a worker started.
+    pub fn start_wanted(&mut self, cx: &mut LoopContext<'_>) {
+        self.follow_up(cx);
+    }
+
+    /// The number that the next start of a worker gets.
+    #[must_use]
+    pub fn next_start(&self) -> StartNumber {
+        self.history.last_start().next()
+    }
+
+    /// Which start a worker came from.
+    pub(super) fn start_of(&self, id: WorkerId) -> StartNumber {
+        let member = self.supervision.workers().get(id);
+        member.map_or(self.history.last_start(), |member| member.worker.start)
+    }
+
+    /// Begins the worker that supervision wants, if it is its turn. Returns whether it was.
+    pub(super) fn begin_wanted(&mut self, cx: &mut LoopContext<'_>) -> bool {
+        let Some(wanted) = self.supervision.wanted_worker() else {
+            cx.registry.starts.withdraw(self.id);
+            return false;
+        };
+        let is_turn = cx.registry.starts.is_turn(self.id, wanted, cx.now);
+        if is_turn {
+            self.begin(wanted, cx);
+        }
+        is_turn
+    }
+
+    /// No worker is left that knows the channels as they were.
+    pub(super) fn take_next_names(&mut self) {
+        if let Some(names) = self.next_names.take() {
+            self.data.values_mut().rename(names);
+        }
+    }
+
+    fn begin(&mut self, wanted: WantedWorker, cx: &mut LoopContext<'_>) {
+        let start = self.history.note_begin();
+        match wanted {
+            WantedWorker::Main => {
+                self.history.note_start();
+                self.take_next_names();
+            }
+            // The modules may ask for values.
+            WantedWorker::Replacement => drop(self.waiting()),
+        }
+        match self.begin_worker(wanted, start, cx) {
+            Ok(worker) => {
+                cx.registry.starts.begun(worker.process.id, wanted, cx.now);
+                self.supervision.spawned(worker, wanted, moment(cx));
+            }
+            Err(error) => {
+                match wanted {
+                    WantedWorker::Main => {
+                        reports::not_started(&self.name, &error);
+                        self.history.note_failed_start(&error);
+                    }
+                    WantedWorker::Replacement => {
+                        let reason = ExitReason::NotStarted(error).to_string();
+                        reports::reload_failed(&self.name, &reason);
+                        self.history.reach(start, Transition::ReloadFailed { reason, traceback: None });
+                    }
+                }
+                self.supervision.spawn_failed(wanted, moment(cx));
+            }
+        }
+    }
+
+    /// Makes a worker of this instance: of the spare if it can be, else a new one.
+    fn begin_worker(
+        &mut self,
+        wanted: WantedWorker,
+        start: StartNumber,
+        cx: &mut LoopContext<'_>,
+    ) -> Result<ScriptWorker, String> {
+        self.watch_files(Vec::new(), cx);
+        let values = self.data.values_mut();
+        if self.spec.fits_spare()
+            && let Some(mut process) = cx.take_spare(self.id, &self.name)
+        {
+            let booted = self.spec.boot(&mut process, values)?;
+            return Ok(ScriptWorker::new(process, wanted, start, booted, cx.now));
+        }
+        let id = cx.next_worker_id(self.id);
+        match self.spec.begin(cx.launcher, cx.poller, id, values) {
+            Ok((process, booted)) => Ok(ScriptWorker::new(process, wanted, start, booted, cx.now)),
+            Err(error) => {
+                cx.registry.forget(id);
+                Err(error)
+            }
+        }
+    }
+
+    /// Has the files of the script watched, if the show asks for it; `more` are files that an
+    /// import has reported.
+    pub(super) fn watch_files(&self, more: Vec<PathBuf>, cx: &mut LoopContext<'_>) {
+        let Some(mut files) = self.spec.watched_files() else { return };
+        files.extend(more);
+        cx.script_watch.watch(&self.name, files);
+    }
+
+    /// Lets a worker serve that supervision has attached.
+    pub(super) fn serve(&mut self, id: WorkerId, cx: &mut LoopContext<'_>) {
+        let Some(member) = self.supervision.workers_mut().get_mut(id) else { return };
+        let worker = &mut member.worker;
+        let Some(booted) = worker.serve(cx.now) else { return };
+        let changed = self.data.attach(worker.rings(), booted, cx);
+        let (start, is_reload) = (worker.start, worker.wanted_as == WantedWorker::Replacement);
+        let (took, pid) = (worker.age(cx.now).as_millis(), worker.pid().map_or(0, |pid| pid.as_raw()));
+        if let Err(error) =
+            cx.poller.watch(&worker.rings().bell_from_worker, Interest::ReadEdge, Wake::Bell(id))
+        {
+            self.violated(id, &format!("its doorbell cannot be watched: {error}"), cx);
+            return;
+        }
+        worker.process.send(ToWorker::Serve(changed));
+        reports::ready(&self.name, pid, took, is_reload);
+        self.history.reach(start, Transition::Serves { pid, took });
+    }
+}
