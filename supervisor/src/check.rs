@@ -26,12 +26,14 @@ use crate::runtime_dir::RuntimeDir;
 use crate::script_output::{OutputStream, ScriptOutput};
 use crate::show::LiveShow;
 use crate::show_choice;
-use crate::signals::Signals;
+use crate::signals::{Hangup, Signals};
 use crate::startup::{self, StartError, find_worker};
 use crate::stderr::print_line;
 use mm_shared::control::FromWorker;
 use mm_shared::control_link::LinkError;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long killed workers may take to end.
@@ -50,7 +52,8 @@ pub fn run(args: &CheckArgs) -> ExitCode {
 }
 
 fn try_run(args: &CheckArgs) -> Result<ExitCode, StartError> {
-    let _signals = Signals::catch().map_err(|error| StartError::system("cannot catch signals", error))?;
+    let _signals = Signals::catch(Hangup::of(io::stderr().is_terminal(), false))
+        .map_err(|error| StartError::system("cannot catch signals", error))?;
     let settings = args.log.settings().map_err(|error| StartError::system("`MM_LOG`", error))?;
     let Some(mut checked) = show_choice::read(&args.show) else { return Ok(ExitCode::from(2)) };
     paths::check(&checked.show, &mut checked.diagnostics);
@@ -59,7 +62,8 @@ fn try_run(args: &CheckArgs) -> Result<ExitCode, StartError> {
         return Ok(ExitCode::from(2));
     }
     let show = checked.show;
-    let _log = log::init(settings).map_err(|error| StartError::system("cannot log", error))?;
+    let _log =
+        log::init(settings, Arc::default()).map_err(|error| StartError::system("cannot log", error))?;
     let program = find_worker(&show)?;
     let runtime_dir =
         RuntimeDir::create().map_err(|error| StartError { message: error.to_string(), hint: None })?;

@@ -1,6 +1,6 @@
 //! The command line as types.
 
-use crate::control::args::{CommandArgs, MonitorArgs, SendArgs, StatusArgs};
+use crate::control::args::{CommandArgs, GetArgs, MonitorArgs, QuitArgs, SendArgs, StatusArgs};
 use crate::log::{LogFormat, LogSettings, UnknownSetting, parse_level};
 use crate::stderr::print_line;
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -28,8 +28,10 @@ pub struct Cli {
 pub enum Verb {
     /// Check a show file and import its scripts, without opening any port
     Check(CheckArgs),
-    /// Show the status of all instances
+    /// Show the status of all instances, or of one in detail
     Status(StatusArgs),
+    /// Show the last values of channels
+    Get(GetArgs),
     /// Stop and start one or more instances
     Restart(CommandArgs),
     /// Replace the scripts of one or more instances without interruption
@@ -40,7 +42,9 @@ pub enum Verb {
     Stop(CommandArgs),
     /// Start one or more instances
     Start(CommandArgs),
-    /// Send an event, as if it had come in on a channel
+    /// End the show, as Ctrl-C does
+    Quit(QuitArgs),
+    /// Send an event, as if it had come in on a channel, or put a value out on one
     Send(SendArgs),
     /// Print events as they pass
     Monitor(MonitorArgs),
@@ -158,6 +162,9 @@ pub struct RunArgs {
     /// Directory that keeps a copy of the last good show file [default: as the show file sets it]
     #[arg(long, value_name = "PATH")]
     pub state_dir: Option<PathBuf>,
+    /// Keep running when the terminal is closed: HUP reads the show file again there, too
+    #[arg(long)]
+    pub keep_running: bool,
 }
 
 /// How to check a show.

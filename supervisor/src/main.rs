@@ -18,6 +18,8 @@ fn main() -> ExitCode {
         Some(Verb::Reload(args)) => client::command(InstanceCommand::Reload, &args),
         Some(Verb::Stop(args)) => client::command(InstanceCommand::Stop, &args),
         Some(Verb::Start(args)) => client::command(InstanceCommand::Start, &args),
+        Some(Verb::Get(args)) => client::get(&args),
+        Some(Verb::Quit(args)) => client::quit(&args),
         Some(Verb::Send(args)) => client::send(&args),
         Some(Verb::Monitor(args)) => client::monitor(&args),
         Some(Verb::Reaper) => reaper::run(),

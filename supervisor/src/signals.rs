@@ -1,4 +1,5 @@
-//! Signals as events of the loop: INT and TERM end the show, HUP reloads its file. No other signal
+//! Signals as events of the loop: INT and TERM end the show, HUP reads its file again, or ends it
+//! where it means that the terminal was closed. No other signal
 //! ends the show, apart from QUIT and ABRT, by which a person asks for a core dump, and those of
 //! faults.
 //!
@@ -23,16 +24,34 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// The signals that the supervisor handles.
 pub struct Signals {
     delivery: SignalDelivery<UnixStream, SignalOnly>,
+    hangup: Hangup,
     nothing_runs_yet: Arc<AtomicBool>,
 }
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignalRequest {
-    /// INT or TERM: end the show.
+    /// INT, TERM, or HUP of a terminal: end the show.
     End,
     /// HUP: read the show file again.
     Reread,
+}
+
+/// What HUP means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hangup {
+    /// A user or the service manager asks to read the show file again.
+    Reread,
+    /// The terminal was closed.
+    End,
+}
+
+impl Hangup {
+    /// What HUP means for a show whose log goes to a terminal, and for any other.
+    #[must_use]
+    pub fn of(is_on_terminal: bool, keep_running: bool) -> Self {
+        if is_on_terminal && !keep_running { Self::End } else { Self::Reread }
+    }
 }
 
 impl Signals {
@@ -41,15 +60,16 @@ impl Signals {
     /// # Errors
     ///
     /// The system refuses a socket or a handler.
-    pub fn catch() -> io::Result<Self> {
+    pub fn catch(hangup: Hangup) -> io::Result<Self> {
         ignore_stray_signals()?;
         let nothing_runs_yet = Arc::new(AtomicBool::new(true));
-        for signal in [SIGINT, SIGTERM] {
+        let ends = [SIGINT, SIGTERM].into_iter().chain((hangup == Hangup::End).then_some(SIGHUP));
+        for signal in ends {
             register_conditional_shutdown(signal, 0, Arc::clone(&nothing_runs_yet))?;
         }
         let (read, write) = UnixStream::pair()?;
         let delivery = SignalDelivery::with_pipe(read, write, SignalOnly, [SIGINT, SIGTERM, SIGHUP])?;
-        Ok(Self { delivery, nothing_runs_yet })
+        Ok(Self { delivery, hangup, nothing_runs_yet })
     }
 
     /// From here on there is something to stop: signals only wake the loop.
@@ -65,8 +85,9 @@ impl Signals {
 
     /// The requests since the last call.
     pub fn pending(&mut self) -> Vec<SignalRequest> {
+        let hangup = self.hangup;
         let requests = self.delivery.pending().map(|signal| match signal {
-            SIGHUP => SignalRequest::Reread,
+            SIGHUP if hangup == Hangup::Reread => SignalRequest::Reread,
             _ => SignalRequest::End,
         });
         requests.collect()

@@ -7,16 +7,16 @@
 use crate::backends::set::BackendSet;
 use crate::backends::{self, OpenError, PYTHON};
 use crate::cli::RunArgs;
-use crate::control;
 use crate::control::clients::ClientLimits;
-use crate::control::server::ControlServer;
+use crate::control::server::{ControlServer, ControlServerError};
+use crate::control::{self, client};
 use crate::event_loop::message::LoopMessage;
 use crate::event_loop::{EventLoop, Parts};
 use crate::instances::InstanceSet;
 use crate::instances::launcher::WorkerLauncher;
 use crate::instances::launcher_thread::LauncherReport;
 use crate::instances::spare::Spare;
-use crate::log;
+use crate::log::{self, LogMemory};
 use crate::mailbox::{MailboxSender, mailbox};
 use crate::router::table::RouteTable;
 use crate::router::{Router, cycles};
@@ -24,13 +24,14 @@ use crate::runtime_dir::RuntimeDir;
 use crate::script_output::ScriptOutput;
 use crate::show_choice::{self, CheckedShow};
 use crate::show_reload::Origin;
-use crate::signals::Signals;
+use crate::signals::{Hangup, Signals};
 use crate::state::{self, Saved, StateFile};
 use crate::stderr::print_line;
 use crate::worker_binary;
 use mm_config::{Show, SupervisorOptions};
 use mm_shared::wakeup::{WAKEUP_VARIABLE, WakeupMode};
 use std::fmt::Display;
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -38,6 +39,9 @@ use std::time::Duration;
 
 /// How long the end of the show waits for the last values to leave and for ports to close.
 const BACKEND_CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// How many shows of one user may run whose files have the same name.
+const SAME_NAME_LIMIT: u32 = 99;
 
 /// Something that keeps a show from running, apart from its show file.
 #[derive(Debug)]
@@ -82,12 +86,16 @@ pub fn run(args: &RunArgs) -> ExitCode {
 }
 
 fn try_run(args: &RunArgs) -> Result<ExitCode, StartError> {
-    let signals = Signals::catch().map_err(|error| StartError::system("cannot catch signals", error))?;
+    let hangup = Hangup::of(io::stderr().is_terminal(), args.keep_running);
+    let signals =
+        Signals::catch(hangup).map_err(|error| StartError::system("cannot catch signals", error))?;
     let settings = args.log.settings().map_err(|error| StartError::system("`MM_LOG`", error))?;
     let wakeup_mode =
         WakeupMode::from_env().map_err(|error| StartError::system(&format!("`{WAKEUP_VARIABLE}`"), error))?;
     let Some(chosen) = show_choice::choose(args) else { return Ok(ExitCode::from(2)) };
-    let _log = log::init(settings).map_err(|error| StartError::system("cannot log", error))?;
+    let log_memory = Arc::new(LogMemory::default());
+    let _log = log::init(settings, Arc::clone(&log_memory))
+        .map_err(|error| StartError::system("cannot log", error))?;
     let (CheckedShow { show, mut plans, .. }, last_good) = chosen.announce();
     let program = find_worker(&show)?;
     // the last that may take long, so the last that a signal may end at once
@@ -108,9 +116,8 @@ fn try_run(args: &RunArgs) -> Result<ExitCode, StartError> {
     let (instances, router) = (InstanceSet::new(&show), Router::new(RouteTable::new(&show)));
     let spare = Spare::new(show.directory.clone());
     let options = SupervisorOptions::of(&show);
-    let path =
-        args.socket.clone().or(options.socket.clone()).unwrap_or_else(|| control::socket_path(&show.name));
-    let _control = serve_clients(&path, sender.clone())?;
+    let _control =
+        serve_clients(args.socket.as_ref().or(options.socket.as_ref()), &show, &sender, log_memory)?;
     let backends = BackendSet::open(plans, &show)?;
     let (state_file, saved) = open_state(&options)?;
     let origin =
@@ -158,11 +165,38 @@ fn log_wakeup_mode(mode: WakeupMode) {
     }
 }
 
-/// Opens the control socket.
-fn serve_clients(path: &Path, post: MailboxSender<LoopMessage>) -> Result<ControlServer, StartError> {
-    let submit = move |request| post.send(LoopMessage::Control(request));
-    ControlServer::start(path, ClientLimits::default(), submit)
-        .map_err(|error| StartError { message: error.to_string(), hint: error.hint().map(str::to_owned) })
+/// Opens the control socket: at `path`, or else at the show's default path. A show of another file
+/// with the same name may have that; then a number is added.
+fn serve_clients(
+    path: Option<&PathBuf>,
+    show: &Show,
+    post: &MailboxSender<LoopMessage>,
+    log: Arc<LogMemory>,
+) -> Result<ControlServer, StartError> {
+    let serve = |path: &Path| {
+        let post = post.clone();
+        let submit = move |request| post.send(LoopMessage::Control(request));
+        ControlServer::start(path, ClientLimits::default(), Arc::clone(&log), submit)
+    };
+    let is_other = |path: &Path| client::show_file(path).is_some_and(|file| !is_same(&file, &show.path));
+    let default = |number| control::socket_path(&show.name, number);
+    let mut outcome = serve(path.unwrap_or(&default(1)));
+    for number in 2..=SAME_NAME_LIMIT {
+        let is_taken = outcome.as_ref().is_err_and(ControlServerError::is_taken);
+        if path.is_some() || !is_taken || !is_other(&default(number - 1)) {
+            break;
+        }
+        outcome = serve(&default(number));
+    }
+    outcome.map_err(|error| StartError { message: error.to_string(), hint: error.hint().map(str::to_owned) })
+}
+
+/// Whether two paths lead to one file.
+fn is_same(one: &Path, other: &Path) -> bool {
+    match (one.canonicalize(), other.canonicalize()) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => one == other,
+    }
 }
 
 /// Reads the state file, and starts to keep it up to date, if the show has one.

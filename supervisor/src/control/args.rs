@@ -7,9 +7,12 @@ use std::path::PathBuf;
 /// Which running show, and how to print.
 #[derive(Debug, Clone, Default, Args)]
 pub struct SocketArgs {
-    /// Path of the control socket; only needed if several shows are running
+    /// Path of the control socket; rarely needed, since running shows are found
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
+    /// Name or file of the show; only needed if several shows are running
+    #[arg(long, value_name = "NAME", conflicts_with = "socket")]
+    pub show: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -18,6 +21,9 @@ pub struct SocketArgs {
 /// The arguments of `status`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct StatusArgs {
+    /// One instance in detail: its last lines of the log, its channels and mappings
+    #[arg(value_name = "INSTANCE")]
+    pub instance: Option<String>,
     /// The show
     #[command(flatten)]
     pub socket: SocketArgs,
@@ -27,8 +33,30 @@ pub struct StatusArgs {
 #[derive(Debug, Clone, Default, Args)]
 pub struct CommandArgs {
     /// Names of the instances
-    #[arg(value_name = "INSTANCE", required = true)]
+    #[arg(value_name = "INSTANCE", required_unless_present = "all")]
     pub instances: Vec<String>,
+    /// All instances of `python`
+    #[arg(long, conflicts_with = "instances")]
+    pub all: bool,
+    /// The show
+    #[command(flatten)]
+    pub socket: SocketArgs,
+}
+
+/// The arguments of `get`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct GetArgs {
+    /// Channels
+    #[arg(value_name = "INSTANCE.CHANNEL", value_parser = channel, required = true)]
+    pub channels: Vec<String>,
+    /// The show
+    #[command(flatten)]
+    pub socket: SocketArgs,
+}
+
+/// The arguments of `quit`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct QuitArgs {
     /// The show
     #[command(flatten)]
     pub socket: SocketArgs,
@@ -37,7 +65,10 @@ pub struct CommandArgs {
 /// The arguments of `send`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct SendArgs {
-    /// Channel that the event comes in on
+    /// Put the value out on the channel, as if it had been routed there: does lamp 7 light?
+    #[arg(long)]
+    pub out: bool,
+    /// Channel that the event comes in on, or goes out on
     #[arg(value_name = "INSTANCE.CHANNEL", value_parser = channel)]
     pub channel: String,
     /// Value of the event, from 0.0 to 1.0
@@ -109,6 +140,10 @@ mod tests {
         let Ok(Verb::Restart(args)) = verb else { panic!("{verb:?}") };
         assert_eq!(args.instances, ["a", "b"]);
         assert_eq!(args.socket.socket, Some(PathBuf::from("/x")));
+        let verb = parse("restart --all --show fade");
+        let Ok(Verb::Restart(args)) = verb else { panic!("{verb:?}") };
+        assert!(args.all && args.instances.is_empty() && args.socket.show.as_deref() == Some("fade"));
+        assert!(matches!(parse("send --out a.m.f 0.25"), Ok(Verb::Send(args)) if args.out));
         let verb = parse("send a.m.f 0.25");
         let Ok(Verb::Send(args)) = verb else { panic!("{verb:?}") };
         assert_eq!((args.channel.as_str(), args.value), ("a.m.f", 0.25));
@@ -117,7 +152,16 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_an_error_of_usage() {
-        for line in ["restart", "send a 0.5", "send a.b", "send a.b 1.5", "send a.b -1", "send a.b nan"] {
+        for line in [
+            "restart",
+            "restart a --all",
+            "restart a --show x --socket /s",
+            "send a 0.5",
+            "send a.b",
+            "send a.b 1.5",
+            "send a.b -1",
+            "send a.b nan",
+        ] {
             assert_eq!(parse(line).map_err(|error| error.exit_code()).unwrap_err(), 2, "{line}");
         }
     }

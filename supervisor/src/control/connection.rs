@@ -8,6 +8,7 @@ use super::event_stream::{EventReceiver, StreamState};
 use super::lines::{ClientLine, LineReader};
 use super::protocol::{ControlReply, ErrorReply, REQUEST_LIMIT, parse, write_line};
 use super::request::{LoopRequest, RequestBody, Response, ResponseReceiver, response_channel};
+use crate::log::LogMemory;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsFd;
@@ -34,9 +35,9 @@ const LAST_SEND_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) type Submit = dyn Fn(LoopRequest) -> bool + Send + Sync;
 
 /// Serves a client until it disconnects, breaks a limit, or the show ends.
-pub(super) fn serve(place: &ClientPlace, submit: &Submit) {
+pub(super) fn serve(place: &ClientPlace, submit: &Submit, log: &LogMemory) {
     let lines = LineReader::new(&*place.stream, REQUEST_LIMIT);
-    let mut connection = Connection { place, lines, submit, out: Vec::new() };
+    let mut connection = Connection { place, lines, submit, log, out: Vec::new() };
     match connection.run() {
         // it did not read for too long
         Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
@@ -49,6 +50,7 @@ struct Connection<'a> {
     place: &'a ClientPlace,
     lines: LineReader<&'a UnixStream>,
     submit: &'a Submit,
+    log: &'a LogMemory,
     out: Vec<u8>,
 }
 
@@ -86,7 +88,12 @@ impl Connection<'_> {
         let receiver = submit(self.submit, body);
         loop {
             match receiver.receive(HANGUP_CHECK_INTERVAL) {
-                Some(Response::Reply(reply)) => return self.write(&reply),
+                Some(Response::Reply(mut reply)) => {
+                    if let ControlReply::Instance(detail) = &mut *reply {
+                        detail.log = self.log.lines(&detail.instance.name);
+                    }
+                    return self.write(&reply);
+                }
                 Some(Response::Monitoring(events)) => return self.monitor(&events),
                 None => self.check_connected()?,
             }
@@ -171,11 +178,11 @@ impl Connection<'_> {
                     // One at a time, as if it were still connected.
                     drop(submit(self.submit, body).receive(LAST_SEND_TIMEOUT));
                 }
-                Ok(body @ RequestBody::Command { .. }) => {
+                Ok(body @ (RequestBody::Command { .. } | RequestBody::Quit)) => {
                     commands += 1;
                     drop(submit(self.submit, body));
                 }
-                Ok(RequestBody::Status | RequestBody::Monitor { .. }) | Err(_) => {}
+                Ok(_) | Err(_) => {}
             }
         }
     }

@@ -40,10 +40,15 @@ pub mod client;
 
 use std::path::PathBuf;
 
-/// The default socket of a show; `show_name` is the stem of the show file.
+/// The default socket of a show; `show_name` is the stem of the show file. Of several shows with one
+/// name the second and further ones have a `number` in it.
 #[must_use]
-pub fn socket_path(show_name: &str) -> PathBuf {
-    crate::runtime_dir::shared_by_shows().join(format!("{show_name}.{SUFFIX}"))
+pub fn socket_path(show_name: &str, number: u32) -> PathBuf {
+    let name = match number {
+        ..=1 => format!("{show_name}.{SUFFIX}"),
+        _ => format!("{show_name}-{number}.{SUFFIX}"),
+    };
+    crate::runtime_dir::shared_by_shows().join(name)
 }
 
 /// The extension of sockets of shows.

@@ -1,7 +1,7 @@
 //! The names of a show as users write them, with a suggestion for those that are wrong.
 
 use super::pattern::ChannelPattern;
-use super::protocol::ErrorReply;
+use super::protocol::{ErrorReply, EventDirection, InstanceNames};
 use crate::backends::PYTHON;
 use crate::ids::InstanceId;
 use crate::show::{LiveInstance, LiveShow};
@@ -57,6 +57,15 @@ impl NameIndex {
         self.instances.get(place)?.channels.get(channel.index())
     }
 
+    /// The instance with that name.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub fn find_instance(&self, name: &str) -> Result<InstanceId, ErrorReply> {
+        self.find(name, |_| true).map(|named| named.id)
+    }
+
     /// The channel with that name.
     ///
     /// # Errors
@@ -71,14 +80,41 @@ impl NameIndex {
         }
     }
 
+    /// The direction in which a person sees an event that the router hands to an instance. For a
+    /// script that is in; from any other instance it goes out of the show.
+    #[must_use]
+    pub fn delivery(&self, instance: InstanceId) -> EventDirection {
+        if self.is_script(instance) { EventDirection::In } else { EventDirection::Out }
+    }
+
+    /// The direction in which a person sees an event that an instance hands to the router.
+    #[must_use]
+    pub fn arrival(&self, instance: InstanceId) -> EventDirection {
+        if self.is_script(instance) { EventDirection::Out } else { EventDirection::In }
+    }
+
+    /// Whether it is an instance of `python`.
+    #[must_use]
+    pub fn is_script(&self, instance: InstanceId) -> bool {
+        let place = self.places.get(instance.0).copied().flatten();
+        place.and_then(|place| self.instances.get(place)).is_some_and(|named| named.backend == PYTHON)
+    }
+
     /// The Python instances with these names, each once.
     ///
     /// # Errors
     ///
-    /// No instance has the name, or it is not an instance of `python`.
-    pub fn find_python(&self, names: &[String]) -> Result<Vec<InstanceId>, ErrorReply> {
+    /// No instance has the name, or it is not an instance of `python`; all are asked for, and there
+    /// is none.
+    pub fn find_python(&self, names: &InstanceNames) -> Result<Vec<InstanceId>, ErrorReply> {
         let (mut found, mut known) = (Vec::new(), HashSet::new());
-        for name in names {
+        if names.all {
+            found.extend(self.instances.iter().filter(|named| named.backend == PYTHON).map(|named| named.id));
+            if found.is_empty() {
+                return Err(ErrorReply::new("the show has no instance of `python`"));
+            }
+        }
+        for name in &names.instances {
             let named = self.find(name, |named| named.backend == PYTHON)?;
             let backend = named.backend;
             if backend != PYTHON {
@@ -167,6 +203,10 @@ pub(super) mod tests {
         NameIndex::new(&crate::test_shows::live_show(text))
     }
 
+    fn named(instances: &[&str]) -> InstanceNames {
+        InstanceNames { instances: instances.iter().map(|name| (*name).to_owned()).collect(), all: false }
+    }
+
     fn show() -> NameIndex {
         names(
             "[osc desk]\n[python lights]\n[python sound]\n[map]\ndesk./b > lights.m.dim\ndesk./a > sound.m.level\n",
@@ -197,19 +237,36 @@ pub(super) mod tests {
 
     #[test]
     fn instances_to_act_on_are_listed_where_no_name_is_close() {
-        let refusal = show().find_python(&["xyzzy".into()]).unwrap_err();
+        let refusal = show().find_python(&named(&["xyzzy"])).unwrap_err();
         assert_eq!(refusal.hint.as_deref(), Some("there are `lights`, `sound`"));
-        let refusal = names("[python py]\n").find_python(&["xyzzy".into()]).unwrap_err();
+        let refusal = names("[python py]\n").find_python(&named(&["xyzzy"])).unwrap_err();
         assert_eq!(refusal.hint.as_deref(), Some("there is only `py`"));
     }
 
     #[test]
     fn only_python_instances_can_be_acted_on_each_once() {
         let names = show();
-        let found = names.find_python(&["sound".into(), "lights".into(), "sound".into()]);
+        let found = names.find_python(&named(&["sound", "lights", "sound"]));
         assert_eq!(found, Ok(vec![InstanceId(2), InstanceId(1)]));
-        let refusal = names.find_python(&["desk".into()]).unwrap_err();
+        let refusal = names.find_python(&named(&["desk"])).unwrap_err();
         assert_eq!(refusal.message, "`desk` is an instance of `osc`, which runs with the show");
+    }
+
+    #[test]
+    fn all_python_instances_can_be_asked_for() {
+        let all = InstanceNames { instances: Vec::new(), all: true };
+        assert_eq!(show().find_python(&all), Ok(vec![InstanceId(1), InstanceId(2)]));
+        let refusal = names("[loopback a]\n").find_python(&all).unwrap_err();
+        assert_eq!(refusal.message, "the show has no instance of `python`");
+    }
+
+    #[test]
+    fn directions_are_those_of_a_person_who_looks_at_the_show() {
+        let names = show();
+        assert_eq!(names.arrival(InstanceId(0)), EventDirection::In);
+        assert_eq!(names.delivery(InstanceId(0)), EventDirection::Out);
+        assert_eq!(names.delivery(InstanceId(1)), EventDirection::In);
+        assert_eq!(names.arrival(InstanceId(1)), EventDirection::Out);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! that is gone costs the loop nothing, since a response without a receiver is dropped.
 
 use super::event_stream::EventReceiver;
-use super::protocol::{ControlReply, ErrorReply, Outcome, ShowStatus};
+use super::protocol::{ControlReply, ErrorReply, InstanceNames, Outcome, ShowStatus};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -13,16 +13,26 @@ use std::time::Duration;
 /// What a client asks for, checked as far as that is possible without the show.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RequestBody {
-    /// The status of all instances.
-    Status,
+    /// The status of all instances, or one of them in detail.
+    Status {
+        /// The instance's name.
+        instance: Option<String>,
+    },
+    /// The last values of channels.
+    Get {
+        /// `INSTANCE.CHANNEL`, at least one.
+        channels: Vec<String>,
+    },
     /// A command to instances. The response follows when each of them has completed it or failed.
     Command {
         /// The command.
         command: InstanceCommand,
-        /// The names of the instances; at least one.
-        instances: Vec<String>,
+        /// The instances: at least one name, or all.
+        names: InstanceNames,
     },
-    /// An event to be routed as if it had come in on that channel.
+    /// The end of the show. The response follows when all workers are gone.
+    Quit,
+    /// An event to be routed as if it had come in on that channel, or put out on it.
     Send {
         /// The name of the instance.
         instance: String,
@@ -30,6 +40,8 @@ pub enum RequestBody {
         channel: String,
         /// From 0.0 to 1.0.
         value: f64,
+        /// Whether the value goes out on the channel.
+        out: bool,
     },
     /// All further events, until the client disconnects.
     Monitor {
@@ -121,8 +133,18 @@ impl Responder {
     }
 
     /// Answers [`RequestBody::Send`].
-    pub fn sent(self) -> bool {
-        self.reply(ControlReply::Sent {})
+    pub fn sent(self, destinations: usize) -> bool {
+        self.reply(ControlReply::Sent { destinations })
+    }
+
+    /// Answers [`RequestBody::Quit`].
+    pub fn ended(self, hint: Option<String>) -> bool {
+        self.reply(ControlReply::Ended { hint })
+    }
+
+    /// Answers any request that one reply completes.
+    pub fn result(self, outcome: Result<ControlReply, ErrorReply>) -> bool {
+        self.reply(outcome.unwrap_or_else(ControlReply::Refused))
     }
 
     /// Answers a request that cannot be carried out.
@@ -184,8 +206,8 @@ mod tests {
     #[test]
     fn the_first_answer_is_the_one_that_counts() {
         let (responder, receiver) = response_channel();
-        assert!(responder.sent());
-        assert_eq!(received(&receiver), ControlReply::Sent {});
+        assert!(responder.sent(1));
+        assert_eq!(received(&receiver), ControlReply::Sent { destinations: 1 });
     }
 
     #[test]
@@ -194,6 +216,6 @@ mod tests {
         assert!(responder.is_wanted());
         drop(receiver);
         assert!(!responder.is_wanted());
-        assert!(!responder.sent());
+        assert!(!responder.sent(1));
     }
 }

@@ -8,6 +8,7 @@ use super::connection::{Submit, serve};
 use super::protocol::{ControlReply, ErrorReply, write_line};
 use super::request::LoopRequest;
 use super::socket_file::{SocketFile, SocketFileError};
+use crate::log::LogMemory;
 use mm_shared::Doorbell;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{self, ErrorKind, Write};
@@ -47,6 +48,12 @@ pub enum ControlServerError {
 }
 
 impl ControlServerError {
+    /// Whether a running show has its socket there.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        matches!(self, Self::SocketFile(SocketFileError::Runs { .. }))
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
@@ -77,6 +84,7 @@ impl ControlServer {
     pub fn start(
         path: &Path,
         limits: ClientLimits,
+        log: Arc<LogMemory>,
         submit: impl Fn(LoopRequest) -> bool + Send + Sync + 'static,
     ) -> Result<Self, ControlServerError> {
         let file = SocketFile::create(path)?;
@@ -88,6 +96,7 @@ impl ControlServer {
             is_ending: Arc::clone(&is_ending),
             clients: Arc::new(Clients::new(limits)),
             submit: Arc::new(submit),
+            log,
             running,
             can_accept: true,
             can_restore: true,
@@ -113,6 +122,8 @@ struct Acceptor {
     is_ending: Arc<AtomicBool>,
     clients: Arc<Clients>,
     submit: Arc<Submit>,
+    /// The last lines of each instance.
+    log: Arc<LogMemory>,
     /// Held by each thread until its end.
     running: SyncSender<()>,
     /// False while accepting fails, which is logged once.
@@ -169,9 +180,9 @@ impl Acceptor {
             Err((stream, error)) => return refuse(&stream, error),
         };
         let (stream, submit) = (Arc::clone(&place.stream), Arc::clone(&self.submit));
-        let running = self.running.clone();
+        let (running, log) = (self.running.clone(), Arc::clone(&self.log));
         let thread = move || {
-            serve(&place, &*submit);
+            serve(&place, &*submit, &log);
             drop(place);
             drop(running);
         };

@@ -65,7 +65,7 @@ impl SocketFileError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Runs { .. } => {
-                "`mm-supervisor status` shows it; `--socket PATH` starts a second one beside it"
+                "`mm-supervisor status` shows it, `mm-supervisor quit` ends it; `--socket PATH` starts a second one beside it"
             }
             Self::TooLong { .. } => "choose a shorter path with `--socket PATH`",
             Self::NotASocket(_) | Self::Foreign(_) | Self::Unusable { .. } => {

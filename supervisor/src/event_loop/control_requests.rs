@@ -6,7 +6,7 @@ use crate::backends::{Incoming, PYTHON};
 use crate::control::monitors::Monitors;
 use crate::control::name_index::NameIndex;
 use crate::control::pending_command::PendingCommand;
-use crate::control::protocol::{ErrorReply, EventDirection, Outcome, ShowStatus};
+use crate::control::protocol::{ControlReply, ErrorReply, InstanceNames, Outcome, ShowStatus};
 use crate::control::request::{InstanceCommand, LoopRequest, RequestBody, Responder};
 use crate::ids::InstanceId;
 use crate::instances::supervision::lifecycle::LifeEvent;
@@ -14,6 +14,7 @@ use crate::instances::transition::{Reached, StartNumber, Transition};
 use crate::show::{LiveInstance, LiveShow};
 use crate::status::{InstanceState, InstanceStatus};
 use mm_shared::{ChannelId, Event};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -25,6 +26,8 @@ pub struct ControlRequests {
     names: Arc<NameIndex>,
     monitors: Monitors,
     pending: Vec<PendingCommand>,
+    /// Those who wait for the end of the show.
+    quits: Vec<Responder>,
     started_at: Instant,
 }
 
@@ -36,6 +39,7 @@ impl ControlRequests {
             names: Arc::new(NameIndex::new(show)),
             monitors: Monitors::default(),
             pending: Vec::new(),
+            quits: Vec::new(),
             started_at: Instant::now(),
         }
     }
@@ -53,22 +57,34 @@ impl ControlRequests {
         }
     }
 
+    /// The names of the show.
+    pub fn names(&self) -> &NameIndex {
+        &self.names
+    }
+
     /// Whether any client monitors.
     #[inline]
     pub fn has_monitors(&self) -> bool {
         !self.monitors.is_empty()
     }
 
-    /// Shows an event to the clients that monitor.
-    #[inline]
-    pub fn monitor(
-        &mut self,
-        instance: InstanceId,
-        channel: ChannelId,
-        direction: EventDirection,
-        value: f64,
-    ) {
+    /// Shows an event that goes to an instance to the clients that monitor.
+    pub fn monitor_delivery(&mut self, instance: InstanceId, channel: ChannelId, value: f64) {
+        let direction = self.names.delivery(instance);
         self.monitors.record(&self.names, instance, channel, direction, value);
+    }
+
+    /// Shows an event that came from an instance to the clients that monitor.
+    pub fn monitor_arrival(&mut self, instance: InstanceId, channel: ChannelId, value: f64) {
+        let direction = self.names.arrival(instance);
+        self.monitors.record(&self.names, instance, channel, direction, value);
+    }
+
+    /// Answers the clients that have asked for the end of the show, which has come.
+    pub fn answer_quits(&mut self, hint: Option<&str>) {
+        for responder in self.quits.drain(..) {
+            responder.ended(hint.map(str::to_owned));
+        }
     }
 
     /// Hands the events of this turn over to the clients that monitor.
@@ -110,20 +126,33 @@ impl EventLoop {
     pub(super) fn handle_request(&mut self, request: LoopRequest, now: Instant) {
         let LoopRequest { body, responder } = request;
         match body {
-            RequestBody::Status => {
+            RequestBody::Status { instance: None } => {
                 responder.status(self.show_status(now));
+            }
+            RequestBody::Status { instance: Some(name) } => {
+                let detail = self.detail(&name, now);
+                responder.result(detail.map(|detail| ControlReply::Instance(Box::new(detail))));
+            }
+            RequestBody::Get { channels } => {
+                responder.result(self.values(&channels).map(ControlReply::Values));
             }
             RequestBody::Command { command, .. }
                 if self.phase == Phase::Ending && command != InstanceCommand::Stop =>
             {
                 responder.refuse(ErrorReply::show_is_ending());
             }
-            RequestBody::Command { command, instances } => self.command(command, &instances, responder, now),
-            RequestBody::Send { instance, channel, value } => {
+            RequestBody::Command { command, names } => self.command(command, &names, responder, now),
+            RequestBody::Quit => {
+                self.control.quits.push(responder);
+                if self.phase != Phase::Ending {
+                    tracing::info!(event = "show_stopping", "stopping, as a control client asks");
+                    self.begin_end(now);
+                }
+            }
+            RequestBody::Send { instance, channel, value, out } => {
                 match self.control.names.find_channel(&instance, &channel) {
                     Ok((instance, channel)) => {
-                        self.send(instance, channel, value);
-                        responder.sent();
+                        responder.sent(self.send(instance, channel, value, out));
                     }
                     Err(error) => {
                         responder.refuse(error);
@@ -136,27 +165,36 @@ impl EventLoop {
         }
     }
 
-    /// Routes an event as if it had come in on that channel. An event for a script goes to its
-    /// handler, any other event to where the mappings lead.
-    fn send(&mut self, instance: InstanceId, channel: ChannelId, value: f64) {
-        let backend = self.origin.show.instance(instance).map(|instance| instance.backend);
-        if backend == Some(PYTHON) {
-            self.router.count_in(instance);
-            self.control.monitor(instance, channel, EventDirection::In, value);
+    /// Sends an event as if it had come in on that channel, or as if it were to go out on it.
+    /// Returns to how many channels it goes.
+    ///
+    /// What comes in at a script goes to its handler, and what goes out of any other instance to
+    /// its peer; both are delivered. The rest goes where the mappings lead.
+    fn send(&mut self, instance: InstanceId, channel: ChannelId, value: f64, out: bool) -> usize {
+        let is_script = self.control.names.is_script(instance);
+        if is_script == out {
+            self.router.accept(Incoming { instance, channel, value });
+            return self.router.targets(instance, channel).len();
+        }
+        self.router.note_delivery(instance, channel, value);
+        self.control.monitor_delivery(instance, channel, value);
+        if is_script {
             self.instances.accept(instance, Event { channel, value });
         } else {
-            self.router.accept(Incoming { instance, channel, value });
+            self.with_backends(|backends, access| backends.handle(instance, channel, value, access));
+            self.route_incoming();
         }
+        1
     }
 
     fn command(
         &mut self,
         command: InstanceCommand,
-        instances: &[String],
+        names: &InstanceNames,
         responder: Responder,
         now: Instant,
     ) {
-        let ids = match self.control.names.find_python(instances) {
+        let ids = match self.control.names.find_python(names) {
             Ok(ids) => ids,
             Err(error) => {
                 responder.refuse(error);
@@ -211,32 +249,46 @@ impl EventLoop {
         self.origin.show.instance(no).map(|instance| instance.name.clone())
     }
 
+    /// The status of one instance.
+    pub(super) fn status_of(
+        &mut self,
+        LiveInstance { id, instance, .. }: LiveInstance<'_>,
+        now: Instant,
+    ) -> InstanceStatus {
+        let status = self.instances.status(id, &self.script_output, now);
+        let status = status.unwrap_or_else(|| self.backends.status(id));
+        let (traffic, conflated) = (self.router.traffic(id), self.router.conflated(id));
+        let is_script = instance.backend == PYTHON;
+        InstanceStatus {
+            name: instance.name.clone(),
+            backend: instance.backend.to_owned(),
+            events_in: if is_script { traffic.delivered } else { traffic.arrived },
+            events_out: if is_script { traffic.arrived } else { traffic.delivered },
+            conflated: match conflated {
+                0 => status.conflated,
+                own => Some(own + status.conflated.unwrap_or(0)),
+            },
+            ..status
+        }
+    }
+
     fn show_status(&mut self, now: Instant) -> ShowStatus {
-        let Self { instances, backends, router, script_output, origin, last_good, .. } = self;
-        let statuses = origin.show.live_instances().map(|LiveInstance { id: no, instance, .. }| {
-            let status = instances.status(no, script_output, now);
-            let (traffic, conflated) = (router.traffic(no), router.conflated(no));
-            let status = status.unwrap_or_else(|| backends.status(no));
-            InstanceStatus {
-                name: instance.name.clone(),
-                backend: instance.backend.to_owned(),
-                events_in: traffic.events_in,
-                events_out: traffic.events_out,
-                conflated: match conflated {
-                    0 => status.conflated,
-                    own => Some(own + status.conflated.unwrap_or(0)),
-                },
-                ..status
-            }
-        });
+        let show = Arc::clone(&self.origin.show);
         ShowStatus {
-            instances: statuses.collect(),
-            show: origin.show.name.clone(),
+            instances: show.live_instances().map(|live| self.status_of(live, now)).collect(),
+            show: show.name.clone(),
+            file: absolute(&show.path),
             pid: std::process::id(),
-            last_good: last_good.reason().map(str::to_owned),
+            last_good: self.last_good.reason().map(str::to_owned),
             uptime_s: now.saturating_duration_since(self.control.started_at).as_secs(),
         }
     }
+}
+
+/// The show file, as it is found from anywhere.
+fn absolute(path: &Path) -> String {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    path.to_string_lossy().into_owned()
 }
 
 /// What a transition means for a command; `None` if the command still waits.

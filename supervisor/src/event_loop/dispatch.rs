@@ -78,6 +78,14 @@ impl EventLoop {
         }
     }
 
+    /// Stops all instances; the loop ends when they are gone.
+    pub(super) fn begin_end(&mut self, now: Instant) {
+        self.phase = Phase::Ending;
+        self.systemd_status_is_old = true;
+        self.spare.dismiss();
+        self.with_instances(now, InstanceSet::stop);
+    }
+
     fn signalled(&mut self, now: Instant) {
         for request in self.signals.pending() {
             match (request, self.phase) {
@@ -87,10 +95,7 @@ impl EventLoop {
                 }
                 (SignalRequest::End, _) => {
                     tracing::info!(event = "show_stopping", "stopping");
-                    self.phase = Phase::Ending;
-                    self.systemd_status_is_old = true;
-                    self.spare.dismiss();
-                    self.with_instances(now, InstanceSet::stop);
+                    self.begin_end(now);
                 }
                 (SignalRequest::Reread, Phase::Ending) => {}
                 (SignalRequest::Reread, _) => self.begin_show_reload(),

@@ -18,6 +18,7 @@ mod routing;
 mod step;
 
 mod control_requests;
+mod details;
 mod restored_outputs;
 mod service_manager;
 mod show_reload;
@@ -54,6 +55,9 @@ use std::cmp::Reverse;
 use std::io;
 use std::time::{Duration, Instant};
 use step::StepBudget;
+
+/// Told to a client that ends the show of a service.
+const SERVICE_HINT: &str = "systemd may start it again; `systemctl stop` stops its service";
 
 /// All that a running show consists of.
 pub struct EventLoop {
@@ -218,9 +222,11 @@ impl EventLoop {
                 self.record_transitions();
                 self.save_last_values();
                 self.backends.close_all(&mut self.poller);
+                self.control.answer_quits(self.systemd.is_service().then_some(SERVICE_HINT));
                 return Ok(());
             }
             let now = self.wait(rest, &mut wakes)?;
+            self.router.set_time(now);
             for wake in wakes.drain(..) {
                 self.dispatch(wake, now);
             }

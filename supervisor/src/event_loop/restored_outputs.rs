@@ -8,7 +8,6 @@
 
 use super::EventLoop;
 use crate::backends::{PYTHON, echoes};
-use crate::control::protocol::EventDirection;
 use crate::ids::InstanceId;
 use crate::show::LiveShow;
 use mm_shared::ChannelId;
@@ -112,9 +111,8 @@ impl EventLoop {
             if self.router.last(instance, channel).is_some() {
                 continue;
             }
-            self.router.restore(instance, channel, value);
-            self.router.count_in(instance);
-            self.control.monitor(instance, channel, EventDirection::In, value);
+            self.router.note_delivery(instance, channel, value);
+            self.control.monitor_delivery(instance, channel, value);
             self.with_backends(|backends, access| backends.handle(instance, channel, value, access));
         }
     }

@@ -5,7 +5,6 @@
 use super::EventLoop;
 use super::step::Step;
 use crate::backends::set::LoopAccess;
-use crate::control::protocol::EventDirection;
 use crate::instances::InstanceSet;
 use crate::router::{Routed, Router};
 use mm_shared::Event;
@@ -90,7 +89,7 @@ impl EventLoop {
             let mut backend_targets = 0;
             for target in targets {
                 if watched {
-                    control.monitor(target.instance, target.channel, EventDirection::In, value);
+                    control.monitor_delivery(target.instance, target.channel, value);
                 }
                 let mut access = LoopAccess { poller, events: incoming };
                 if backends.handle(target.instance, target.channel, value, &mut access) {
@@ -104,7 +103,7 @@ impl EventLoop {
                 && is_last
                 && let Some(origin) = router.origin(source)
             {
-                control.monitor(origin.instance, origin.channel, EventDirection::Out, value);
+                control.monitor_arrival(origin.instance, origin.channel, value);
             }
             for event in incoming.drain(..) {
                 router.accept(event);

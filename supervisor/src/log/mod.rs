@@ -27,12 +27,14 @@
 //! leaves no place for the timer of `dedup`.
 
 mod dedup;
+mod memory;
 mod queue;
 mod record;
 mod render;
 mod settings;
 mod writer;
 
+pub use memory::{LogMemory, RememberedLine};
 pub use record::SCRIPT;
 pub use settings::{LogColor, LogFormat, LogSettings, UnknownSetting, parse_level};
 pub use writer::LogGuard;
@@ -42,6 +44,7 @@ use record::LogRecord;
 use settings::LogStyle;
 use std::io::{self, Write};
 use std::panic::PanicHookInfo;
+use std::sync::Arc;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
@@ -57,14 +60,15 @@ pub enum InitError {
     Twice(#[from] tracing::subscriber::SetGlobalDefaultError),
 }
 
-/// Sets up the log on standard error for the whole process, panics included.
+/// Sets up the log on standard error for the whole process, panics included. `memory` takes the last
+/// lines of each instance.
 ///
 /// # Errors
 ///
 /// The system refuses the writer thread, or the process has a log already.
-pub fn init(settings: LogSettings) -> Result<LogGuard, InitError> {
+pub fn init(settings: LogSettings, memory: Arc<LogMemory>) -> Result<LogGuard, InitError> {
     let style = settings.style_for_stderr();
-    let (subscriber, guard) = with_style(settings, style, writer::Stderr)?;
+    let (subscriber, guard) = with_style(settings, style, writer::Stderr, memory)?;
     tracing::subscriber::set_global_default(subscriber)?;
     std::panic::set_hook(Box::new(log_panic));
     Ok(guard)
@@ -80,19 +84,20 @@ pub fn to_sink<W>(settings: LogSettings, sink: W) -> io::Result<(impl Subscriber
 where
     W: Write + Send + 'static,
 {
-    with_style(settings, settings.style_for_sink(), sink)
+    with_style(settings, settings.style_for_sink(), sink, Arc::default())
 }
 
 fn with_style<W>(
     settings: LogSettings,
     style: LogStyle,
     sink: W,
+    memory: Arc<LogMemory>,
 ) -> io::Result<(impl Subscriber + Send + Sync, LogGuard)>
 where
     W: Write + Send + 'static,
 {
     let (sender, receiver) = queue::bounded();
-    writer::spawn(receiver, style, sink)?;
+    writer::spawn(receiver, style, sink, memory)?;
     let guard = LogGuard::new(sender.clone());
     let subscriber = tracing_subscriber::registry().with(LogLayer { sender }).with(settings.filter());
     Ok((subscriber, guard))

@@ -1,6 +1,7 @@
 //! The thread that writes, the only one that ever waits for standard error.
 
 use super::dedup::{Admitted, Dedup};
+use super::memory::LogMemory;
 use super::queue::{LogReceiver, LogSender, QueueItem, Received};
 use super::record::LogRecord;
 use super::render::render;
@@ -10,6 +11,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{self, Write};
 use std::os::fd::AsFd as _;
+use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -53,11 +55,13 @@ pub(super) fn spawn<W: Write + Send + 'static>(
     receiver: LogReceiver,
     style: LogStyle,
     sink: W,
+    memory: Arc<LogMemory>,
 ) -> io::Result<()> {
     let writer = LogWriter {
         receiver,
         style,
         sink,
+        memory,
         dedup: Dedup::default(),
         batch: String::new(),
         in_batch: 0,
@@ -73,6 +77,7 @@ struct LogWriter<W> {
     receiver: LogReceiver,
     style: LogStyle,
     sink: W,
+    memory: Arc<LogMemory>,
     dedup: Dedup,
     batch: String,
     /// Events in `batch`.
@@ -125,6 +130,7 @@ impl<W: Write> LogWriter<W> {
     }
 
     fn add(&mut self, record: &LogRecord, repeated: u64) {
+        self.memory.remember(record);
         render(&mut self.batch, self.style, record, repeated);
         self.last_time = record.time;
         self.in_batch += 1;

@@ -141,7 +141,7 @@ impl LoopMonitor {
         let is_late = self.next_check.is_none_or(|next| now > next + CHECK_INTERVAL);
         self.next_check = Some(now + CHECK_INTERVAL);
         for possible in &mut self.loops {
-            let sent: u64 = possible.instances.iter().map(|id| router.traffic(*id).events_out).sum();
+            let sent: u64 = possible.instances.iter().map(|id| router.traffic(*id).arrived).sum();
             let rate = sent.saturating_sub(possible.sent);
             possible.sent = sent;
             if !is_late && rate > RATE_LIMIT && possible.throttle.hit(now).is_some() {

@@ -5,6 +5,7 @@
 //! delays or conflates the events of another. A step takes out a bounded number of them, so that
 //! neither a flood nor a loop of mappings keeps the show from its other work.
 
+pub mod activity;
 pub mod conflation_monitor;
 pub mod cycles;
 pub mod fair_queue;
@@ -12,8 +13,10 @@ pub mod table;
 
 use crate::backends::Incoming;
 use crate::ids::InstanceId;
+use activity::{ChannelActivity, LastPassage};
 use fair_queue::{EventShare, FairQueue, QueuedEvent};
 use mm_shared::ChannelId;
+use std::time::Instant;
 use table::{RouteTable, RouteTarget, SourceIndex};
 
 /// Events of one source that may wait before they are conflated. It has room for all that a worker
@@ -21,13 +24,13 @@ use table::{RouteTable, RouteTarget, SourceIndex};
 /// multiplies its events and a flood of MIDI messages reach it.
 const QUEUE_LIMIT: usize = 65_536;
 
-/// Events that an instance has received and sent since the show started.
+/// Events that an instance was handed and has handed on since the show started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// Events routed to it.
-    pub events_in: u64,
+    /// Events that were handed to it.
+    pub delivered: u64,
     /// Events that came from it.
-    pub events_out: u64,
+    pub arrived: u64,
 }
 
 /// Routes events by channel number.
@@ -37,8 +40,7 @@ pub struct Router {
     waiting: FairQueue,
     /// By instance.
     traffic: Vec<Traffic>,
-    /// The value that was last routed to each channel, by channel number; NaN before the first.
-    last: Vec<f64>,
+    activity: ChannelActivity,
 }
 
 /// An event with its targets, or with some of them: those that its source may be routed to in this
@@ -60,9 +62,9 @@ impl Router {
     #[must_use]
     pub fn new(table: RouteTable) -> Self {
         let traffic = vec![Traffic::default(); table.id_limit()];
-        let last = vec![f64::NAN; table.channels()];
+        let activity = ChannelActivity::new(table.channels());
         let waiting = FairQueue::new(table.id_limit(), QUEUE_LIMIT);
-        Self { table, waiting, traffic, last }
+        Self { table, waiting, traffic, activity }
     }
 
     /// Queues an event. Events of unknown channels are dropped; the sources check their events
@@ -70,7 +72,8 @@ impl Router {
     pub fn accept(&mut self, incoming: Incoming) {
         if let Some(source) = self.table.source(incoming.instance, incoming.channel) {
             self.waiting.push(incoming.instance, QueuedEvent { source, value: incoming.value });
-            self.traffic[incoming.instance.0].events_out += 1;
+            self.traffic[incoming.instance.0].arrived += 1;
+            self.activity.note_arrival(source, incoming.value);
         }
     }
 
@@ -93,10 +96,13 @@ impl Router {
         self.waiting.all_conflated()
     }
 
-    /// Counts an event into an instance that no mapping has led there.
-    pub fn count_in(&mut self, instance: InstanceId) {
+    /// Notes an event that is handed to an instance although no mapping has led it there.
+    pub fn note_delivery(&mut self, instance: InstanceId, channel: ChannelId, value: f64) {
         if let Some(traffic) = self.traffic.get_mut(instance.0) {
-            traffic.events_in += 1;
+            traffic.delivered += 1;
+        }
+        if let Some(source) = self.table.source(instance, channel) {
+            self.activity.note_delivery(source, value);
         }
     }
 
@@ -110,13 +116,37 @@ impl Router {
     #[must_use]
     pub fn last(&self, instance: InstanceId, channel: ChannelId) -> Option<f64> {
         let source = self.table.source(instance, channel)?;
-        self.last.get(source.index()).copied().filter(|value| !value.is_nan())
+        self.activity.delivery(source).map(|last| last.value)
+    }
+
+    /// What came last from a channel, and what it was handed last.
+    #[must_use]
+    pub fn passages(
+        &self,
+        instance: InstanceId,
+        channel: ChannelId,
+    ) -> (Option<LastPassage>, Option<LastPassage>) {
+        match self.table.source(instance, channel) {
+            Some(source) => (self.activity.arrival(source), self.activity.delivery(source)),
+            None => (None, None),
+        }
+    }
+
+    /// The time of what happens from here on.
+    pub fn set_time(&mut self, now: Instant) {
+        self.activity.set_time(now);
+    }
+
+    /// Where the mappings lead from a channel.
+    #[must_use]
+    pub fn targets(&self, instance: InstanceId, channel: ChannelId) -> &[RouteTarget] {
+        self.table.source(instance, channel).map_or(&[], |source| self.table.targets(source))
     }
 
     /// Sets the value that a channel had before the supervisor was restarted.
     pub fn restore(&mut self, instance: InstanceId, channel: ChannelId, value: f64) {
         if let Some(source) = self.table.source(instance, channel) {
-            self.last[source.index()] = value;
+            self.activity.restore_delivery(source, value);
         }
     }
 
@@ -145,8 +175,8 @@ impl Router {
         let QueuedEvent { source, value } = event;
         let targets = self.table.targets(source).get(targets).unwrap_or_default();
         for target in targets {
-            self.traffic[target.instance.0].events_in += 1;
-            self.last[target.source.index()] = value;
+            self.traffic[target.instance.0].delivered += 1;
+            self.activity.note_delivery(target.source, value);
         }
         Routed { source, value, targets, is_last }
     }
@@ -160,13 +190,7 @@ impl Router {
             let origin = old.origin(source)?;
             table.source(origin.instance, origin.channel)
         };
-        let mut last = vec![f64::NAN; table.channels()];
-        for (value, number) in self.last.iter().zip(0..) {
-            if let Some(now) = now(SourceIndex(number)) {
-                last[now.index()] = *value;
-            }
-        }
-        self.last = last;
+        self.activity = self.activity.renumbered(table.channels(), now);
         self.traffic.resize(table.id_limit(), Traffic::default());
         self.waiting.resize(table.id_limit());
         self.waiting.change_all(|event| Some(QueuedEvent { source: now(event.source)?, ..event }));

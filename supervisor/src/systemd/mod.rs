@@ -102,6 +102,12 @@ impl Systemd {
         Ok(Self { socket, watchdog, ..Self::default() })
     }
 
+    /// Whether a service manager is told of the show.
+    #[must_use]
+    pub fn is_service(&self) -> bool {
+        self.socket.is_some()
+    }
+
     /// The show runs, or runs again after [`Systemd::reloading`]. Called again, it only sends the
     /// status.
     pub fn ready(&mut self, status: &str, now: Instant) {

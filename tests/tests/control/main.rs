@@ -1,6 +1,8 @@
 //! Faults `hostile-client` and `control-socket-removed`, and all verbs: the control socket of a
 //! running show, and the verbs of the command line that use it.
 
+mod verbs;
+
 use mm_tests::osc::F;
 use mm_tests::wait::{wait_until, wait_within};
 use mm_tests::{BackgroundTraffic, Event, Running, TestShow};
@@ -76,9 +78,10 @@ fn status_finds_the_only_running_show() {
 
 #[test]
 fn without_a_show_a_verb_says_so() {
-    let said = ask(&TestShow::new(), &["status"]);
+    // other tests run shows of this user, which are found wherever they are
+    let said = ask(&TestShow::new(), &["status", "--show", "no such show"]);
     assert_eq!((said.code, said.out.as_str()), (Some(1), ""));
-    assert!(said.err.starts_with("error: no show is running\nhint: "), "{}", said.err);
+    assert!(said.err.starts_with("error: no running show is named `no such show`\nhint: "), "{}", said.err);
 }
 
 #[test]

@@ -4,23 +4,25 @@
 //! line that makes no sense, comes from its parser.)
 
 mod find;
+mod places;
 
 mod connection;
 mod monitoring;
 
+mod detail;
 mod outcomes;
 mod table;
 mod text;
 
-use super::args::{CommandArgs, MonitorArgs, SendArgs, SocketArgs, StatusArgs};
-use super::protocol::{ControlReply, ControlRequest, ErrorReply, ShowStatus};
+use super::args::{CommandArgs, GetArgs, MonitorArgs, QuitArgs, SendArgs, SocketArgs, StatusArgs};
+use super::protocol::{ControlReply, ControlRequest, ErrorReply, InstanceNames, ShowStatus};
 use super::request::InstanceCommand;
 use crate::stderr::print_line;
 use crate::terminal::wants_color;
 use connection::{REPLY_TIMEOUT, ShowConnection};
 use serde::Serialize;
 use std::io::{self, ErrorKind, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use text::clean;
 
@@ -33,6 +35,14 @@ enum ClientError {
     /// There is more than one.
     #[error("{} shows are running: {}", .0.len(), find::list(.0))]
     Several(Vec<find::RunningShow>),
+    /// None of those that run has that name.
+    #[error("no running show is named `{name}`")]
+    NotNamed {
+        /// The name.
+        name: String,
+        /// Those that run.
+        shows: Vec<find::RunningShow>,
+    },
     /// The socket that was named does not answer.
     #[error("no show answers at `{}`: {source}", path.display())]
     Unreachable {
@@ -72,14 +82,13 @@ enum ClientError {
 impl ClientError {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::NoShow => {
-                let directory = crate::runtime_dir::shared_by_shows();
-                Some(format!(
-                    "`mm-supervisor SHOW` runs one; if its socket is not in `{}`, use `--socket PATH`",
-                    directory.display()
-                ))
-            }
-            Self::Several(_) => Some("choose one with `--socket PATH`".into()),
+            Self::NoShow => Some(match places::of_other_users().join(", ") {
+                others if others.is_empty() => "`mm-supervisor SHOW` runs one".to_owned(),
+                others => format!("{others} runs; only that user and root can control it, as with `sudo`"),
+            }),
+            Self::Several(_) => Some("choose one with `--show NAME`, by its name or its file".into()),
+            Self::NotNamed { shows, .. } if shows.is_empty() => Some("no show is running".into()),
+            Self::NotNamed { shows, .. } => Some(format!("running: {}", find::list(shows))),
             Self::Garbled(_) => Some("the show may run another version of this program".into()),
             Self::Refused(error) => error.hint.as_deref().map(clean),
             _ => None,
@@ -90,13 +99,34 @@ impl ClientError {
 /// `status`: prints the status of all instances.
 #[must_use]
 pub fn status(args: &StatusArgs) -> ExitCode {
-    finish(try_status(&args.socket))
+    finish(match &args.instance {
+        Some(instance) => try_detail(instance, &args.socket),
+        None => try_status(&args.socket),
+    })
+}
+
+/// `get`: prints the last values of channels.
+#[must_use]
+pub fn get(args: &GetArgs) -> ExitCode {
+    finish(try_get(args))
 }
 
 /// `restart`, `reload`, `stop`, `start`: waits for the outcomes and prints them.
 #[must_use]
 pub fn command(command: InstanceCommand, args: &CommandArgs) -> ExitCode {
     finish(try_command(command, args))
+}
+
+/// `quit`: ends the show, and waits until it has ended.
+#[must_use]
+pub fn quit(args: &QuitArgs) -> ExitCode {
+    finish(try_quit(&args.socket))
+}
+
+/// The file of the show whose socket is at `path`, if one answers.
+#[must_use]
+pub fn show_file(path: &Path) -> Option<PathBuf> {
+    find::show_file(path)
 }
 
 /// `send`: sends an event.
@@ -112,26 +142,103 @@ pub fn monitor(args: &MonitorArgs) -> ExitCode {
 }
 
 fn try_status(args: &SocketArgs) -> Result<bool, ClientError> {
-    let status: ShowStatus = match connect(args)?.request(&ControlRequest::Status {}, Some(REPLY_TIMEOUT))? {
-        ControlReply::Status(status) => status,
-        other => return Err(unexpected(other)),
+    let mut connection = match find::find(args) {
+        // a person wants to see them all, a program has asked for one
+        Err(ClientError::Several(shows)) if !args.json && args.show.is_none() => {
+            return print_statuses(&shows);
+        }
+        outcome => outcome?,
     };
+    let status: ShowStatus =
+        match connection.request(&ControlRequest::Status { instance: None }, Some(REPLY_TIMEOUT))? {
+            ControlReply::Status(status) => status,
+            other => return Err(unexpected(other)),
+        };
     if args.json {
         print_json(&status)?;
     } else {
         let now = jiff::Timestamp::now();
         print(&table::render(&status, now, wants_color(&io::stdout())))?;
+        if args.socket.is_none() && args.show.is_none() {
+            print_others(&[status.pid]);
+        }
+    }
+    Ok(true)
+}
+
+fn try_detail(instance: &str, args: &SocketArgs) -> Result<bool, ClientError> {
+    let request = ControlRequest::Status { instance: Some(instance.to_owned()) };
+    let detail = match connect(args)?.request(&request, Some(REPLY_TIMEOUT))? {
+        ControlReply::Instance(detail) => detail,
+        other => return Err(unexpected(other)),
+    };
+    if args.json {
+        print_json(&detail)?;
+    } else {
+        print(&detail::render(&detail, jiff::Timestamp::now(), wants_color(&io::stdout())))?;
+    }
+    Ok(true)
+}
+
+fn try_get(args: &GetArgs) -> Result<bool, ClientError> {
+    let request = ControlRequest::Get { channels: args.channels.clone() };
+    let values = match connect(&args.socket)?.request(&request, Some(REPLY_TIMEOUT))? {
+        ControlReply::Values(values) => values,
+        other => return Err(unexpected(other)),
+    };
+    if args.socket.json {
+        print_json(&values)?;
+    } else {
+        print(&detail::values(&values))?;
+    }
+    Ok(true)
+}
+
+/// Prints the status of several shows.
+fn print_statuses(shows: &[find::RunningShow]) -> Result<bool, ClientError> {
+    let (now, color) = (jiff::Timestamp::now(), wants_color(&io::stdout()));
+    let statuses: Vec<&ShowStatus> = shows.iter().filter_map(|show| show.status.as_ref()).collect();
+    let tables: Vec<String> = statuses.iter().map(|status| table::render(status, now, color)).collect();
+    print(&tables.join("\n"))?;
+    print_others(&statuses.iter().map(|status| status.pid).collect::<Vec<_>>());
+    Ok(tables.len() == shows.len())
+}
+
+/// Names the shows that run elsewhere.
+fn print_others(known: &[u32]) {
+    let others = find::others(known);
+    if !others.is_empty() {
+        print_error(&format!("also running: {}; see `--show NAME`", find::list(&others)));
+    }
+}
+
+fn try_quit(args: &SocketArgs) -> Result<bool, ClientError> {
+    // it takes as long as handlers and cleanup handlers, which the options of the show limit
+    let hint = match connect(args)?.request(&ControlRequest::Quit {}, None) {
+        Ok(ControlReply::Ended { hint }) => hint,
+        // the show has ended before its last reply was read
+        Err(ClientError::Ended) => None,
+        Ok(other) => return Err(unexpected(other)),
+        Err(error) => return Err(error),
+    };
+    if args.json {
+        print_json(&ControlReply::Ended { hint })?;
+    } else {
+        print("the show has ended\n")?;
+        if let Some(hint) = hint {
+            print_error(&format!("hint: {}", clean(&hint)));
+        }
     }
     Ok(true)
 }
 
 fn try_command(command: InstanceCommand, args: &CommandArgs) -> Result<bool, ClientError> {
-    let instances = args.instances.clone();
+    let names = InstanceNames { instances: args.instances.clone(), all: args.all };
     let request = match command {
-        InstanceCommand::Restart => ControlRequest::Restart { instances },
-        InstanceCommand::Reload => ControlRequest::Reload { instances },
-        InstanceCommand::Stop => ControlRequest::Stop { instances },
-        InstanceCommand::Start => ControlRequest::Start { instances },
+        InstanceCommand::Restart => ControlRequest::Restart(names),
+        InstanceCommand::Reload => ControlRequest::Reload(names),
+        InstanceCommand::Stop => ControlRequest::Stop(names),
+        InstanceCommand::Start => ControlRequest::Start(names),
     };
     // it takes as long as imports and cleanup handlers, which the options of the show limit
     let outcomes = match connect(&args.socket)?.request(&request, None)? {
@@ -149,11 +256,18 @@ fn try_command(command: InstanceCommand, args: &CommandArgs) -> Result<bool, Cli
 }
 
 fn try_send(args: &SendArgs) -> Result<bool, ClientError> {
-    let request = ControlRequest::Send { channel: args.channel.clone(), value: args.value };
-    match connect(&args.socket)?.request(&request, Some(REPLY_TIMEOUT))? {
-        ControlReply::Sent {} if args.socket.json => print_json(&ControlReply::Sent {})?,
-        ControlReply::Sent {} => {}
+    let request = ControlRequest::Send { channel: args.channel.clone(), value: args.value, out: args.out };
+    let destinations = match connect(&args.socket)?.request(&request, Some(REPLY_TIMEOUT))? {
+        ControlReply::Sent { destinations } => destinations,
         other => return Err(unexpected(other)),
+    };
+    if args.socket.json {
+        print_json(&ControlReply::Sent { destinations })?;
+    } else if destinations == 0 {
+        print_error(&format!("warning: no mapping leads from `{}` to anywhere", clean(&args.channel)));
+        if !args.out {
+            print_error("hint: `send --out` puts a value out on a channel");
+        }
     }
     Ok(true)
 }
@@ -172,7 +286,7 @@ fn try_monitor(args: &MonitorArgs) -> Result<bool, ClientError> {
 }
 
 fn connect(args: &SocketArgs) -> Result<ShowConnection, ClientError> {
-    find::find(args.socket.as_deref()).map(ShowConnection::new)
+    find::find(args)
 }
 
 fn unexpected(reply: ControlReply) -> ClientError {

@@ -3,7 +3,7 @@
 use super::super::protocol::{ControlReply, EventDirection, EventReply};
 use super::ClientError;
 use super::connection::ShowConnection;
-use super::text::{clean, dimmed};
+use super::text::{clean, dimmed, value};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use nix::errno::Errno;
@@ -88,14 +88,7 @@ fn text(event: &EventReply, format: EventFormat, zone: &TimeZone) -> String {
         EventDirection::Out => "out",
     };
     let name = clean(&format!("{}.{}", event.instance, event.channel));
-    format!("{}  {}  {:<32} {}", dimmed(&time, format.color), direction, name, number(event.value))
-}
-
-/// At least one digit after the point, and as many as it takes up to six.
-fn number(value: f64) -> String {
-    let fixed = format!("{value:.6}");
-    let short = fixed.trim_end_matches('0');
-    if short.ends_with('.') { format!("{short}0") } else { short.to_owned() }
+    format!("{}  {}  {:<32} {}", dimmed(&time, format.color), direction, name, value(event.value))
 }
 
 #[cfg(test)]
@@ -140,7 +133,11 @@ mod tests {
     #[test]
     fn other_replies_are_no_lines() {
         assert_eq!(
-            line(&ControlReply::Sent {}, EventFormat { json: false, color: false }, &TimeZone::UTC),
+            line(
+                &ControlReply::Sent { destinations: 1 },
+                EventFormat { json: false, color: false },
+                &TimeZone::UTC
+            ),
             None
         );
     }

@@ -40,10 +40,17 @@ struct Cell {
 pub(super) fn render(status: &ShowStatus, now: Timestamp, color: bool) -> String {
     let mut out = summary(status, color);
     if !status.instances.is_empty() {
-        let rows: Vec<_> = status.instances.iter().map(|instance| cells(instance, now)).collect();
         out.push('\n');
-        table(&mut out, &rows, color);
+        out.push_str(&instances(status, now, color));
     }
+    out
+}
+
+/// The table of the instances, and details of those that do not run as they should.
+pub(super) fn instances(status: &ShowStatus, now: Timestamp, color: bool) -> String {
+    let rows: Vec<_> = status.instances.iter().map(|instance| cells(instance, now)).collect();
+    let mut out = String::new();
+    table(&mut out, &rows, color);
     for instance in &status.instances {
         details(&mut out, instance, color);
     }

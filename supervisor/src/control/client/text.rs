@@ -47,6 +47,13 @@ pub(super) fn painted(text: &str, paint: Paint, color: bool) -> String {
     format!("\x1b[{code}m{text}\x1b[0m")
 }
 
+/// A channel's value: at least one digit after the point, and as many as it takes up to six.
+pub(super) fn value(value: f64) -> String {
+    let fixed = format!("{value:.6}");
+    let short = fixed.trim_end_matches('0');
+    if short.ends_with('.') { format!("{short}0") } else { short.to_owned() }
+}
+
 /// Text that is less important.
 pub(super) fn dimmed(text: &str, color: bool) -> String {
     painted(text, Paint::Dim, color)

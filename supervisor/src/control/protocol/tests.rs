@@ -15,18 +15,30 @@ fn refused(text: &str) -> String {
 
 #[test]
 fn every_verb_is_understood() {
-    let names = || vec!["a".to_owned(), "b".to_owned()];
-    let act = |command| RequestBody::Command { command, instances: names() };
+    let names = || InstanceNames { instances: vec!["a".to_owned(), "b".to_owned()], all: false };
+    let act = |command| RequestBody::Command { command, names: names() };
     let asks = [
-        (r#"{"verb":"status"}"#, RequestBody::Status),
+        (r#"{"verb":"status"}"#, RequestBody::Status { instance: None }),
         (r#"{"verb":"restart","instances":["a","b"]}"#, act(InstanceCommand::Restart)),
         (r#"{"verb":"reload","instances":["a","b"]}"#, act(InstanceCommand::Reload)),
         (r#"{"instances":["a","b"],"verb":"stop"}"#, act(InstanceCommand::Stop)),
         (r#"{"verb":"start","instances":["a","b"]}"#, act(InstanceCommand::Start)),
         (
             r#"{"verb":"send","channel":"a.m.f","value":1}"#,
-            RequestBody::Send { instance: "a".into(), channel: "m.f".into(), value: 1.0 },
+            RequestBody::Send { instance: "a".into(), channel: "m.f".into(), value: 1.0, out: false },
         ),
+        (
+            r#"{"verb":"send","channel":"a.x","value":1,"out":true}"#,
+            RequestBody::Send { instance: "a".into(), channel: "x".into(), value: 1.0, out: true },
+        ),
+        (
+            r#"{"verb":"stop","all":true}"#,
+            RequestBody::Command {
+                command: InstanceCommand::Stop,
+                names: InstanceNames { instances: Vec::new(), all: true },
+            },
+        ),
+        (r#"{"verb":"quit"}"#, RequestBody::Quit),
         (r#"{"verb":"monitor"}"#, RequestBody::Monitor { pattern: None }),
         (r#"{"verb":"monitor","pattern":"a.*"}"#, RequestBody::Monitor { pattern: Some("a.*".into()) }),
     ];
@@ -61,6 +73,7 @@ fn the_status_has_the_fields_that_are_promised() {
     };
     let status = ShowStatus {
         show: "s".into(),
+        file: "/s.cfg".into(),
         pid: 1,
         uptime_s: 2,
         last_good: None,
@@ -88,7 +101,7 @@ fn replies_survive_their_way() {
             "{\"status\":{",
         ),
         (ControlReply::Done(vec![outcome]), "{\"done\":[{\"instance\":\"a\""),
-        (ControlReply::Sent {}, "{\"sent\":{}}"),
+        (ControlReply::Sent { destinations: 2 }, "{\"sent\":{\"destinations\":2}}"),
         (ControlReply::Monitoring {}, "{\"monitoring\":{}}"),
         (ControlReply::Event(event), "{\"event\":{\"instance\":\"a\",\"channel\":\"x\",\"way\":\"in\""),
         (ControlReply::Dropped(7), "{\"dropped\":7}"),
@@ -104,8 +117,8 @@ fn replies_survive_their_way() {
 
 #[test]
 fn requests_survive_their_way() {
-    let request = ControlRequest::Send { channel: "a.\n\"ü".into(), value: 0.1 };
-    let wanted = RequestBody::Send { instance: "a".into(), channel: "\n\"ü".into(), value: 0.1 };
+    let request = ControlRequest::Send { channel: "a.\n\"ü".into(), value: 0.1, out: false };
+    let wanted = RequestBody::Send { instance: "a".into(), channel: "\n\"ü".into(), value: 0.1, out: false };
     assert_eq!(parse(line(&request).trim_end().as_bytes()), Ok(wanted));
 }
 

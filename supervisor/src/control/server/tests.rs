@@ -26,14 +26,20 @@ fn requests_are_answered_in_their_order() {
         r#"{"verb":"restart","instances":["a"]}"#,
         "\n"
     ));
-    assert_eq!(client.reply(), Some(ControlReply::Sent {}));
+    assert_eq!(client.reply(), Some(ControlReply::Sent { destinations: 1 }));
     assert!(matches!(client.reply(), Some(ControlReply::Status(_))));
     assert_eq!(client.reply(), Some(ControlReply::Done(vec![outcome("a")])));
-    assert_eq!(show.seen(), RequestBody::Send { instance: "a".into(), channel: "x".into(), value: 0.5 });
-    assert_eq!(show.seen(), RequestBody::Status);
     assert_eq!(
         show.seen(),
-        RequestBody::Command { command: InstanceCommand::Restart, instances: vec!["a".into()] }
+        RequestBody::Send { instance: "a".into(), channel: "x".into(), value: 0.5, out: false }
+    );
+    assert_eq!(show.seen(), RequestBody::Status { instance: None });
+    assert_eq!(
+        show.seen(),
+        RequestBody::Command {
+            command: InstanceCommand::Restart,
+            names: crate::control::protocol::InstanceNames { instances: vec!["a".into()], all: false }
+        }
     );
 }
 
@@ -312,7 +318,8 @@ fn a_loop_that_no_longer_takes_anything_does_not_keep_the_server_from_ending() {
     let path = directory.path().join("show.sock");
     let (requests, never_taken) = std::sync::mpsc::sync_channel(0);
     let submit = move |request| requests.send(request).is_ok();
-    let server = ControlServer::start(&path, ClientLimits::default(), submit).unwrap();
+    let server =
+        ControlServer::start(&path, ClientLimits::default(), std::sync::Arc::default(), submit).unwrap();
     Client::new(UnixStream::connect(&path).unwrap()).write("{\"verb\":\"status\"}\n");
     drop(server);
     assert!(!path.exists());

@@ -62,7 +62,14 @@ fn sound() -> InstanceStatus {
 }
 
 fn show(instances: Vec<InstanceStatus>) -> ShowStatus {
-    ShowStatus { show: "gallery".into(), pid: 4242, uptime_s: 7_384, last_good: None, instances }
+    ShowStatus {
+        show: "gallery".into(),
+        file: "/srv/gallery.cfg".into(),
+        pid: 4242,
+        uptime_s: 7_384,
+        last_good: None,
+        instances,
+    }
 }
 
 #[test]

@@ -52,7 +52,9 @@ impl Show {
         let event_loop = std::thread::spawn(move || event_loop(&taken, &tell));
         let requests = orders.clone();
         let submit = move |request| requests.send(Order::Handle(request)).is_ok();
-        let server = ControlServer::start(&directory.path().join("show.sock"), limits, submit).unwrap();
+        let server =
+            ControlServer::start(&directory.path().join("show.sock"), limits, Arc::default(), submit)
+                .unwrap();
         Self { server: Some(server), directory, orders, seen, event_loop: Some(event_loop) }
     }
 
@@ -103,17 +105,21 @@ fn event_loop(orders: &Receiver<Order>, tell: &Sender<RequestBody>) {
 
 /// Answers, or hands back what is never answered: a command to the instance `never`.
 fn answer(request: LoopRequest, monitors: &mut Monitors, names: &NameIndex) -> Option<LoopRequest> {
-    if matches!(&request.body, RequestBody::Command { instances, .. } if instances == &["never"]) {
+    if matches!(&request.body, RequestBody::Command { names, .. } if names.instances == ["never"]) {
         return Some(request);
     }
     let LoopRequest { body, responder } = request;
     match body {
-        RequestBody::Status => responder.status(ShowStatus { show: "s".into(), ..ShowStatus::default() }),
+        RequestBody::Status { .. } => {
+            responder.status(ShowStatus { show: "s".into(), ..ShowStatus::default() })
+        }
+        RequestBody::Get { .. } => responder.result(Ok(ControlReply::Values(Vec::new()))),
         RequestBody::Send { channel, .. } if channel == "big" => {
             responder.refuse(ErrorReply::new("x".repeat(8 << 20)))
         }
-        RequestBody::Send { .. } => responder.sent(),
-        RequestBody::Command { instances, .. } => responder.done(vec![outcome(&instances[0])]),
+        RequestBody::Send { .. } => responder.sent(1),
+        RequestBody::Quit => responder.ended(None),
+        RequestBody::Command { names, .. } => responder.done(vec![outcome(&names.instances[0])]),
         RequestBody::Monitor { pattern } => {
             monitors.add(pattern.as_deref(), names, responder);
             return None;
