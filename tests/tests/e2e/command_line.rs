@@ -119,7 +119,7 @@ fn options_may_stand_before_and_behind_the_verb() {
         ("--socket SOCKET start py", 0, "py: "),
         ("--socket SOCKET send net./go 0.5", 0, ""),
         ("send --socket SOCKET net./go 0.5", 0, ""),
-        ("send net./go 0.5 --json --socket SOCKET", 0, "{\"sent\":{}}"),
+        ("send net./go 0.5 --json --socket SOCKET", 0, "{\"sent\":{\"destinations\":1}}"),
         ("--socket SOCKET monitor nothing.x", 1, "no instance `nothing`"),
         ("monitor nothing.x --socket SOCKET", 1, "no instance `nothing`"),
         ("--log-level debug check FILE", 0, ""),
