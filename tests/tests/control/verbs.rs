@@ -20,7 +20,7 @@ fn python_show() -> mm_tests::running::Running {
 
 fn json(said: &Said) -> Value {
     assert_eq!(said.code, Some(0), "{}", said.err);
-    serde_json::from_str(&said.out).unwrap()
+    serde_json::from_str(&said.out).expect("JSON")
 }
 
 #[test]
