@@ -39,6 +39,7 @@ fn an_installed_show_runs_with_the_worker_that_was_installed_beside_it() {
     assert!(module.is_ok(), "the module for the children of scripts");
     let unit =
         fs::read_to_string(root.join("usr/lib/systemd/system/mm-supervisor@.service")).expect("a unit");
+    assert!(unit.contains(" --last-good --config /etc/mm-supervisor/%i.cfg"), "{unit}");
     assert!(
         unit.contains("ExecStart=/usr/bin/mm-supervisor") && !unit.contains('@')
             || !unit.contains("@BINDIR@")

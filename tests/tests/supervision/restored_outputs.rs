@@ -91,3 +91,22 @@ fn a_script_that_cannot_be_imported_leaves_its_outputs_as_they_were() {
     assert_eq!(messages(&again, 3), all);
     again.stop();
 }
+
+#[test]
+fn an_output_waits_for_the_scripts_that_may_send_on_it_and_no_other_does() {
+    let mut show = start();
+    cut(&mut show);
+    let waiting = "
+        import os, time
+        while not os.path.exists('go'):
+            time.sleep(0.01)
+    ";
+    show.stage().replace("h.py", waiting);
+    let again = show.start_again(&[], &[]);
+    assert_eq!(messages(&again, 1), [message("/straight", 0.75)]);
+    again.send("/echo", &[F(0.5)]);
+    again.expect("/echoed", &[F(0.5)]);
+    again.stage().write("go", "");
+    assert_eq!(messages(&again, 2), [message("/x", 0.25), message("/y", 0.125)]);
+    again.stop();
+}
