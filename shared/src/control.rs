@@ -17,10 +17,11 @@
 
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use thiserror::Error;
 
 /// Version of everything both binaries share: messages, segments, arguments. It is raised with
 /// every change of any of them; supervisor and worker of different versions refuse each other.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// A worker that gets this signal writes the Python stacks of all its threads to standard error,
 /// whatever it does at that moment. It is `SIGRTMIN+8` of the C library, which Python does not use,
@@ -31,6 +32,62 @@ pub const STACK_SIGNAL: i32 = 42;
 ///
 /// The names and their last values are kept for the next worker, so their number has a bound.
 pub const EXTRA_CHANNELS: u32 = 65_536;
+
+/// The most bytes of all names that a script adds.
+pub const EXTRA_NAME_BYTES: u32 = 4 << 20;
+
+/// The longest name that a script may add, in bytes of UTF-8.
+pub const NAME_LIMIT: usize = 1024;
+
+/// What a script may still add to the names of its channels. Both sides count with it, name by
+/// name in the same order, so a worker that keeps to it never breaks a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NameAllowance {
+    /// So many names.
+    pub names: u32,
+    /// So many bytes of UTF-8 in all of them.
+    pub bytes: u32,
+}
+
+/// Why a name is not added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum NameError {
+    /// It is empty, too long, or holds a NUL.
+    #[error("a channel name holds 1 to {NAME_LIMIT} bytes and no NUL")]
+    Unusable,
+    /// The allowance is used up.
+    #[error("a script may add {EXTRA_CHANNELS} channel names with {EXTRA_NAME_BYTES} bytes in all")]
+    TooMany,
+    /// Its number does not follow the last one.
+    #[error("the number of a new channel is not the next one")]
+    OutOfTurn,
+}
+
+impl Default for NameAllowance {
+    /// That of a script which has added none yet.
+    fn default() -> NameAllowance {
+        NameAllowance { names: EXTRA_CHANNELS, bytes: EXTRA_NAME_BYTES }
+    }
+}
+
+impl NameAllowance {
+    /// Counts a name.
+    ///
+    /// # Errors
+    ///
+    /// It may not be added, and is not counted.
+    pub fn take(&mut self, name: &str) -> Result<(), NameError> {
+        if name.is_empty() || name.len() > NAME_LIMIT || name.contains('\0') {
+            return Err(NameError::Unusable);
+        }
+        let names = self.names.checked_sub(1);
+        // At most the limit.
+        let bytes = self.bytes.checked_sub(name.len() as u32);
+        let (Some(names), Some(bytes)) = (names, bytes) else { return Err(NameError::TooMany) };
+        *self = NameAllowance { names, bytes };
+        Ok(())
+    }
+}
 
 /// A message from the supervisor to a worker.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -63,6 +120,8 @@ pub struct Boot {
     /// How many of `channels`, from the start, are used by a mapping; outputs on the others are
     /// remembered only.
     pub mapped: u32,
+    /// What the script may add to `channels`.
+    pub allowance: NameAllowance,
     /// Whether to say which files the modules came from.
     pub watch: bool,
 }

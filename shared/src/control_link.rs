@@ -2,7 +2,7 @@
 //! the second one is made.
 //!
 //! ```text
-//! worker      frames over a socket that it inherits: `Hello` with the address where it listens ──► FromWorker
+//! worker      frames over a pipe that it inherits: `Hello` with the address where it listens ──► FromWorker
 //! supervisor  connects there, and hands over the receiving end of an `ipc-channel`             ◄──
 //! supervisor  messages over that channel                                                       ◄── ToWorker
 //! ```

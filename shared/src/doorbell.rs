@@ -1,29 +1,35 @@
 //! The doorbell: wakes the other process.
 //!
-//! There are two kinds. An eventfd has one descriptor, which either side may ring or wait for. A
-//! pipe has an end for each, and is used for events: the kernel takes a write into a pipe as a hint
-//! that the writer is about to wait for the reader, and runs the reader on the writer's own core,
-//! where a wake-up costs about a microsecond. Woken by an eventfd, the same process mostly wakes on
-//! the core where it slept, tens of microseconds later if that had gone idle.
+//! There are two kinds. An eventfd has one descriptor, which either side may ring or wait for; it
+//! is for the threads of one process. A pipe has an end for each, and is for two processes: the
+//! kernel takes a write into a pipe as a hint that the writer is about to wait for the reader, and
+//! runs the reader on the writer's own core, where a wake-up costs about a microsecond. Woken by an
+//! eventfd, the same process mostly wakes on the core where it slept, tens of microseconds later if
+//! that had gone idle.
 //!
 //! It is rung only when the ring returns that the other side sleeps ([`Producer::publish`],
 //! [`Consumer::wants_space`]). It is watched edge-triggered: every ring is an edge, so nothing has
 //! to read it, and waking costs no further system call. A process that watches it level-triggered
 //! calls [`Doorbell::clear`] after waking.
 //!
-//! Both processes share the open file of an eventfd, and with it the flag that makes it
-//! non-blocking. A worker that intends to block the supervisor can clear that flag and fill the
-//! counter; a faulty script does not do both by accident.
+//! No worker can make its supervisor wait in here. The flag that makes a descriptor non-blocking
+//! belongs to the open file, which the ends of a pipe do not share, and a worker that opens an end
+//! again by its path in `/proc` gets an open file of its own. So a pipe that a worker has filled is
+//! a doorbell that was rung. An eventfd has one open file for both sides: the worker could clear
+//! the flag, fill the counter, and have the next ring block for good.
 //!
 //! [`Producer::publish`]: crate::Producer::publish
 //! [`Consumer::wants_space`]: crate::Consumer::wants_space
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::unistd::{pipe2, read, write};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+/// Bytes that a pipe holds: one page.
+const PIPE_SIZE: i32 = 4096;
 
 /// Most bytes that [`Doorbell::clear`] reads at once; a ring is 8 bytes.
 const BUFFER: usize = 512;
@@ -33,7 +39,7 @@ const BUFFER: usize = 512;
 pub struct Doorbell(OwnedFd);
 
 impl Doorbell {
-    /// A new doorbell.
+    /// A new doorbell for threads of this process.
     ///
     /// # Errors
     ///
@@ -50,6 +56,8 @@ impl Doorbell {
     /// Those of the system, out of descriptors above all.
     pub fn pair() -> io::Result<(Doorbell, Doorbell)> {
         let (hears, rings) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+        // A user's pipes have 64 MiB in all, and a doorbell needs one page instead of sixteen.
+        let _ = fcntl(&rings, FcntlArg::F_SETPIPE_SZ(PIPE_SIZE));
         Ok((Doorbell(rings), Doorbell(hears)))
     }
 

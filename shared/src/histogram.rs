@@ -20,11 +20,22 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    /// From counts by bucket, and the longest time in nanoseconds. Counts of any size are accepted.
-    pub(crate) fn from_counts(counts: impl Iterator<Item = u64>, max: u64) -> Histogram {
+    /// From counts by bucket, and the longest time in nanoseconds. `None` if so many and so long
+    /// times, one after the other, cannot have passed within `age`.
+    pub(crate) fn from_counts(
+        counts: impl Iterator<Item = u64>,
+        max: u64,
+        age: Duration,
+    ) -> Option<Histogram> {
         let mut histogram = Histogram { max, ..Histogram::default() };
         histogram.counts.iter_mut().zip(counts).for_each(|(to, from)| *to = from);
-        histogram
+        let shortest = |index: usize| if index == 0 { 0 } else { last(index - 1).saturating_add(1) };
+        let times = histogram.counts.iter().enumerate();
+        let sum = times.fold(0, |sum: u128, (index, count)| {
+            sum.saturating_add(u128::from(*count) * u128::from(shortest(index)))
+        });
+        let is_possible = sum <= age.as_nanos() && u128::from(max) <= age.as_nanos();
+        is_possible.then_some(histogram)
     }
 
     /// Counts one time, in nanoseconds. Returns how many its bucket holds now.
@@ -136,7 +147,7 @@ mod tests {
 
     #[test]
     fn counts_of_any_size_are_added_up_without_overflow() {
-        let mut histogram = Histogram::from_counts([u64::MAX; BUCKETS].into_iter(), u64::MAX);
+        let mut histogram = Histogram { counts: Box::new([u64::MAX; BUCKETS]), max: u64::MAX };
         histogram.merge(&histogram.clone());
         assert_eq!(histogram.count(), u64::MAX);
         assert!(histogram.percentile(0.99).is_some());

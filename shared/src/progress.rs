@@ -5,6 +5,10 @@
 //! claim, and good for a watchdog, for `status` and for messages: a worker that stores wrong words
 //! harms itself only. Words are read one by one, so two of them may be from different moments.
 //!
+//! Counts and times are shown to users, so they have to be possible: a count does not go back, and
+//! no worker counts faster than [`FASTEST`] or spends more time in handlers than it has lived. Where
+//! words say so, something has written over them, and what was last believed counts.
+//!
 //! | word | meaning |
 //! |---|---|
 //! | 0 | generation: goes up with every change of what the worker does |
@@ -18,6 +22,8 @@ use crate::histogram::{BUCKETS, Histogram, bucket};
 use crate::ring::layout::PROGRESS_WORDS;
 use crate::ring::memory::{Load, Memory, Store};
 use crate::ring::{Mapped, heap};
+use std::cell::{Cell, RefCell};
+use std::time::{Duration, Instant};
 
 const GENERATION: usize = 0;
 const ACTIVITY: usize = 1;
@@ -25,6 +31,13 @@ const HANDLED: usize = 2;
 const ERRORS: usize = 3;
 const LONGEST: usize = 4;
 const TIMES: usize = 16;
+
+/// The least time between two events or errors that a worker counts.
+const FASTEST: Duration = Duration::from_nanos(20);
+
+/// How much older a worker is taken for than it is: it ran before it was looked at first, and
+/// clocks are read at different moments.
+const AGE_TOLERANCE: Duration = Duration::from_secs(1);
 
 const _: () = assert!(TIMES + BUCKETS <= PROGRESS_WORDS);
 
@@ -127,11 +140,17 @@ impl<M: Memory> ProgressWriter<M> {
 /// The supervisor's side.
 pub struct ProgressReader<M: Memory = Mapped> {
     words: M::Peer,
+    /// When the words were made; the worker is younger.
+    since: Instant,
+    handled: Cell<u64>,
+    errors: Cell<u64>,
+    times: RefCell<Histogram>,
 }
 
 impl<M: Memory> ProgressReader<M> {
     pub(crate) fn new(words: M::Peer) -> ProgressReader<M> {
-        ProgressReader { words }
+        let (handled, errors, times) = (Cell::new(0), Cell::new(0), RefCell::default());
+        ProgressReader { words, since: Instant::now(), handled, errors, times }
     }
 
     /// What the worker does.
@@ -145,18 +164,36 @@ impl<M: Memory> ProgressReader<M> {
 
     /// How many events the worker handled.
     pub fn handled(&self) -> u64 {
-        self.words.load(HANDLED)
+        self.count(HANDLED, &self.handled)
     }
 
     /// How many errors the script raised.
     pub fn errors(&self) -> u64 {
-        self.words.load(ERRORS)
+        self.count(ERRORS, &self.errors)
     }
 
     /// How long its handlers took.
     pub fn handler_times(&self) -> Histogram {
         let counts = (0..BUCKETS).map(|index| self.words.load(TIMES + index));
-        Histogram::from_counts(counts, self.words.load(LONGEST))
+        let mut believed = self.times.borrow_mut();
+        if let Some(times) = Histogram::from_counts(counts, self.words.load(LONGEST), self.age()) {
+            *believed = times;
+        }
+        believed.clone()
+    }
+
+    /// A count, or the one that was last believed.
+    fn count(&self, word: usize, believed: &Cell<u64>) -> u64 {
+        let count = self.words.load(word);
+        let most = self.age().as_nanos() / FASTEST.as_nanos();
+        if count > believed.get() && u128::from(count) <= most {
+            believed.set(count);
+        }
+        believed.get()
+    }
+
+    fn age(&self) -> Duration {
+        self.since.elapsed() + AGE_TOLERANCE
     }
 }
 
@@ -170,6 +207,7 @@ pub fn on_heap() -> (ProgressWriter<heap::Heap>, ProgressReader<heap::Heap>) {
 mod tests {
     use super::{ACTIVITY, Activity, ProgressReader, on_heap};
     use crate::ring::heap::{Heap, HeapWords};
+    use crate::ring::layout::PROGRESS_WORDS;
     use crate::ring::memory::Store;
 
     #[test]
@@ -204,6 +242,30 @@ mod tests {
         let words = HeapWords::new(256);
         words.store(ACTIVITY, u64::MAX);
         assert_eq!(ProgressReader::<Heap>::new(words).activity().activity, None);
+    }
+
+    #[test]
+    fn counts_and_times_that_cannot_be_are_not_believed() {
+        let (mut writer, reader) = on_heap();
+        writer.handled(5_000);
+        writer.error();
+        let believed = (reader.handled(), reader.errors(), reader.handler_times());
+        for garbage in [u64::MAX, 1 << 40, 0] {
+            let words = HeapWords::new(PROGRESS_WORDS);
+            (0..PROGRESS_WORDS).for_each(|word| words.store(word, garbage));
+            let reader = ProgressReader::<Heap> { words, ..clone_of(&reader) };
+            let seen = (reader.handled(), reader.errors());
+            assert_eq!(seen, (believed.0, believed.1), "{garbage}");
+            if garbage > 0 {
+                assert_eq!(reader.handler_times(), believed.2);
+            }
+        }
+    }
+
+    fn clone_of(reader: &ProgressReader<Heap>) -> ProgressReader<Heap> {
+        let words = HeapWords::new(PROGRESS_WORDS);
+        let (handled, errors, times) = (reader.handled.clone(), reader.errors.clone(), reader.times.clone());
+        ProgressReader { words, since: reader.since, handled, errors, times }
     }
 
     #[test]

@@ -10,10 +10,9 @@ use mm_shared::control_link::{
 use mm_shared::frame::{self, Kind};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs;
-use std::io::Write;
+use std::io::{PipeWriter, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::thread;
@@ -51,9 +50,9 @@ impl Drop for Place {
 }
 
 /// The supervisor's end, and a worker's that writes what it likes.
-fn stranger() -> (FromWorkerReceiver, UnixStream) {
-    let (receiver, socket) = control_link::pair().expect("descriptors");
-    (receiver, socket.into())
+fn stranger() -> (FromWorkerReceiver, PipeWriter) {
+    let (receiver, pipe) = control_link::pair().expect("descriptors");
+    (receiver, pipe.into())
 }
 
 /// Waits for the next message.
@@ -79,10 +78,10 @@ fn message_frame(message: &FromWorker) -> Vec<u8> {
 #[test]
 fn messages_go_both_ways() {
     let place = Place::enter();
-    let (mut receiver, socket) = control_link::pair().expect("descriptors");
+    let (mut receiver, pipe) = control_link::pair().expect("descriptors");
     let listener = place.listen();
     let worker = thread::spawn(move || {
-        let sender = FromWorkerSender::from(socket);
+        let sender = FromWorkerSender::from(pipe);
         let address = listener.address().to_owned();
         sender.send(&FromWorker::Hello { protocol: PROTOCOL, pid: 1, address }).expect("it is there");
         let receiver = listener.accept().expect("the supervisor connects");
@@ -128,8 +127,8 @@ fn sending_does_not_wait_for_a_worker_that_does_not_read_and_has_a_limit() {
 #[test]
 fn a_worker_that_speaks_gibberish_is_malformed() {
     for gibberish in [&[0xFF; 64][..], &[0; 16], &header(b"MMfw", u32::MAX), &header(b"MMfw", 0)] {
-        let (mut receiver, mut socket) = stranger();
-        socket.write_all(gibberish).expect("connected");
+        let (mut receiver, mut pipe) = stranger();
+        pipe.write_all(gibberish).expect("connected");
         let outcome = receive(&mut receiver).map(drop);
         assert!(matches!(outcome, Err(LinkError::Malformed)), "{outcome:?}");
     }
@@ -150,10 +149,10 @@ fn a_worker_that_is_not_where_it_says_is_an_error() {
 fn no_length_that_a_worker_claims_costs_memory_or_harms_the_supervisor() {
     let lengths = (0..32).map(|bit| 1u32 << bit).chain([0, u32::MAX, LONGEST as u32, LONGEST as u32 + 1]);
     for length in lengths {
-        let (mut receiver, mut socket) = stranger();
-        socket.write_all(&header(b"MMfw", length)).expect("connected");
-        socket.write_all(&[0xFF; 100]).expect("connected");
-        drop(socket);
+        let (mut receiver, mut pipe) = stranger();
+        pipe.write_all(&header(b"MMfw", length)).expect("connected");
+        pipe.write_all(&[0xFF; 100]).expect("connected");
+        drop(pipe);
         let outcome = receive(&mut receiver);
         assert!(matches!(outcome, Err(LinkError::Malformed | LinkError::Closed)), "{length}: {outcome:?}");
     }
@@ -166,32 +165,34 @@ fn a_message_that_claims_to_hold_more_than_it_does_is_malformed() {
     let mut hasher = crc32fast::Hasher::new();
     let fields = [&b"MMfw"[..], &PROTOCOL.to_le_bytes(), &(list.len() as u32).to_le_bytes()].concat();
     [&fields[..], &list].into_iter().for_each(|part| hasher.update(part));
-    let (mut receiver, mut socket) = stranger();
+    let (mut receiver, mut pipe) = stranger();
     let packet = [&fields[..], &hasher.finalize().to_le_bytes(), &list].concat();
-    socket.write_all(&packet).expect("connected");
+    pipe.write_all(&packet).expect("connected");
     assert!(matches!(receive(&mut receiver), Err(LinkError::Malformed)));
 }
 
 #[test]
 fn a_list_of_files_arrives_and_one_of_too_many_is_malformed() {
     let files: Vec<PathBuf> = (0..1000).map(|number| format!("/a/{number}.py").into()).collect();
-    let (mut receiver, mut socket) = stranger();
-    socket.write_all(&message_frame(&FromWorker::Sources(files.clone()))).expect("connected");
+    let (mut receiver, mut pipe) = stranger();
+    pipe.write_all(&message_frame(&FromWorker::Sources(files.clone()))).expect("connected");
     assert!(matches!(receive(&mut receiver), Ok(FromWorker::Sources(found)) if found == files));
     // What a list looks like: the number of its kind, and bytes.
     let zeros = (1u32, vec![0u8; 100_000]);
     let packet = frame::encode(Kind { magic: *b"MMfw", version: PROTOCOL }, &zeros).expect("small");
-    socket.write_all(&packet).expect("connected");
+    // It is more than a pipe holds.
+    let worker = thread::spawn(move || pipe.write_all(&packet).expect("connected"));
     assert!(matches!(receive(&mut receiver), Err(LinkError::Malformed)));
+    worker.join().expect("it ends well");
 }
 
 #[test]
 fn a_message_that_comes_in_pieces_arrives_and_one_that_breaks_off_is_the_end() {
     let packet = message_frame(&FromWorker::Warning("w".repeat(100)));
-    let (mut receiver, mut socket) = stranger();
+    let (mut receiver, mut pipe) = stranger();
     let worker = thread::spawn(move || {
-        packet.iter().for_each(|byte| socket.write_all(&[*byte]).expect("connected"));
-        socket.write_all(&packet[..packet.len() - 1]).expect("connected");
+        packet.iter().for_each(|byte| pipe.write_all(&[*byte]).expect("connected"));
+        pipe.write_all(&packet[..packet.len() - 1]).expect("connected");
     });
     assert!(matches!(receive(&mut receiver), Ok(FromWorker::Warning(text)) if text.len() == 100));
     assert!(matches!(receive(&mut receiver), Err(LinkError::Closed)));
@@ -201,8 +202,8 @@ fn a_message_that_comes_in_pieces_arrives_and_one_that_breaks_off_is_the_end() {
 #[test]
 fn reading_stops_at_its_budget_and_goes_on_with_the_next() {
     let packet = message_frame(&FromWorker::Warning("w".repeat(10_000)));
-    let (mut receiver, mut socket) = stranger();
-    socket.write_all(&packet).expect("there is room");
+    let (mut receiver, mut pipe) = stranger();
+    pipe.write_all(&packet).expect("there is room");
     for _ in 0..10 {
         let mut budget = 1000;
         assert!(matches!(receiver.try_recv(&mut budget), Ok(None)));
@@ -217,8 +218,8 @@ fn reading_stops_at_its_budget_and_goes_on_with_the_next() {
 
 #[test]
 fn a_message_that_is_too_long_is_not_sent_and_the_next_one_is() {
-    let (mut receiver, socket) = control_link::pair().expect("descriptors");
-    let sender = FromWorkerSender::from(socket);
+    let (mut receiver, pipe) = control_link::pair().expect("descriptors");
+    let sender = FromWorkerSender::from(pipe);
     let long = FromWorker::Warning("x".repeat(LONGEST + 1));
     assert!(matches!(sender.send(&long), Err(LinkError::TooLong)));
     sender.send(&FromWorker::Ready).expect("it is there");

@@ -23,7 +23,7 @@ mod python;
 use divan::counter::ItemsCount;
 use divan::{AllocProfiler, Bencher, black_box};
 use link::Outgoing;
-use mm_shared::control::{Boot, ChannelBoot, Module};
+use mm_shared::control::{Boot, ChannelBoot, Module, NameAllowance};
 use mm_shared::segments::adopt;
 use mm_shared::{Activity, ChannelId, RingSizes, SupervisorEnd, create};
 use pyo3::prelude::*;
@@ -33,6 +33,7 @@ use python::errors::ErrorReporter;
 use python::handlers::Handlers;
 use python::output::Output;
 use python::sockets::Sockets;
+use python::space::SpaceBell;
 use python::timers::Timers;
 use python::{Instance, activity, become_instance, interpreter, modules};
 use std::cell::RefCell;
@@ -85,6 +86,7 @@ fn set_up() -> Set {
         default_handler: None,
         channels: CHANNELS.iter().map(channel).collect(),
         mapped: CHANNELS.len() as u32,
+        allowance: NameAllowance::default(),
         watch: false,
     };
     let (supervisor, _control, fds) = create(RingSizes::default()).expect("segments");
@@ -92,10 +94,11 @@ fn set_up() -> Set {
     activity::install(end.progress);
     // No message is sent in these benches.
     let outgoing = Outgoing::start(control).expect("a thread");
+    let space = SpaceBell::new(end.space).expect("a descriptor");
     Python::attach(|py| {
         let instance = Instance {
             channels: Channels::new(py, &boot).expect("channels"),
-            output: Output::new(end.up, end.bell_from_worker, end.space, outgoing.clone()),
+            output: Output::new(end.up, end.bell_from_worker, space, outgoing.clone()),
             timers: Timers::new().expect("a timer"),
             sockets: Sockets::new().expect("a descriptor"),
             cleanup: Cleanup::default(),

@@ -10,6 +10,7 @@ use crate::python::errors::ErrorReporter;
 use crate::python::handlers::Handlers;
 use crate::python::output::Output;
 use crate::python::sockets::Sockets;
+use crate::python::space::SpaceBell;
 use crate::python::timers::Timers;
 use crate::python::{Instance, activity, become_instance, children, cleanup, interpreter, modules, sources};
 use crate::startup::Process;
@@ -89,7 +90,7 @@ fn set_up(
     };
     let instance = Instance {
         channels: Channels::new(py, boot)?,
-        output: Output::new(end.up, end.bell_from_worker, end.space, outgoing.clone()),
+        output: Output::new(end.up, end.bell_from_worker, SpaceBell::new(end.space)?, outgoing.clone()),
         timers: Timers::new()?,
         sockets: Sockets::new()?,
         cleanup: cleanup::Cleanup::default(),

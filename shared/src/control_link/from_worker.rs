@@ -1,13 +1,17 @@
-//! Messages from the worker: frames over a socket that it inherits. The supervisor trusts neither
+//! Messages from the worker: frames over a pipe that it inherits. The supervisor trusts neither
 //! their length nor their content, and never waits for the rest of a frame.
+//!
+//! It is a pipe, because a socket carries descriptors too. The kernel closes those that are not
+//! received, and it does so in the process that reads: a worker that sent a TCP socket with
+//! `SO_LINGER` could make the supervisor's event loop wait for minutes.
 
 use super::LinkError;
 use crate::control::{FromWorker, PROTOCOL};
 use crate::frame::{self, HEADER, Kind};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::io::{self, Read, Write};
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 
 /// Most bytes of a message. The longest that a worker sends are lists of files, and tracebacks,
 /// which it cuts.
@@ -22,18 +26,18 @@ const MESSAGE: Kind = Kind { magic: *b"MMfw", version: PROTOCOL };
 ///
 /// The process has no descriptor left.
 pub fn pair() -> io::Result<(FromWorkerReceiver, OwnedFd)> {
-    let (ours, theirs) = UnixStream::pair()?;
-    ours.set_nonblocking(true)?;
-    Ok((FromWorkerReceiver { socket: ours, frame: Vec::new() }, theirs.into()))
+    let (ours, theirs) = io::pipe()?;
+    fcntl(&ours, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    Ok((FromWorkerReceiver { pipe: ours, frame: Vec::new() }, theirs.into()))
 }
 
 /// The worker's end.
 #[derive(Debug)]
-pub struct FromWorkerSender(UnixStream);
+pub struct FromWorkerSender(PipeWriter);
 
 impl From<OwnedFd> for FromWorkerSender {
-    fn from(socket: OwnedFd) -> FromWorkerSender {
-        FromWorkerSender(socket.into())
+    fn from(pipe: OwnedFd) -> FromWorkerSender {
+        FromWorkerSender(pipe.into())
     }
 }
 
@@ -57,7 +61,7 @@ impl FromWorkerSender {
 /// own open file.
 #[derive(Debug)]
 pub struct FromWorkerReceiver {
-    socket: UnixStream,
+    pipe: PipeReader,
     /// As much of the next frame as has come.
     frame: Vec<u8>,
 }
@@ -87,7 +91,7 @@ impl FromWorkerReceiver {
 
     /// Whether the worker has closed its end, or ended.
     pub fn is_closed(&self) -> bool {
-        let mut set = [PollFd::new(self.socket.as_fd(), PollFlags::empty())];
+        let mut set = [PollFd::new(self.pipe.as_fd(), PollFlags::empty())];
         let ready = poll(&mut set, PollTimeout::ZERO).unwrap_or(0);
         ready > 0 && set[0].revents().is_some_and(|flags| flags.contains(PollFlags::POLLHUP))
     }
@@ -100,7 +104,7 @@ impl FromWorkerReceiver {
             return Ok(true);
         };
         let wanted = missing.min(*budget);
-        let outcome = (&self.socket).take(wanted as u64).read_to_end(&mut self.frame);
+        let outcome = (&self.pipe).take(wanted as u64).read_to_end(&mut self.frame);
         let read = self.frame.len() - before;
         *budget -= read;
         match outcome {
@@ -116,6 +120,6 @@ impl FromWorkerReceiver {
 impl AsFd for FromWorkerReceiver {
     /// Readable (to be watched by level) when there is something to receive.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        self.pipe.as_fd()
     }
 }

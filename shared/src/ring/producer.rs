@@ -148,6 +148,12 @@ impl<M: Memory> Producer<M> {
         self.events(from, self.taken).next()
     }
 
+    /// The first event that the consumer has not taken as far as is known, if it could have. Where
+    /// its cursor can no longer be believed, this is the one that it may have in hand.
+    pub fn first_untaken(&self) -> Option<Event> {
+        self.events(self.taken, self.published).next()
+    }
+
     /// Slots known to be free.
     pub fn free(&self) -> usize {
         (self.room - (self.staged - self.taken)) as usize

@@ -18,9 +18,9 @@ pub struct WorkerFds {
     pub bell_to_worker: OwnedFd,
     /// The doorbell that the worker rings: its end to ring.
     pub bell_from_worker: OwnedFd,
-    /// The doorbell for space in the worker's ring.
+    /// The doorbell for space in the worker's ring: its end to wait for.
     pub space: OwnedFd,
-    /// The socket for messages to the supervisor.
+    /// The pipe for messages to the supervisor: its end to write.
     pub control: OwnedFd,
 }
 

@@ -1,5 +1,5 @@
-//! What connects a worker and its supervisor from the start: two segments, doorbells, and the
-//! socket for messages.
+//! What connects a worker and its supervisor from the start: two segments, doorbells, and the pipe
+//! for messages.
 //!
 //! The segments are memory files without a name, made for one worker each. In this order: their
 //! memory is allocated, so that touching it cannot fail later; the supervisor maps *down* for
@@ -74,14 +74,14 @@ pub fn create(ring_sizes: RingSizes) -> io::Result<(SupervisorEnd, FromWorkerRec
     let peer = Mapping::new(&up, up_len)?;
     let (bell_to_worker, heard_by_worker) = Doorbell::pair()?;
     let (rung_by_worker, bell_from_worker) = Doorbell::pair()?;
-    let space = Doorbell::new()?;
+    let (space, space_for_worker) = Doorbell::pair()?;
     let (control, worker_control) = control_link::pair()?;
     let fds = WorkerFds {
         down,
         up,
         bell_to_worker: heard_by_worker.into(),
         bell_from_worker: rung_by_worker.into(),
-        space: space.try_clone()?.into(),
+        space: space_for_worker.into(),
         control: worker_control,
     };
     let bells = [bell_to_worker, bell_from_worker, space];

@@ -1,10 +1,14 @@
-//! The state file from the loop's side: gathers the last values of all channels, and puts them back
+//! The state file from the loop's side: copies the last values of all channels, and puts them back
 //! at a start.
+//!
+//! The names that scripts have added are left out where the file would become too large with them:
+//! without a bound, a few scripts could keep the values of the whole show from being written.
 
 use super::EventLoop;
 use super::restored_outputs::RestoredOutputs;
 use crate::backends::echoes;
 use crate::ids::InstanceId;
+use crate::instances::data_plane::values::Snapshot;
 use crate::show::{LiveInstance, LiveShow};
 use crate::state::{Saved, SavedChannel};
 use mm_shared::ChannelId;
@@ -22,7 +26,16 @@ pub struct SharedNames {
 struct InstanceNames {
     id: InstanceId,
     instance: Arc<str>,
-    channels: Vec<Arc<str>>,
+    /// Those of an instance that is not a script.
+    channels: Arc<[Arc<str>]>,
+}
+
+/// The last values of one instance.
+#[derive(Debug)]
+enum LastValues {
+    Script(Snapshot),
+    /// Of each channel, the last value that it has taken.
+    Other(Arc<[Arc<str>]>, Vec<Option<f64>>),
 }
 
 impl SharedNames {
@@ -36,6 +49,29 @@ impl SharedNames {
         };
         Self { instances: show.live_instances().map(names).collect() }
     }
+}
+
+/// The values of all channels; without `added`, only those of channels that mappings use.
+fn put_together(all: &[(Arc<str>, LastValues)], added: bool) -> Saved {
+    let mut saved = Vec::new();
+    for (instance, values) in all {
+        match values {
+            LastValues::Script(values) => {
+                let most = if added { usize::MAX } else { values.mapped() as usize };
+                saved.extend(values.saved(instance).take(most));
+            }
+            LastValues::Other(channels, last) => {
+                let known = channels.iter().zip(last).filter_map(|(channel, last)| Some((channel, (*last)?)));
+                saved.extend(known.map(|(channel, output)| SavedChannel {
+                    instance: Arc::clone(instance),
+                    channel: Arc::clone(channel),
+                    input: 0.0,
+                    output,
+                }));
+            }
+        }
+    }
+    Saved { channels: saved }
 }
 
 impl EventLoop {
@@ -67,27 +103,26 @@ impl EventLoop {
         self.restored = RestoredOutputs::new(&show, outputs, Instant::now());
     }
 
-    /// The last values of all channels.
-    fn saved(&self) -> Saved {
-        let mut saved = Vec::new();
+    /// Copies the last values of all channels. What it returns puts them together.
+    fn saved(&self) -> impl FnOnce() -> Saved + Send + 'static {
+        let mut all = Vec::new();
         for InstanceNames { id, instance, channels } in &self.names.instances {
-            let instance = || Arc::clone(instance);
-            if let Some(values) = self.instances.values(*id) {
-                for (index, (name, input, output)) in values.all().enumerate() {
-                    let channel = channels.get(index).cloned().unwrap_or_else(|| Arc::from(name));
-                    saved.push(SavedChannel { instance: instance(), channel, input, output });
+            let values = match self.instances.values(*id) {
+                Some(values) => LastValues::Script(values.snapshot()),
+                None => {
+                    let numbers = (0..).map(ChannelId).take(channels.len());
+                    let unsent = |number| self.restored.value(*id, number);
+                    let last = |number| self.router.last(*id, number).or_else(|| unsent(number));
+                    let last = numbers.map(last).collect();
+                    LastValues::Other(Arc::clone(channels), last)
                 }
-                continue;
-            }
-            for (channel, number) in channels.iter().zip((0..).map(ChannelId)) {
-                let unsent = || self.restored.value(*id, number);
-                if let Some(output) = self.router.last(*id, number).or_else(unsent) {
-                    let channel = Arc::clone(channel);
-                    saved.push(SavedChannel { instance: instance(), channel, input: 0.0, output });
-                }
-            }
+            };
+            all.push((Arc::clone(instance), values));
         }
-        Saved { channels: saved }
+        move || {
+            let saved = put_together(&all, true);
+            if saved.fits() { saved } else { put_together(&all, false) }
+        }
     }
 
     /// Hands the values over to the state file if it is time to.

@@ -83,6 +83,7 @@ impl ExitReason {
                 | ExitReason::Killed(_)
                 | ExitReason::Unknown
                 | ExitReason::OverMemory { .. }
+                | ExitReason::Violation(_)
         )
     }
 

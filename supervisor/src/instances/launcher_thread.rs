@@ -1,6 +1,6 @@
 //! The thread that does for workers what the event loop must not, in the order in which the loop
-//! asks for it: it runs the worker's program to ask for its version, starts the reaper, and sends
-//! messages to workers. Those go over `ipc-channel`, which works in the file system and makes
+//! asks for it: it runs the worker's program to ask for its version, starts the reaper, and encodes
+//! and sends messages to workers. Those go over `ipc-channel`, which works in the file system and makes
 //! memory files.
 //!
 //! It is started before the event loop claims its priority, which neither the reaper nor workers
@@ -10,10 +10,10 @@
 //! sent more than fits into its channel unread ([`mm_shared::control_link`]). One that cannot be
 //! reached is reported, and ended.
 
+use super::worker_message::WorkerMessage;
 use crate::ids::WorkerId;
 use crate::reaper::Job;
 use crate::worker_binary::{self, WorkerBinaryError};
-use mm_shared::control::ToWorker;
 use mm_shared::control_link::{LinkError, ToWorkerSender};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -38,7 +38,7 @@ pub enum LinkCommand {
     /// Connect to the worker, which listens at this address.
     Connect(String),
     /// Send a message, as soon as the worker is connected.
-    Send(ToWorker),
+    Send(WorkerMessage),
     /// The worker has ended, or is given up.
     Close,
 }
@@ -82,7 +82,7 @@ struct ControlLinks<R> {
 
 enum Link {
     /// Not connected yet: the messages that wait for it.
-    Waiting(Vec<ToWorker>),
+    Waiting(Vec<WorkerMessage>),
     Connected(ToWorkerSender),
     /// A fault was reported, and the worker's end follows.
     Broken,
@@ -117,16 +117,16 @@ impl Link {
         let Link::Waiting(messages) = self else { return Ok(()) };
         let mut sender = ToWorkerSender::connect(address)?;
         for message in messages.drain(..) {
-            sender.send(&message)?;
+            sender.send(&message.encode()?)?;
         }
         *self = Link::Connected(sender);
         Ok(())
     }
 
-    fn send(&mut self, message: ToWorker) -> Result<(), LinkError> {
+    fn send(&mut self, message: WorkerMessage) -> Result<(), LinkError> {
         match self {
             Link::Waiting(messages) => messages.push(message),
-            Link::Connected(sender) => sender.send(&message)?,
+            Link::Connected(sender) => sender.send(&message.encode()?)?,
             Link::Broken => {}
         }
         Ok(())

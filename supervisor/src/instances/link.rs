@@ -1,8 +1,8 @@
 //! The event loop's end of the control channel to a worker.
 
 use super::launcher_thread::{LauncherCommand, LinkCommand};
+use super::worker_message::WorkerMessage;
 use crate::ids::WorkerId;
-use mm_shared::control::ToWorker;
 use std::sync::mpsc::Sender;
 
 /// Messages to a worker. Dropping it closes the channel, which ends the worker.
@@ -25,7 +25,7 @@ impl ControlLink {
     }
 
     /// Queues a message.
-    pub fn send(&self, message: ToWorker) {
+    pub fn send(&self, message: WorkerMessage) {
         self.command(LinkCommand::Send(message));
     }
 

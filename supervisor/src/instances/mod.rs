@@ -18,6 +18,7 @@ pub mod transition;
 pub mod script_worker;
 pub mod worker;
 pub mod worker_event;
+pub mod worker_message;
 pub mod worker_spec;
 
 mod control_messages;

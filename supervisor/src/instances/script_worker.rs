@@ -8,8 +8,9 @@ use super::supervision::WantedWorker;
 use super::supervision::workers::WorkerHandle;
 use super::transition::StartNumber;
 use super::worker::Worker;
+use super::worker_message::WorkerMessage;
 use crate::ids::WorkerId;
-use mm_shared::control::{Failure, ToWorker};
+use mm_shared::control::{Failure, NameError};
 use nix::unistd::Pid;
 use std::time::{Duration, Instant};
 
@@ -62,14 +63,9 @@ impl ScriptWorker {
     }
 
     /// The script sends on a name that the show does not have, before this worker serves. `None`:
-    /// it serves. Otherwise returns whether the number can be right.
-    pub fn add_name(&mut self, number: u32, name: &str) -> Option<Result<(), String>> {
-        let booted = self.booted.as_mut()?;
-        Some(if booted.add(number, name.to_owned()) {
-            Ok(())
-        } else {
-            Err(format!("it names channel {number}"))
-        })
+    /// it serves. Otherwise returns whether it keeps to the rules.
+    pub fn add_name(&mut self, number: u32, name: &str) -> Option<Result<(), NameError>> {
+        Some(self.booted.as_mut()?.add(number, name))
     }
 
     /// It serves from `now` on; returns what it knows of the channels.
@@ -116,7 +112,7 @@ impl WorkerHandle for ScriptWorker {
     }
 
     fn request_stop(&mut self) {
-        self.process.send(ToWorker::Stop);
+        self.process.send(WorkerMessage::Stop);
     }
 
     fn dump_stacks(&mut self) {

@@ -4,10 +4,11 @@ use super::data_plane::rings::WorkerRings;
 use super::exit::ExitReason;
 use super::launcher::WorkerLauncher;
 use super::link::ControlLink;
+use super::worker_message::WorkerMessage;
 use crate::ids::WorkerId;
 use crate::poller::{Interest, Poller, Wake};
 use crate::reaper::WaitStatus;
-use mm_shared::control::{FromWorker, PROTOCOL, ToWorker};
+use mm_shared::control::{FromWorker, PROTOCOL};
 use mm_shared::control_link::{FromWorkerReceiver, LinkError};
 use mm_shared::sys::process::is_exiting;
 use mm_shared::sys::stacks::ask_for_stacks;
@@ -117,7 +118,7 @@ impl Worker {
     }
 
     /// Queues a message.
-    pub fn send(&self, message: ToWorker) {
+    pub fn send(&self, message: WorkerMessage) {
         self.link.send(message);
     }
 

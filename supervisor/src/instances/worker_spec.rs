@@ -3,13 +3,17 @@
 use super::data_plane::values::{BootedNames, Values};
 use super::launcher::WorkerLauncher;
 use super::worker::Worker;
+use super::worker_message::{BootPlan, WorkerMessage};
 use crate::ids::WorkerId;
 use crate::instances::options::{ModuleRef, PythonOptions};
 use crate::poller::Poller;
 use mm_config::Show;
-use mm_shared::control::{Boot, Module, ToWorker};
+use mm_shared::control::Module;
 use mm_shared::frame;
 use std::path::PathBuf;
+
+/// The most bytes that channels take in a boot; the rest of it has a mebibyte.
+const NAMES_LIMIT: usize = frame::BOOT_LIMIT - (1 << 20);
 
 /// What every worker of an instance is started with.
 #[derive(Debug, Clone, PartialEq)]
@@ -89,26 +93,22 @@ impl WorkerSpec {
     ///
     /// The boot is too long.
     pub fn boot(&self, worker: &mut Worker, values: &mut Values) -> Result<BootedNames, String> {
+        let bytes = values.boot_bytes();
+        if bytes > NAMES_LIMIT {
+            worker.kill();
+            let limit = NAMES_LIMIT >> 20;
+            return Err(format!("its channels take {} MiB, more than the {limit} allowed", bytes >> 20));
+        }
         let (channels, booted) = values.boot();
-        let boot = Boot {
+        worker.end.set_channel_limit(values.limit());
+        worker.send(WorkerMessage::Boot(Box::new(BootPlan {
             instance: self.instance.clone(),
             directory: self.directory.clone(),
             modules: self.modules.clone(),
             default_handler: self.default_handler.clone(),
-            channels,
-            mapped: values.mapped(),
             watch: self.watch,
-        };
-        worker.end.set_channel_limit(values.limit());
-        match frame::encode(frame::BOOT, &boot) {
-            Ok(frame) => {
-                worker.send(ToWorker::Boot(frame));
-                Ok(booted)
-            }
-            Err(error) => {
-                worker.kill();
-                Err(error.to_string())
-            }
-        }
+            channels,
+        })));
+        Ok(booted)
     }
 }

@@ -5,6 +5,7 @@
 //! those loops are monitored while the show runs: see [`LoopMonitor`].
 
 use super::Router;
+use super::components;
 use crate::backends::{PYTHON, echoes};
 use crate::ids::InstanceId;
 use crate::show::LiveShow;
@@ -124,13 +125,15 @@ impl LoopMonitor {
     /// The loops that are possible in `show`.
     #[must_use]
     pub fn new(show: &LiveShow) -> Self {
-        let possible = |members: &Vec<usize>| PossibleLoop {
-            channels: channels_between(show, members),
+        let loops = strongly_connected(show);
+        let possible = |(members, channels): (&Vec<usize>, String)| PossibleLoop {
+            channels,
             instances: members.iter().map(|place| show.id(*place)).collect(),
             sent: 0,
             throttle: LogThrottle::new(1, WARNING_INTERVAL),
         };
-        Self { loops: strongly_connected(show).iter().map(possible).collect(), next_check: None }
+        let channels = channels_within(show, &loops);
+        Self { loops: loops.iter().zip(channels).map(possible).collect(), next_check: None }
     }
 
     /// Logs loops with an unusually high event rate. Called in each turn of the event loop.
@@ -160,61 +163,44 @@ impl LoopMonitor {
 /// backends that echo.
 #[must_use]
 pub fn strongly_connected(show: &Show) -> Vec<Vec<usize>> {
-    let count = show.instances.len();
     let passes = |no: usize| {
         let backend = show.instances[no].backend;
         backend == PYTHON || echoes(backend)
     };
-    let mut next = vec![Vec::new(); count];
-    for mapping in &show.mappings {
-        let (from, to) = (mapping.from.instance, mapping.to.instance);
-        if passes(from) && passes(to) && !next[from].contains(&to) {
-            next[from].push(to);
-        }
-    }
-    let reach: Vec<Vec<bool>> = (0..count).map(|no| reachable(&next, no)).collect();
-    let mut seen = vec![false; count];
-    let mut components = Vec::new();
-    for no in 0..count {
-        if !seen[no] && reach[no][no] {
-            let members: Vec<usize> =
-                (0..count).filter(|other| reach[no][*other] && reach[*other][no]).collect();
-            members.iter().for_each(|member| seen[*member] = true);
-            components.push(members);
-        }
-    }
-    components
+    let ends = show.mappings.iter().map(|mapping| (mapping.from.instance, mapping.to.instance));
+    let mut edges: Vec<(usize, usize)> = ends.filter(|(from, to)| passes(*from) && passes(*to)).collect();
+    edges.sort_unstable();
+    edges.dedup();
+    let mut next = vec![Vec::new(); show.instances.len()];
+    edges.iter().for_each(|(from, to)| next[*from].push(*to));
+    components::find(&next)
 }
 
-fn reachable(next: &[Vec<usize>], start: usize) -> Vec<bool> {
-    let mut reached = vec![false; next.len()];
-    let mut open = next[start].clone();
-    while let Some(no) = open.pop() {
-        if !std::mem::replace(&mut reached[no], true) {
-            open.extend(&next[no]);
-        }
-    }
-    reached
-}
-
-/// The mappings among some instances, as text; a few of them if there are many.
-fn channels_between(show: &Show, members: &[usize]) -> String {
+/// The mappings within each of these sets of instances, as text; a few of them if there are many.
+fn channels_within(show: &Show, sets: &[Vec<usize>]) -> Vec<String> {
     const SHOWN_LIMIT: usize = 6;
-    let inside: Vec<_> = show
-        .mappings
-        .iter()
-        .filter(|mapping| members.contains(&mapping.from.instance) && members.contains(&mapping.to.instance))
-        .collect();
-    let text = |end: Endpoint| format!("`{}`", name(show, key(end)));
-    let mut texts: Vec<String> = inside
-        .iter()
-        .take(SHOWN_LIMIT)
-        .map(|mapping| format!("{} > {}", text(mapping.from), text(mapping.to)))
-        .collect();
-    if inside.len() > SHOWN_LIMIT {
-        texts.push(format!("and {} more", inside.len() - SHOWN_LIMIT));
+    let mut set_of: Vec<Option<usize>> = vec![None; show.instances.len()];
+    for (members, set) in sets.iter().zip(0..) {
+        members.iter().for_each(|member| set_of[*member] = Some(set));
     }
-    texts.join(", ")
+    let text = |end: Endpoint| format!("`{}`", name(show, key(end)));
+    let mut within = vec![(0, Vec::new()); sets.len()];
+    for mapping in &show.mappings {
+        let (from, to) = (set_of[mapping.from.instance], set_of[mapping.to.instance]);
+        let Some(set) = from.filter(|from| Some(*from) == to) else { continue };
+        let (count, texts) = &mut within[set];
+        *count += 1;
+        if *count <= SHOWN_LIMIT {
+            texts.push(format!("{} > {}", text(mapping.from), text(mapping.to)));
+        }
+    }
+    let join = |(count, mut texts): (usize, Vec<String>)| {
+        if count > SHOWN_LIMIT {
+            texts.push(format!("and {} more", count - SHOWN_LIMIT));
+        }
+        texts.join(", ")
+    };
+    within.into_iter().map(join).collect()
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! neither a flood nor a loop of mappings keeps the show from its other work.
 
 pub mod activity;
+mod components;
 pub mod conflation_monitor;
 pub mod cycles;
 pub mod fair_queue;

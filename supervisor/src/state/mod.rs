@@ -10,7 +10,8 @@
 //! - No fault of the file ends a show. A file that cannot be read is put aside or left alone; a
 //!   write that fails is repeated. Both are warnings.
 //! - The values that are loaded are those that were saved, or none.
-//! - The loop gathers the values at most once per second, and only after one has changed.
+//! - The loop copies the values at most once per second, and only after one has changed. The thread
+//!   puts them together with the names.
 
 pub(crate) mod atomic_file;
 mod load;
@@ -35,6 +36,9 @@ const KIND: frame::Kind = frame::Kind { magic: *b"MMst", version: 1 };
 /// The most bytes of the file's content: more than a million channels.
 const LIMIT: usize = 64 << 20;
 
+/// Puts the values together.
+type Gather = Box<dyn FnOnce() -> Saved + Send>;
+
 /// The last values of all channels, in any order.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Saved {
@@ -54,7 +58,7 @@ pub struct SavedChannel {
     pub channel: Arc<str>,
     /// Its last input value, 0 to 1.
     pub input: f64,
-    /// Its last output value, 0 to 1.
+    /// Its last output value, 0 to 1; -0.0 if it is that of a script that has never sent one.
     pub output: f64,
 }
 
@@ -67,6 +71,16 @@ impl Saved {
             instances.entry(&channel.instance).or_default().push(channel);
         }
         instances
+    }
+
+    /// Whether all of it fits into the file.
+    #[must_use]
+    pub fn fits(&self) -> bool {
+        /// Two values and the lengths of two names.
+        const BYTES_PER_CHANNEL: usize = 24;
+        let bytes =
+            |channel: &SavedChannel| channel.instance.len() + channel.channel.len() + BYTES_PER_CHANNEL;
+        self.channels.iter().map(bytes).sum::<usize>() < LIMIT
     }
 
     /// Whether all values are ones that channels can have.

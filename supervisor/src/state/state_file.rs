@@ -70,11 +70,11 @@ impl StateFile {
         self.is_touched.then_some(self.not_before)
     }
 
-    /// Hands over all values without waiting. They replace those that have not been written yet.
+    /// Hands over all values without waiting; the thread puts them together. They replace those that have not been written yet.
     /// While the thread is just taking values nothing is handed over, and values are wanted again
     /// in the next turn.
-    pub fn try_put(&mut self, values: Saved, now: Instant) {
-        if self.latest.try_put(values) {
+    pub fn try_put(&mut self, values: impl FnOnce() -> Saved + Send + 'static, now: Instant) {
+        if self.latest.try_put(Box::new(values)) {
             self.is_touched = false;
             self.not_before = now + self.intervals.write;
             self.wake();
@@ -83,8 +83,8 @@ impl StateFile {
 
     /// Writes the values of the end of the show, however recently others were written. Waits for
     /// that for a bounded time.
-    pub fn finish(self, last: Saved) {
-        self.latest.put(last);
+    pub fn finish(self, last: impl FnOnce() -> Saved + Send + 'static) {
+        self.latest.put(Box::new(last));
     }
 
     /// Ends the thread without waiting for it. It writes the values that it has been given before.

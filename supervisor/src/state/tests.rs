@@ -70,8 +70,8 @@ fn assert_put_aside(path: &Path) -> String {
 fn what_was_saved_at_the_end_is_there_at_the_next_start() {
     let (folder, path) = folder();
     let mut state_file = StateFile::start(path.clone()).expect("a thread");
-    state_file.try_put(other(), Instant::now());
-    state_file.finish(some());
+    state_file.try_put(other, Instant::now());
+    state_file.finish(some);
     assert_eq!(load(&path), LoadedState { saved: some(), warning: None });
     assert_eq!(names(folder.path()), ["show.state"]);
     assert_eq!(fs::metadata(&path).expect("a file").permissions().mode() & 0o777, 0o600);
@@ -93,7 +93,7 @@ fn values_are_wanted_when_one_has_changed_and_once_a_second_at_most() {
     state_file.touch();
     assert!(state_file.wants_values(now));
     while state_file.wants_values(now) {
-        state_file.try_put(some(), now);
+        state_file.try_put(some, now);
     }
     assert_eq!(state_file.deadline(), None);
     state_file.touch();
@@ -106,14 +106,14 @@ fn values_are_wanted_when_one_has_changed_and_once_a_second_at_most() {
 fn equal_values_are_not_written_again_unless_the_file_is_gone() {
     let (_folder, path) = folder();
     let inode = |path: &Path| fs::metadata(path).expect("a file").ino();
-    StateFile::with_intervals(path.clone(), quick()).expect("a thread").finish(some());
+    StateFile::with_intervals(path.clone(), quick()).expect("a thread").finish(some);
     let before = inode(&path);
     let held = fs::File::open(&path).expect("a file");
-    StateFile::with_intervals(path.clone(), quick()).expect("a thread").finish(some());
+    StateFile::with_intervals(path.clone(), quick()).expect("a thread").finish(some);
     assert_eq!(inode(&path), before);
     let state_file = StateFile::with_intervals(path.clone(), quick()).expect("a thread");
     fs::remove_file(&path).expect("removable");
-    state_file.finish(some());
+    state_file.finish(some);
     assert_eq!(load(&path).saved, some());
     drop(held);
 }
@@ -125,7 +125,7 @@ fn a_folder_that_comes_later_is_written_to_then() {
     let mut state_file = StateFile::with_intervals(path.clone(), quick()).expect("a thread");
     state_file.touch();
     while state_file.wants_values(Instant::now()) {
-        state_file.try_put(some(), Instant::now());
+        state_file.try_put(some, Instant::now());
     }
     fs::create_dir(folder.path().join("later")).expect("a folder");
     until("the file is written", || path.exists());
@@ -136,8 +136,8 @@ fn a_folder_that_comes_later_is_written_to_then() {
 #[test]
 fn what_cannot_be_written_does_not_hold_up_the_end() {
     let mut state_file = StateFile::with_intervals("/proc/no/such/place".into(), quick()).expect("a thread");
-    state_file.try_put(some(), Instant::now());
-    state_file.finish(other());
+    state_file.try_put(some, Instant::now());
+    state_file.finish(other);
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn what_a_power_cut_left_is_cleared_away() {
     let (folder, path) = folder();
     fs::write(folder.path().join(".show.state.new-1"), "half").expect("writable");
     fs::write(folder.path().join(".other.state.new-1"), "not ours").expect("writable");
-    StateFile::start(path).expect("a thread").finish(some());
+    StateFile::start(path).expect("a thread").finish(some);
     assert_eq!(names(folder.path()), [".other.state.new-1", "show.state"]);
 }
 
@@ -170,7 +170,7 @@ fn a_link_stays_a_link() {
     fs::write(&real, frame_of(&other())).expect("writable");
     symlink(&real, &path).expect("a link");
     assert_eq!(load(&path).saved, other());
-    StateFile::start(path.clone()).expect("a thread").finish(some());
+    StateFile::start(path.clone()).expect("a thread").finish(some);
     assert!(path.is_symlink());
     assert_eq!(load(&real).saved, some());
 }

@@ -2,8 +2,9 @@
 //! after a failure.
 
 use super::atomic_file::{self, Content};
-use super::{KIND, LIMIT, Saved};
+use super::{Gather, KIND, LIMIT, Saved};
 use mm_shared::{LogThrottle, frame};
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -33,12 +34,18 @@ impl Default for Intervals {
 
 /// The latest values that have not been written. The lock is held for the time of a move, and the
 /// loop does not wait even for that.
-#[derive(Debug, Default)]
-pub(super) struct Latest(Mutex<Option<Saved>>);
+#[derive(Default)]
+pub(super) struct Latest(Mutex<Option<Gather>>);
+
+impl fmt::Debug for Latest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Latest").finish_non_exhaustive()
+    }
+}
 
 impl Latest {
     /// Replaces the values, unless that would wait. Returns whether it did.
-    pub fn try_put(&self, values: Saved) -> bool {
+    pub fn try_put(&self, values: Gather) -> bool {
         let Ok(mut slot) = self.0.try_lock() else { return false };
         let before = slot.replace(values);
         drop(slot);
@@ -48,12 +55,13 @@ impl Latest {
     }
 
     /// Replaces the values.
-    pub fn put(&self, values: Saved) {
+    pub fn put(&self, values: Gather) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(values);
     }
 
     fn take(&self) -> Option<Saved> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        let gather = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        gather.map(|gather| gather())
     }
 }
 

@@ -3,6 +3,7 @@
 //! Each test has the others in it as [`BackgroundTraffic`]: an instance on a port of its own, 200
 //! events a second, none of which may be lost or change places.
 
+mod blocked_descriptors;
 mod clock;
 mod compiled;
 mod concurrent_commands;
@@ -20,6 +21,7 @@ mod killed_supervisor;
 mod limits;
 mod log_floods;
 mod mass_kill;
+mod names;
 mod output;
 mod shared_memory;
 mod signals;

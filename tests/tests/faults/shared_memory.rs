@@ -1,5 +1,5 @@
-//! Faults `dies-while-writing`, `random-writes` and `segments-changed`: a worker that writes over
-//! the shared memory, as a wild pointer of compiled code would.
+//! Faults `dies-while-writing`, `random-writes`, `cursor-wrecked` and `segments-changed`: a worker
+//! that writes over the shared memory, as a wild pointer of compiled code would.
 
 use crate::{finish, run};
 use mm_tests::osc::{F, Message};
@@ -114,6 +114,29 @@ def harm(value):
         show.log().wait_for_nth(round + 1, Event::named("worker_ready").instance("py"));
     }
     assert_serves_again(&show, 0.75);
+    finish(show, others);
+}
+
+#[test]
+fn an_event_whose_handler_wrecks_the_cursor_is_named_and_not_delivered_again() {
+    let script = "
+def harm(value):
+    ctypes.memset(up, 255, length)
+    os.kill(os.getpid(), signal.SIGSEGV)
+";
+    let (show, others) = start(script);
+    let mut control = show.control();
+    for (round, value) in [0.25, 0.5, 0.75].into_iter().enumerate() {
+        show.send("/harm", &[F(value)]);
+        show.send("/ask", &[F(value)]);
+        let named = format!("while handling `h.harm` = {value} (the probable cause");
+        show.wait_for(Event::named("worker_exited").instance("py").message(&named));
+        show.log().wait_for_nth(round + 2, Event::named("worker_ready").instance("py"));
+        assert_serves_again(&show, value);
+        let status = control.standing("py");
+        assert_eq!(status["errors"], 0, "{status}");
+        assert_eq!(status["restarts"], round + 1, "{status}");
+    }
     finish(show, others);
 }
 

@@ -6,15 +6,12 @@
 
 use super::values::ChannelValues;
 use mm_shared::ChannelId;
-use mm_shared::control::{Boot, EXTRA_CHANNELS};
+use mm_shared::control::{Boot, NameAllowance, NameError};
 use pyo3::exceptions::PyValueError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 use std::sync::{Mutex, PoisonError};
-
-/// The longest name that a script may add, in bytes of UTF-8.
-const NAME_LIMIT: usize = 1024;
 
 /// All channels of the instance: those of the show first, then those that the script added.
 pub struct Channels {
@@ -23,9 +20,14 @@ pub struct Channels {
     /// Number to name.
     names: Py<PyList>,
     values: ChannelValues,
-    /// How many there are, and may be at most.
-    count: Mutex<u32>,
-    limit: u32,
+    added: Mutex<Added>,
+}
+
+struct Added {
+    /// How many channels there are.
+    count: u32,
+    /// What the script may still add.
+    allowance: NameAllowance,
 }
 
 /// The outcome of adding a name.
@@ -48,13 +50,13 @@ impl Channels {
             numbers.set_item(&name, number)?;
             names.append(name)?;
         }
-        let count = u32::try_from(boot.channels.len())?;
+        let (count, allowance) = (u32::try_from(boot.channels.len())?, boot.allowance);
+        let values = boot.channels.iter().map(|channel| (channel.input, channel.output));
         Ok(Channels {
             numbers: numbers.unbind(),
             names: names.unbind(),
-            values: ChannelValues::new(boot.channels.iter().map(|c| (c.input, c.output)), EXTRA_CHANNELS),
-            count: Mutex::new(count),
-            limit: count.saturating_add(EXTRA_CHANNELS),
+            values: ChannelValues::new(values, allowance.names),
+            added: Mutex::new(Added { count, allowance }),
         })
     }
 
@@ -97,7 +99,7 @@ impl Channels {
 
     /// How many channels there are.
     pub fn len(&self) -> u32 {
-        *self.count.lock().unwrap_or_else(PoisonError::into_inner)
+        self.added.lock().unwrap_or_else(PoisonError::into_inner).count
     }
 
     /// All names, in the order of their numbers.
@@ -108,23 +110,22 @@ impl Channels {
     /// Adds a name that the script sends on.
     pub fn add(&self, name: &Bound<'_, PyString>) -> PyResult<AddOutcome> {
         let text = name.to_str()?;
-        if text.is_empty() || text.len() > NAME_LIMIT || text.contains('\0') {
-            let problem = format!("a channel name holds 1 to {NAME_LIMIT} bytes and no NUL");
-            return Err(PyValueError::new_err(problem));
-        }
         // An exact str: a subclass could bring its own idea of equality into the dictionary.
         let key = PyString::new(name.py(), text);
-        let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut added = self.added.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(channel) = self.find(&key)? {
             return Ok(AddOutcome::Known(channel));
         }
-        if *count >= self.limit {
-            return Ok(AddOutcome::Full);
+        let mut allowance = added.allowance;
+        match allowance.take(text) {
+            Ok(()) => {}
+            Err(NameError::TooMany) => return Ok(AddOutcome::Full),
+            Err(error) => return Err(PyValueError::new_err(error.to_string())),
         }
         self.names.bind(name.py()).append(&key)?;
-        self.numbers.bind(name.py()).set_item(&key, *count)?;
-        let channel = ChannelId(*count);
-        *count += 1;
+        self.numbers.bind(name.py()).set_item(&key, added.count)?;
+        let channel = ChannelId(added.count);
+        *added = Added { count: added.count + 1, allowance };
         Ok(AddOutcome::New { channel, name: text.to_owned() })
     }
 }

@@ -21,6 +21,7 @@ pub mod values;
 
 pub mod fast_output;
 pub mod output;
+pub mod space;
 
 mod gil_cell;
 

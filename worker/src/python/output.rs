@@ -8,9 +8,10 @@
 use super::activity;
 use super::channels::{AddOutcome, Channels};
 use super::gil_cell::GilCell;
+use super::space::SpaceBell;
 use super::values::ChannelValues;
 use crate::exit::fail;
-use crate::link::{Outgoing, wait_for};
+use crate::link::Outgoing;
 use mm_shared::control::FromWorker;
 use mm_shared::{Activity, ChannelId, Doorbell, Event, Full, Mapped, Producer};
 use pyo3::prelude::*;
@@ -24,8 +25,8 @@ pub struct Output {
     ring: GilCell<OutputRing>,
     /// Wakes the supervisor.
     bell: Doorbell,
-    /// The supervisor rings it when it has taken events and a thread waits for space.
-    space: Doorbell,
+    /// Rung when the supervisor has taken events and a thread waits for space.
+    space: SpaceBell,
     outgoing: Outgoing,
     told_full: AtomicBool,
 }
@@ -56,7 +57,7 @@ enum PushOutcome {
 
 impl Output {
     /// Outputs through `producer`.
-    pub fn new(producer: Producer<Mapped>, bell: Doorbell, space: Doorbell, outgoing: Outgoing) -> Output {
+    pub fn new(producer: Producer<Mapped>, bell: Doorbell, space: SpaceBell, outgoing: Outgoing) -> Output {
         let ring = OutputRing { producer, phase: Phase::Loading(BTreeSet::new()), waiting: 0 };
         Output { ring: GilCell::new(ring), bell, space, outgoing, told_full: AtomicBool::new(false) }
     }
@@ -179,7 +180,7 @@ impl Output {
     fn push_when_there_is_space(&self, py: Python<'_>, event: Event) {
         let before = activity::enter(Activity::Sending, event.channel.0);
         loop {
-            py.detach(|| wait_for(&self.space));
+            py.detach(|| self.space.wait());
             if let PushOutcome::Done = self.ring.with(py, |ring| self.try_push(ring, event, true)) {
                 break;
             }
@@ -191,7 +192,7 @@ impl Output {
 impl OutputRing {
     /// Finds a slot for the event, or else asks the supervisor to ring when there is one.
     #[cold]
-    fn make_room(&mut self, event: Event, space: &Doorbell) -> bool {
+    fn make_room(&mut self, event: Event, space: &SpaceBell) -> bool {
         loop {
             self.reclaim();
             if self.push(event).is_ok() {
@@ -210,7 +211,7 @@ impl OutputRing {
 
     /// There was space. Other threads that wait for space look again: this one may have cleared the
     /// ring that was meant for them.
-    fn pass_on(&mut self, space: &Doorbell) {
+    fn pass_on(&mut self, space: &SpaceBell) {
         if self.waiting == 0 {
             self.producer.end_wait();
         } else {

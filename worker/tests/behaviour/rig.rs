@@ -2,7 +2,7 @@
 //!
 //! Everything that waits has a deadline, and says what it waited for when that has passed.
 
-use mm_shared::control::{Boot, ChannelBoot, Failure, FromWorker, Module, ToWorker};
+use mm_shared::control::{Boot, ChannelBoot, Failure, FromWorker, Module, NameAllowance, ToWorker};
 use mm_shared::control_link::{FromWorkerReceiver, ToWorkerSender};
 use mm_shared::{ChannelId, Event, RingSizes, SupervisorEnd, frame};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -46,6 +46,7 @@ impl Script {
             default_handler: None,
             channels: channels.iter().map(|name| value(name, 0.0, 0.0)).collect(),
             mapped: channels.len() as u32,
+            allowance: NameAllowance::default(),
             watch: false,
         };
         Script { directory, boot, ring_sizes: RingSizes::default(), venv: None }

@@ -2,7 +2,8 @@
 //!
 //! The instance's own last values stay as they are, so that they can be sent again: when it runs
 //! again, each channel that was set gets its last value back, unless the script has sent another
-//! one by then.
+//! one by then. A channel on which the script has never sent has no value to get back: it stays as
+//! it was set.
 
 use crate::instances::options::{FailsafeRule, PythonOptions};
 use mm_config::Show;
@@ -120,14 +121,14 @@ impl Failsafe {
     }
 
     /// What is to be sent on the instance's channels now; `last` gives a channel's last value of
-    /// its own.
-    pub fn due(&mut self, now: Instant, last: impl Fn(ChannelId) -> f64) -> Vec<(ChannelId, f64)> {
+    /// its own, if it has one.
+    pub fn due(&mut self, now: Instant, last: impl Fn(ChannelId) -> Option<f64>) -> Vec<(ChannelId, f64)> {
         if self.deadline().is_none_or(|at| now < at) {
             return Vec::new();
         }
         match std::mem::replace(&mut self.state, FailsafeState::Inactive) {
             FailsafeState::GivingBack(_, channels) => {
-                channels.into_iter().map(|channel| (channel, last(channel))).collect()
+                channels.into_iter().filter_map(|channel| Some((channel, last(channel)?))).collect()
             }
             _ => {
                 self.state = FailsafeState::Set;
@@ -154,7 +155,7 @@ mod tests {
     fn giving_back(start: Instant) -> Failsafe {
         let mut failsafe = failsafe();
         failsafe.ceased(start);
-        assert_eq!(failsafe.due(start + Duration::from_secs(1), |_| 0.9).len(), 2);
+        assert_eq!(failsafe.due(start + Duration::from_secs(1), |_| Some(0.9)).len(), 2);
         failsafe.resumed(start + Duration::from_secs(2));
         failsafe
     }
@@ -164,9 +165,9 @@ mod tests {
         let start = Instant::now();
         let mut failsafe = failsafe();
         failsafe.ceased(start);
-        assert_eq!(failsafe.due(start + Duration::from_millis(999), |_| 0.9), []);
+        assert_eq!(failsafe.due(start + Duration::from_millis(999), |_| Some(0.9)), []);
         assert_eq!(
-            failsafe.due(start + Duration::from_secs(1), |_| 0.9),
+            failsafe.due(start + Duration::from_secs(1), |_| Some(0.9)),
             [(ChannelId(0), 0.0), (ChannelId(3), 0.5)]
         );
         assert_eq!(failsafe.deadline(), None);
@@ -186,7 +187,15 @@ mod tests {
         let start = Instant::now();
         let mut failsafe = giving_back(start);
         failsafe.sent(ChannelId(0));
-        assert_eq!(failsafe.due(start + Duration::from_secs(3), |_| 0.9), [(ChannelId(3), 0.9)]);
+        assert_eq!(failsafe.due(start + Duration::from_secs(3), |_| Some(0.9)), [(ChannelId(3), 0.9)]);
+    }
+
+    #[test]
+    fn a_channel_that_the_script_has_never_set_stays_as_it_was_set() {
+        let start = Instant::now();
+        let mut failsafe = giving_back(start);
+        let last = |channel| (channel == ChannelId(0)).then_some(0.9);
+        assert_eq!(failsafe.due(start + Duration::from_secs(3), last), [(ChannelId(0), 0.9)]);
     }
 
     #[test]
@@ -194,9 +203,9 @@ mod tests {
         let start = Instant::now();
         let mut failsafe = giving_back(start);
         failsafe.postpone(start + Duration::from_secs(3));
-        assert_eq!(failsafe.due(start + Duration::from_secs(3), |_| 0.9), []);
+        assert_eq!(failsafe.due(start + Duration::from_secs(3), |_| Some(0.9)), []);
         assert_eq!(
-            failsafe.due(start + Duration::from_secs(4), |_| 0.9),
+            failsafe.due(start + Duration::from_secs(4), |_| Some(0.9)),
             [(ChannelId(0), 0.9), (ChannelId(3), 0.9)]
         );
     }
@@ -216,7 +225,7 @@ mod tests {
         failsafe.sent(ChannelId(0));
         failsafe.ceased(start + Duration::from_secs(2));
         assert_eq!(
-            failsafe.due(start + Duration::from_secs(3), |_| 0.9),
+            failsafe.due(start + Duration::from_secs(3), |_| Some(0.9)),
             [(ChannelId(0), 0.0), (ChannelId(3), 0.5)]
         );
     }

@@ -94,6 +94,9 @@ impl EventFlow {
                 end.bell_to_worker.ring();
             }
             self.staged = false;
+            // What the worker has taken by now is known, whatever it does to its cursor later.
+            let values = &mut self.values;
+            end.down.reclaim_with(|event| values.taken(event))?;
             if self.queue.is_empty() {
                 self.queue.shrink();
                 self.stop_waiting(end);
@@ -208,11 +211,23 @@ impl EventFlow {
     /// Returns the event that it was still working on.
     pub fn take_back(&mut self, end: &mut WorkerRings) -> Option<Event> {
         let values = &mut self.values;
-        // If the cursor is impossible, no event counts as taken since the last look.
-        let _ = end.down.reclaim_with(|event| values.taken(event));
-        let in_hand = end.down.in_hand();
-        self.values.ended(in_hand.is_none());
-        self.queue.push_front(end.down.undelivered());
+        let believed = end.down.reclaim_with(|event| values.taken(event)).is_ok();
+        let mut undelivered = end.down.undelivered();
+        let in_hand = match end.down.first_untaken() {
+            // The cursor is impossible. The first event that is not known to be taken may be what
+            // made it so, and handed out again it would do the same to every worker.
+            Some(suspect) if !believed => {
+                undelivered.remove(0);
+                self.values.ended(true);
+                Some(suspect)
+            }
+            _ => {
+                let in_hand = end.down.in_hand();
+                self.values.ended(in_hand.is_none());
+                in_hand
+            }
+        };
+        self.queue.push_front(undelivered);
         self.staged = false;
         self.waits_for_space = false;
         in_hand

@@ -15,13 +15,12 @@ use crate::ids::InstanceId;
 use crate::router::Router;
 use failsafe::Failsafe;
 use flow::{EventFlow, ROUTER_LIMIT};
-use mm_shared::control::ChannelBoot;
 use mm_shared::wakeup::constants::SPARSE_EVENTS_LIMIT;
 use mm_shared::wakeup::{IdleMode, Spinner, WakeupMode, cpu};
 use mm_shared::{Event, Violation};
 use rings::WorkerRings;
 use std::time::Instant;
-use values::{BootedNames, Values};
+use values::{BootedNames, ChangedValue, Values};
 
 /// The data plane of one instance.
 pub struct DataPlane {
@@ -170,7 +169,7 @@ impl DataPlane {
         rings: &mut WorkerRings,
         booted: BootedNames,
         cx: &mut LoopContext<'_>,
-    ) -> Vec<ChannelBoot> {
+    ) -> Vec<ChangedValue> {
         self.failsafe.resumed(cx.now);
         rings.stop_ringing(cx.registry.hot.look_at(self.instance));
         self.flow.values.serve(booted)

@@ -124,8 +124,9 @@ impl ScriptInstance {
 
     /// Puts back the values of its channels from the last run.
     pub fn restore(&mut self, saved: &[&SavedChannel]) {
-        let saved = saved.iter().map(|saved| (&*saved.channel, saved.input, saved.output));
-        self.data.values_mut().restore(saved);
+        let saved = saved.iter().map(|saved| (&saved.channel, saved.input, saved.output));
+        let left_out = self.data.values_mut().restore(saved);
+        reports::names_left_out(&self.name, left_out);
     }
 
     /// Its status, for clients.

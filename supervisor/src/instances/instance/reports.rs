@@ -68,6 +68,18 @@ pub fn fallback(name: &str, reason: &str) {
     );
 }
 
+/// Names of the state file that a script may not add.
+pub fn names_left_out(name: &str, count: usize) {
+    if count > 0 {
+        tracing::warn!(
+            event = "names_left_out",
+            instance = %name,
+            "{count} channels of the state file are not restored: \
+             they are more names than a script may add"
+        );
+    }
+}
+
 pub fn violation(name: &str, what: &str) {
     tracing::error!(
         event = "protocol_violated",

@@ -8,8 +8,8 @@ use crate::instances::exit::ExitReason;
 use crate::instances::script_worker::ScriptWorker;
 use crate::instances::supervision::WantedWorker;
 use crate::instances::transition::{StartNumber, Transition};
+use crate::instances::worker_message::WorkerMessage;
 use crate::poller::{Interest, Wake};
-use mm_shared::control::ToWorker;
 use std::path::PathBuf;
 
 impl ScriptInstance {
@@ -129,7 +129,7 @@ impl ScriptInstance {
             self.violated(id, &format!("its doorbell cannot be watched: {error}"), cx);
             return;
         }
-        worker.process.send(ToWorker::Serve(changed));
+        worker.process.send(WorkerMessage::Serve(changed));
         reports::ready(&self.name, pid, took, is_reload);
         self.history.reach(start, Transition::Serves { pid, took });
     }

@@ -12,7 +12,7 @@ use crate::instances::worker::Worker;
 use crate::instances::worker_event::WorkerEvent;
 use crate::reaper::{Spawned, WaitStatus};
 use crate::script_output::OutputStream;
-use mm_shared::control::{FromWorker, PROTOCOL};
+use mm_shared::control::{FromWorker, NameError, PROTOCOL};
 use nix::sys::signal::Signal;
 use std::io;
 
@@ -68,8 +68,8 @@ impl ScriptInstance {
                 member.worker.note_failure(failure);
             }
             FromWorker::Channel { number, name } => {
-                if let Err(what) = self.name_channel(id, number, name) {
-                    self.violated(id, &what, cx);
+                if let Err(error) = self.name_channel(id, number, &name) {
+                    self.violated(id, &format!("it names channel {number}: {error}"), cx);
                 }
             }
             FromWorker::Yielded => self.yielded(id, cx),
@@ -82,16 +82,13 @@ impl ScriptInstance {
 
     /// The script sends on a name that the show does not have. Until a worker serves, the numbers
     /// that it gives are its own.
-    fn name_channel(&mut self, id: WorkerId, number: u32, name: String) -> Result<(), String> {
+    fn name_channel(&mut self, id: WorkerId, number: u32, name: &str) -> Result<(), NameError> {
         let Some(member) = self.supervision.workers_mut().get_mut(id) else { return Ok(()) };
-        if let Some(outcome) = member.worker.add_name(number, &name) {
+        if let Some(outcome) = member.worker.add_name(number, name) {
             return outcome;
         }
         // A worker that has handed over has nothing to say about the channels of the next.
-        if !member.role().is_attached() || self.data.values_mut().named(number, name) {
-            return Ok(());
-        }
-        Err(format!("it names channel {number}"))
+        if member.role().is_attached() { self.data.values_mut().named(number, name) } else { Ok(()) }
     }
 
     /// A worker takes no more events, and what it has sent is in its ring.
