@@ -165,6 +165,33 @@ fn repeats_are_counted_and_the_count_is_not_lost_at_the_end() {
 }
 
 #[test]
+fn what_was_held_back_is_in_the_order_of_the_times() {
+    let paper = log(LogSettings { format: LogFormat::Json, ..LogSettings::default() }, |_| {
+        for number in 0..20 {
+            warn!("again");
+            info!("between {number}");
+        }
+    });
+    let text = paper.text();
+    let objects: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let times: Vec<&str> = objects.iter().filter_map(|object| object["time"].as_str()).collect();
+    assert!(times.is_sorted(), "{text}");
+    assert_eq!(objects.last().map(|last| &last["repeated"]), Some(&json!(15)));
+}
+
+#[test]
+fn what_scripts_print_at_debug_is_shown_from_info_on() {
+    let said = |level| {
+        log(LogSettings { level, ..LogSettings::default() }, |_| {
+            debug!(target: SCRIPT, "of a script");
+            debug!("of the program");
+        })
+    };
+    assert_eq!(said(LevelFilter::INFO).lines(), ["of a script"]);
+    assert!(said(LevelFilter::WARN).lines().is_empty());
+}
+
+#[test]
 fn a_long_text_is_cut_and_says_so() {
     let paper = log(LogSettings::default(), |_| info!("{}", "ü".repeat(100_000)));
     let text = paper.text();

@@ -1,8 +1,10 @@
 //! Fault `child-is-python`: children of a script that are a Python of their own import the script,
 //! and with it `midimonster`.
 
+use mm_tests::binaries::workspace;
 use mm_tests::osc::F;
 use mm_tests::{Event, Running, TestShow};
+use std::process::Command;
 
 /// Its module sets itself up as scripts do: a child that imports it does that again.
 const SCRIPT: &str = "
@@ -113,4 +115,36 @@ fn a_python_that_a_script_runs_imports_the_module_and_cannot_send() {
     let told = show.wait_for(Event::printed("py", "program (1, 'True'")).message;
     assert!(told.contains("RuntimeError: midimonster.output()"), "{told}");
     show.stop();
+}
+
+#[test]
+fn the_search_path_of_the_user_stays_in_front() {
+    let stage = TestShow::new();
+    stage.python("h.py", "import os\nprint('path', os.environ['PYTHONPATH'])");
+    stage.osc_show("[python py]\nmodule = h\n[map]\n");
+    let mut command = stage.show_command();
+    command.env("PYTHONPATH", "/one:/two");
+    let show = stage.start_command(command);
+    let told = show.wait_for(Event::printed("py", "path ")).message;
+    assert!(told.starts_with("path /one:/two:/") && told.ends_with("/python"), "{told}");
+    show.stop();
+}
+
+#[test]
+fn a_script_is_imported_and_tested_without_a_show() {
+    let stage = TestShow::new();
+    stage.python("h.py", SCRIPT);
+    let test = "import h, midimonster\n\
+                assert h.square(3) == 9 and 'instance' in h.send(0)\n\
+                sent = []\n\
+                midimonster.output = lambda name, value: sent.append((name, value))\n\
+                h.ask(0.5)\n\
+                assert sent == [('answer', 0.5)]";
+    let done = Command::new("python3")
+        .args(["-c", test])
+        .env("PYTHONPATH", workspace().join("worker/python"))
+        .current_dir(stage.directory())
+        .output()
+        .expect("the tests need `python3`");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }

@@ -73,27 +73,27 @@ class AfterImport:
         self.actions = actions
 
     def find_spec(self, name, path=None, target=None):
-        action = self.actions.get(name)
-        if action is None:
+        if name not in self.actions:
             return None
-        del self.actions[name]
-        if not self.actions:
-            sys.meta_path.remove(self)
         for finder in list(sys.meta_path):
             if finder is not self and (spec := finder.find_spec(name, path, target)) is not None:
-                self.wrap(spec.loader, action)
+                self.wrap(name, spec.loader)
                 return spec
         return None
 
-    def wrap(self, loader, action):
+    def wrap(self, name, loader):
         if isinstance(loader, type):
             return  # all modules share it
         execute = loader.exec_module
 
         def exec_module(module):
             execute(module)
+            action = self.actions.pop(name, None)
+            if not self.actions and self in sys.meta_path:
+                sys.meta_path.remove(self)
             try:
-                action(module)
+                if action is not None:
+                    action(module)
             except AttributeError:
                 pass  # a module of the script that has the name
 

@@ -220,3 +220,143 @@ threading.Thread(target=later).start()
     send("late");
     assert_eq!(worker.line(), "read True late");
 }
+
+#[test]
+fn a_number_that_was_given_to_another_file_can_be_managed_again() {
+    let (mut worker, _) = serve(
+        "
+class Port:
+    def __init__(self): self.reader, self.writer = os.pipe()
+    def fileno(self): return self.reader
+    def close(self):
+        os.close(self.reader)
+        os.close(self.writer)
+def got(port):
+    print('got', os.read(port.reader, 10).decode())
+one = Port()
+m.manage(got, one)
+def f(v):
+    # another object of the same number, while the first one still claims it
+    global two
+    one.close()
+    two = Port()
+    print(two.reader == one.reader)
+    m.manage(got, two)
+    os.write(two.writer, b'two')
+def g(v):
+    # the same object, opened again under the same number
+    two.close()
+    two.__init__()
+    print(two.reader == one.reader)
+    m.manage(got, two)
+    os.write(two.writer, b'again')
+",
+    );
+    worker.send("h.f", 1.0);
+    assert_eq!([worker.line(), worker.line()], ["True", "got two"]);
+    worker.send("h.g", 1.0);
+    assert_eq!([worker.line(), worker.line()], ["True", "got again"]);
+}
+
+#[test]
+fn a_descriptor_that_was_closed_while_it_hung_up_is_let_go_with_a_warning() {
+    let (mut worker, _) = serve(
+        "
+class Port:
+    def __init__(self, number): self.number = number
+    def fileno(self): return self.number
+reader, writer = os.pipe()
+port = Port(reader)
+def ignore(port): pass
+m.manage(ignore, port)
+def f(v):
+    os.close(writer)
+def g(v):
+    os.close(reader)
+    print('closed')
+",
+    );
+    worker.send("h.f", 1.0);
+    assert!(worker.warning().contains("hung up"));
+    worker.send("h.g", 1.0);
+    assert_eq!(worker.line(), "closed");
+    assert!(worker.warning().contains("was closed"));
+}
+
+#[test]
+fn all_that_hang_up_are_called_rarely_and_others_are_served() {
+    let (mut worker, send) = serve(
+        "
+import socket
+ends = []
+calls = 0
+def ignore(end):
+    global calls
+    calls += 1
+for _ in range(200):
+    ours, theirs = socket.socketpair()
+    ends.append(ours)
+    m.manage(ignore, ours)
+    theirs.close()
+m.manage(read, s)
+def f(v):
+    print(calls)
+",
+    );
+    for _ in 0..200 {
+        assert!(worker.warning().contains("hung up"));
+    }
+    send("through");
+    assert_eq!(worker.line(), "read True through");
+    worker.send("h.f", 1.0);
+    // 16 or so each, and a few since.
+    let calls: usize = worker.line().parse().expect("a number");
+    assert!(calls < 200 * 40, "{calls} calls");
+}
+
+#[test]
+fn a_packet_that_arrives_at_a_parked_socket_is_read_at_once() {
+    let (mut worker, send) = serve(
+        "
+reading = False
+def careless(sock):
+    if reading:
+        print('read', sock.recv(100).decode())
+m.manage(careless, s)
+def f(v):
+    global reading
+    reading = True
+",
+    );
+    send("one");
+    assert!(worker.warning().contains("stays readable"));
+    worker.send("h.f", 1.0);
+    send("two");
+    assert_eq!([worker.line(), worker.line()], ["read one", "read two"]);
+}
+
+#[test]
+fn many_packets_of_one_length_are_all_read() {
+    let (mut worker, send) = serve(
+        "
+count = 0
+def careful(sock):
+    global count
+    sock.recv(100)
+    count += 1
+    if count % 100 == 0: print(count)
+m.manage(careful, s)
+def f(v): m.interval(wrong, 1)
+async def wrong(): pass
+",
+    );
+    for hundred in 1..=50 {
+        for _ in 0..100 {
+            send("equal");
+        }
+        assert_eq!(worker.line(), (100 * hundred).to_string());
+    }
+    // The first warning after that of the channel without a handler is one that was asked for.
+    worker.send("h.f", 1.0);
+    assert!(worker.warning().contains("`wrong`"));
+}

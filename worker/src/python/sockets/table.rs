@@ -157,6 +157,9 @@ impl SocketTable {
 
     /// Watches those again to which something has come.
     fn take_arrivals(&mut self, now: u64, found: &mut Found) {
+        if !self.managed.iter().any(|managed| managed.progress.is_watched()) {
+            return;
+        }
         let mut events = [EpollEvent::empty(); SOCKETS_PER_TURN_LIMIT];
         let count = self.arrivals.wait(&mut events, EpollTimeout::ZERO).unwrap_or(0);
         for event in events.iter().take(count) {
