@@ -31,6 +31,7 @@ use crate::startup::{self, StartError, find_worker};
 use crate::stderr::print_line;
 use mm_shared::control::FromWorker;
 use mm_shared::control_link::LinkError;
+use mm_shared::sys::limits;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -54,6 +55,7 @@ pub fn run(args: &CheckArgs) -> ExitCode {
 fn try_run(args: &CheckArgs) -> Result<ExitCode, StartError> {
     let _signals = Signals::catch(Hangup::of(io::stderr().is_terminal(), false))
         .map_err(|error| StartError::system("cannot catch signals", error))?;
+    limits::raise_descriptor_limit();
     let settings = args.log.settings().map_err(|error| StartError::system("`MM_LOG`", error))?;
     let Some(mut checked) = show_choice::read(&args.show) else { return Ok(ExitCode::from(2)) };
     paths::check(&checked.show, &mut checked.diagnostics);
@@ -65,8 +67,7 @@ fn try_run(args: &CheckArgs) -> Result<ExitCode, StartError> {
     let _log =
         log::init(settings, Arc::default()).map_err(|error| StartError::system("cannot log", error))?;
     let program = find_worker(&show)?;
-    let runtime_dir =
-        RuntimeDir::create().map_err(|error| StartError { message: error.to_string(), hint: None })?;
+    let runtime_dir = RuntimeDir::create()?;
     let (sender, mailbox) =
         mailbox().map_err(|error| StartError::system("cannot make a descriptor", error))?;
     let report = move |report| {

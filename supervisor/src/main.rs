@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use mm_shared::sys::process;
 use mm_supervisor::cli::{Cli, Verb};
 use mm_supervisor::control::client;
 use mm_supervisor::control::request::InstanceCommand;
@@ -9,6 +10,8 @@ use mm_supervisor::{check, reaper, startup};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // It fails for no signal that there is; the reaper resets its own once more.
+    let _ = process::reset_inherited_signals();
     let cli = Cli::from_command_line();
     match cli.verb {
         None => startup::run(&cli.run),

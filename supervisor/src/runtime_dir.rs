@@ -1,8 +1,8 @@
 //! The private directory for what a running show needs in the file system: its sockets.
 //!
 //! `$XDG_RUNTIME_DIR/mm-supervisor`; without that variable, or where it names a directory that does
-//! not exist, `/run/mm-supervisor` for root and `/tmp/mm-supervisor-UID` for others. Only its owner
-//! may enter it. Each running supervisor has a folder of its own there, named after its process,
+//! not exist, `/run/mm-supervisor` for root and `/tmp/mm-supervisor-UID` for others, or
+//! `~/.mm-supervisor` where another user has made that one. Only its owner may enter it. Each running supervisor has a folder of its own there, named after its process,
 //! and removes those whose process is gone.
 
 use nix::unistd::{Pid, Uid, getpid};
@@ -30,15 +30,48 @@ pub enum RuntimeDirError {
     },
 }
 
-/// The directory in which all running shows of this user have their folders and sockets.
+impl RuntimeDirError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        "set `XDG_RUNTIME_DIR` to a directory that only this user may enter"
+    }
+}
+
+/// The directory in which shows of this user have their folders and sockets from now on.
 #[must_use]
 pub fn shared_by_shows() -> PathBuf {
+    let mut places = all_shared_by_shows();
+    let usable = places.iter().position(|place| !is_foreign(place)).unwrap_or(0);
+    places.swap_remove(usable)
+}
+
+/// The directories in which running shows of this user may have their folders and sockets; there is
+/// at least one.
+#[must_use]
+pub fn all_shared_by_shows() -> Vec<PathBuf> {
     let uid = Uid::effective();
     match xdg_runtime_dir() {
-        Some(directory) if directory.is_dir() => directory.join("mm-supervisor"),
-        _ if uid.is_root() => PathBuf::from("/run/mm-supervisor"),
-        _ => std::env::temp_dir().join(format!("mm-supervisor-{uid}")),
+        Some(directory) if directory.is_dir() => vec![directory.join("mm-supervisor")],
+        _ if uid.is_root() => vec![PathBuf::from("/run/mm-supervisor")],
+        _ => {
+            let temporary = std::env::temp_dir().join(format!("mm-supervisor-{uid}"));
+            let at_home = std::env::home_dir().filter(|home| home.is_absolute());
+            let at_home = at_home.map(|home| home.join(".mm-supervisor"));
+            std::iter::once(temporary).chain(at_home).collect()
+        }
     }
+}
+
+/// Whether a directory is there that is not private to this user. A link is not followed: another
+/// user may have put it there.
+fn is_foreign(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| !is_private(&found))
+}
+
+fn is_private(found: &fs::Metadata) -> bool {
+    let owned = found.is_dir() && found.uid() == Uid::effective().as_raw();
+    owned && found.permissions().mode() & 0o077 == 0
 }
 
 fn xdg_runtime_dir() -> Option<PathBuf> {
@@ -77,6 +110,15 @@ impl RuntimeDir {
                 base.display()
             );
         }
+        let others = all_shared_by_shows();
+        for foreign in others.iter().take_while(|place| **place != base) {
+            tracing::warn!(
+                event = "runtime_dir_foreign",
+                "`{}` is not private to this user; using `{}`",
+                foreign.display(),
+                base.display()
+            );
+        }
         private(&base)?;
         remove_leftovers(&base);
         let path = base.join(format!("run-{}", getpid()));
@@ -102,10 +144,7 @@ impl Drop for RuntimeDir {
 fn private(path: &Path) -> Result<(), RuntimeDirError> {
     let unusable = |source: io::Error| RuntimeDirError::Unusable { path: path.to_owned(), source };
     create_private_dir(path).map_err(unusable)?;
-    // not followed: another user may have put a link there
-    let found = fs::symlink_metadata(path).map_err(unusable)?;
-    let owned = found.is_dir() && found.uid() == Uid::effective().as_raw();
-    if !owned || found.permissions().mode() & 0o077 != 0 {
+    if !is_private(&fs::symlink_metadata(path).map_err(unusable)?) {
         return Err(RuntimeDirError::NotPrivate { path: path.to_owned() });
     }
     Ok(())

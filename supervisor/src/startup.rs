@@ -20,7 +20,7 @@ use crate::log::{self, LogMemory};
 use crate::mailbox::{MailboxSender, mailbox};
 use crate::router::table::RouteTable;
 use crate::router::{Router, cycles};
-use crate::runtime_dir::RuntimeDir;
+use crate::runtime_dir::{RuntimeDir, RuntimeDirError};
 use crate::script_output::ScriptOutput;
 use crate::show_choice::{self, CheckedShow};
 use crate::show_reload::Origin;
@@ -29,6 +29,7 @@ use crate::state::{self, Saved, StateFile};
 use crate::stderr::print_line;
 use crate::worker_binary;
 use mm_config::{Show, SupervisorOptions};
+use mm_shared::sys::limits;
 use mm_shared::wakeup::{WAKEUP_VARIABLE, WakeupMode};
 use std::fmt::Display;
 use std::io::{self, IsTerminal};
@@ -67,6 +68,12 @@ impl StartError {
     }
 }
 
+impl From<RuntimeDirError> for StartError {
+    fn from(error: RuntimeDirError) -> Self {
+        Self { message: error.to_string(), hint: Some(error.hint().to_owned()) }
+    }
+}
+
 impl From<OpenError> for StartError {
     fn from(error: OpenError) -> Self {
         Self { message: error.message, hint: error.hint }
@@ -89,6 +96,7 @@ fn try_run(args: &RunArgs) -> Result<ExitCode, StartError> {
     let hangup = Hangup::of(io::stderr().is_terminal(), args.keep_running);
     let signals =
         Signals::catch(hangup).map_err(|error| StartError::system("cannot catch signals", error))?;
+    limits::raise_descriptor_limit();
     let settings = args.log.settings().map_err(|error| StartError::system("`MM_LOG`", error))?;
     let wakeup_mode =
         WakeupMode::from_env().map_err(|error| StartError::system(&format!("`{WAKEUP_VARIABLE}`"), error))?;
@@ -101,8 +109,7 @@ fn try_run(args: &RunArgs) -> Result<ExitCode, StartError> {
     // the last that may take long, so the last that a signal may end at once
     plans.iter_mut().try_for_each(|plan| plan.resolve())?;
     signals.show_begins();
-    let runtime_dir =
-        RuntimeDir::create().map_err(|error| StartError { message: error.to_string(), hint: None })?;
+    let runtime_dir = RuntimeDir::create()?;
     let (sender, mailbox) =
         mailbox().map_err(|error| StartError::system("cannot make a descriptor", error))?;
     let to_loop = sender.clone();

@@ -12,7 +12,9 @@ use crate::python::output::Output;
 use crate::python::sockets::Sockets;
 use crate::python::space::SpaceBell;
 use crate::python::timers::Timers;
-use crate::python::{Instance, activity, become_instance, children, cleanup, interpreter, modules, sources};
+use crate::python::{
+    Instance, activity, become_instance, children, cleanup, interpreter, leave_if_forked, modules, sources,
+};
 use crate::startup::Process;
 use crate::term::let_term_kill;
 use mm_shared::control::{Boot, ChannelBoot, Failure, FromWorker, ToWorker};
@@ -104,7 +106,11 @@ fn set_up(
 fn import(py: Python<'_>, boot: &Boot, outgoing: &Outgoing) {
     activity::enter(Activity::Import, 0);
     let outcome = match std::env::set_current_dir(&boot.directory) {
-        Ok(()) => modules::import_all(py, boot),
+        Ok(()) => {
+            let outcome = modules::import_all(py, boot);
+            leave_if_forked(py, None);
+            outcome
+        }
         Err(error) => Err(unusable_directory(boot, &error)),
     };
     if boot.watch {
@@ -158,10 +164,12 @@ fn stop(py: Python<'_>, instance: &Instance) {
     instance.output.stop(py);
     instance.outgoing.send(FromWorker::Yielded);
     activity::enter(Activity::Cleanup, 0);
-    if let Some(handler) = cleanup::take(&instance.cleanup)
-        && let Err(error) = handler.call0(py).and_then(|returned| never_runs(returned.bind(py)))
-    {
-        instance.errors.report(py, "cleanup handler".into(), &error);
+    if let Some(handler) = cleanup::take(&instance.cleanup) {
+        let outcome = handler.call0(py);
+        leave_if_forked(py, outcome.as_ref().err());
+        if let Err(error) = outcome.and_then(|returned| never_runs(returned.bind(py))) {
+            instance.errors.report(py, "cleanup handler".into(), &error);
+        }
     }
     instance.timers.clear();
     instance.sockets.clear();

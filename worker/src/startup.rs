@@ -12,7 +12,7 @@ use crate::zombies;
 use mm_shared::WorkerEnd;
 use mm_shared::control::{FromWorker, PROTOCOL};
 use mm_shared::control_link::ToWorkerListener;
-use mm_shared::sys::process;
+use mm_shared::sys::{limits, process};
 
 /// What a worker holds before it is an instance.
 pub struct Process {
@@ -31,6 +31,9 @@ pub fn version() -> String {
 /// Makes this process a worker and says hello.
 pub fn start(args: &Args) -> Result<Process, WorkerError> {
     process::lead_session();
+    if let Err(error) = limits::give_up_privileges() {
+        eprintln!("mm-worker: the script keeps a privilege of the supervisor: {error}");
+    }
     process::die_with_parent(args.parent).map_err(WorkerError::Orphaned)?;
     // What a script leaves behind stays below this process, and ends with it.
     process::adopt_orphans()?;

@@ -51,7 +51,7 @@ impl Term {
     /// The system refuses a handler or a socket.
     pub fn start() -> io::Result<Self> {
         process::reset_signals()?;
-        process::ignore_interrupt_and_pipe()?;
+        process::ignore_interrupt_and_write_errors()?;
         let (bell, wake_writer) = UnixStream::pair()?;
         bell.set_nonblocking(true)?;
         wake_writer.set_nonblocking(true)?;

@@ -5,6 +5,7 @@
 //! can be claimed once, and a descriptor that other code of this process owns cannot be claimed at
 //! all.
 
+use super::limits;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::libc;
@@ -39,10 +40,12 @@ pub fn claim(number: RawFd) -> io::Result<OwnedFd> {
 }
 
 /// Lets `command` hand `fds` to the process that it starts, under their numbers, and no other
-/// descriptors above 2. They stay open here as long as the command lives.
+/// descriptors above 2. They stay open here as long as the command lives. The process gets the limit
+/// of descriptors that this one was started with.
 pub fn pass_only(command: &mut Command, fds: Vec<OwnedFd>) {
     let in_child = move || {
         close_on_exec_above_stderr()?;
+        limits::restore_descriptor_limit();
         fds.iter().try_for_each(|fd| {
             fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty()))?;
             Ok(())

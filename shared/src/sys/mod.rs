@@ -4,6 +4,8 @@
 pub mod children;
 pub mod clock;
 pub mod inherit;
+pub mod limits;
+pub mod memory;
 pub mod poller;
 pub mod priority;
 pub mod process;

@@ -37,6 +37,50 @@ pub fn schedule_this_thread(class: SchedulingClass) -> io::Result<()> {
     Ok(())
 }
 
+/// Puts the calling thread on a level with ordinary ones where it goes before them: out of a
+/// real-time class, up to nice 0, out of the real-time class of disk access. What makes it give way
+/// to others stays.
+///
+/// # Errors
+///
+/// Those of the system.
+pub fn become_ordinary() -> io::Result<()> {
+    // SAFETY: asks for a number, and touches no memory
+    let policy = Errno::result(unsafe { libc::sched_getscheduler(THIS_THREAD) })?;
+    let class = policy & !libc::SCHED_RESET_ON_FORK;
+    if matches!(class, libc::SCHED_FIFO | libc::SCHED_RR | libc::SCHED_DEADLINE) {
+        let parameters = libc::sched_param { sched_priority: 0 };
+        // That flag may be set by each process and cleared by a privileged one only.
+        let policy = libc::SCHED_OTHER | (policy & libc::SCHED_RESET_ON_FORK);
+        // SAFETY: reads the parameters, which live on this stack, and touches no other memory
+        Errno::result(unsafe { libc::sched_setscheduler(THIS_THREAD, policy, &raw const parameters) })?;
+    }
+    Errno::clear();
+    // SAFETY: asks for a number, and touches no memory. No call fails for the calling thread.
+    if unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) } < 0 {
+        // SAFETY: sets a number of this thread, and touches no memory
+        Errno::result(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 0) })?;
+    }
+    become_ordinary_for_disks()
+}
+
+/// `ioprio_set` of the kernel's `linux/ioprio.h`, for which the C library has no function.
+fn become_ordinary_for_disks() -> io::Result<()> {
+    const THREAD: c_int = 1;
+    const CLASS_SHIFT: u32 = 13;
+    const REAL_TIME: libc::c_long = 1;
+    /// The class that follows the nice value.
+    const NO_CLASS: c_int = 0;
+    // SAFETY: asks for a number, and touches no memory
+    let class = unsafe { libc::syscall(libc::SYS_ioprio_get, THREAD, THIS_THREAD) } >> CLASS_SHIFT;
+    if class == REAL_TIME {
+        // SAFETY: sets a number of this thread, and touches no memory
+        let outcome = unsafe { libc::syscall(libc::SYS_ioprio_set, THREAD, THIS_THREAD, NO_CLASS) };
+        Errno::result(outcome)?;
+    }
+    Ok(())
+}
+
 /// The class of the calling thread, and whether what it starts gets back to a normal one.
 ///
 /// # Errors

@@ -4,7 +4,8 @@
 use nix::libc;
 use nix::sys::prctl;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction, sigprocmask};
-use nix::unistd::{SysconfVar, getppid, setsid, sysconf};
+use nix::unistd::{getppid, setsid};
+use std::ffi::c_int;
 use std::{fs, io};
 
 /// Makes the kernel kill this process when the *thread* that started it ends, however that ends.
@@ -47,8 +48,24 @@ pub fn adopt_orphans() -> io::Result<()> {
 ///
 /// Those of the system.
 pub fn reset_signals() -> io::Result<()> {
+    reset_all_but(&[])
+}
+
+/// The same for a program that a person starts, whatever the launcher has left blocked or ignored.
+/// Broken pipes stay ignored, as Rust's runtime has it: they are errors of `write`. Where `nohup`,
+/// or a shell that starts a program in the background, has ignored what comes from the terminal,
+/// that stays as well: a program for which it means something catches it.
+///
+/// # Errors
+///
+/// Those of the system.
+pub fn reset_inherited_signals() -> io::Result<()> {
+    reset_all_but(&[Signal::SIGPIPE, Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT])
+}
+
+fn reset_all_but(kept: &[Signal]) -> io::Result<()> {
     for signal in Signal::iterator() {
-        if !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP) {
+        if !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP) && !kept.contains(&signal) {
             dispose(signal, SigHandler::SigDfl)?;
         }
     }
@@ -57,25 +74,34 @@ pub fn reset_signals() -> io::Result<()> {
     Ok(())
 }
 
-/// Ignores Ctrl-C, which a terminal sends to all processes: the supervisor decides when a worker
-/// stops. Also ignores broken pipes, which a script gets as an exception instead.
+/// Lets an interrupt do nothing: the supervisor decides when a worker stops, and no terminal sends
+/// one to a worker, which leads a session of its own. It is caught and not ignored, since programs
+/// that a script starts would inherit that, and could not be interrupted by it either.
+///
+/// Ignores broken pipes and the limit of file size, which a script gets as exceptions instead, as
+/// in any Python; `subprocess` gives their defaults back to what it starts.
 ///
 /// # Errors
 ///
 /// Those of the system.
-pub fn ignore_interrupt_and_pipe() -> io::Result<()> {
-    dispose(Signal::SIGINT, SigHandler::SigIgn)?;
-    dispose(Signal::SIGPIPE, SigHandler::SigIgn)
+pub fn ignore_interrupt_and_write_errors() -> io::Result<()> {
+    extern "C" fn nothing(_signal: c_int) {}
+    let action = SigAction::new(SigHandler::Handler(nothing), SaFlags::SA_RESTART, SigSet::empty());
+    // SAFETY: the handler does nothing
+    unsafe { sigaction(Signal::SIGINT, &action) }?;
+    dispose(Signal::SIGPIPE, SigHandler::SigIgn)?;
+    dispose(Signal::SIGXFSZ, SigHandler::SigIgn)
 }
 
-/// Ignores all signals that ask a program to end, since the supervisor gets them as well, and
-/// broken pipes.
+/// Ignores all signals by which a person ends or stops a program, since the supervisor gets them as
+/// well, and broken pipes.
 ///
 /// # Errors
 ///
 /// Those of the system.
 pub fn ignore_requests() -> io::Result<()> {
-    let requests = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM, Signal::SIGPIPE];
+    let requests =
+        [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGTSTP, Signal::SIGPIPE];
     requests.into_iter().try_for_each(|signal| dispose(signal, SigHandler::SigIgn))
 }
 
@@ -134,19 +160,20 @@ pub fn is_traced(pid: i32) -> bool {
     status_field(pid, "TracerPid:").is_some_and(|tracer| tracer != "0")
 }
 
-/// Resident memory of a process in bytes (`/proc/PID/statm`, second field, in pages); `None` if it
-/// has ended.
-pub fn resident(pid: i32) -> Option<u64> {
-    let statm = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
-    let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
-    let page = sysconf(SysconfVar::PAGE_SIZE).ok().flatten()?;
-    Some(pages * u64::try_from(page).ok()?)
-}
-
 /// Whether a process was stopped by a signal (`/proc/PID/status`, state T), and does nothing until it
 /// is continued. A process that does not exist is not stopped.
 pub fn is_stopped(pid: i32) -> bool {
     status_field(pid, "State:").is_some_and(|state| state.starts_with('T'))
+}
+
+/// Whether a process ignores or blocks TERM. A process that does not exist does not.
+pub fn withstands_term(pid: i32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let masks = status.lines().filter_map(|line| {
+        line.strip_prefix("SigIgn:").or_else(|| line.strip_prefix("SigBlk:")).map(str::trim)
+    });
+    let term = 1_u64 << (libc::SIGTERM - 1);
+    masks.filter_map(|mask| u64::from_str_radix(mask, 16).ok()).any(|mask| mask & term != 0)
 }
 
 /// The value of a line of `/proc/PID/status`; `None` if the process does not exist.

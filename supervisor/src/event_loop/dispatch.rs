@@ -54,6 +54,9 @@ impl EventLoop {
                 LoopMessage::ScriptChanged(instance) => self.with_instances(now, |instances, cx| {
                     instances.changed(&instance, cx);
                 }),
+                LoopMessage::OverMemory(over) => self.with_instances(now, |instances, cx| {
+                    instances.over_memory(over, cx);
+                }),
                 LoopMessage::Launcher(LauncherReport::LinkFailed(worker_id, fault)) => {
                     self.worker_event(worker_id, WorkerEvent::ChannelClosed(Some(fault)), now);
                 }

@@ -2,6 +2,7 @@
 
 use crate::control::request::LoopRequest;
 use crate::instances::launcher_thread::LauncherReport;
+use crate::instances::memory_watch::OverMemory;
 use crate::show_reload::LoadedShow;
 
 /// A message to the event loop.
@@ -14,6 +15,8 @@ pub enum LoopMessage {
     ShowRead(Result<Box<LoadedShow>, String>),
     /// A client of the control socket asks for something.
     Control(LoopRequest),
+    /// A worker uses more memory than it may.
+    OverMemory(OverMemory),
     /// The script of the instance of this name has changed on disk.
     ScriptChanged(String),
 }

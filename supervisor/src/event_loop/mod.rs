@@ -31,6 +31,7 @@ use crate::event_loop::message::LoopMessage;
 use crate::instances::InstanceSet;
 use crate::instances::context::{LoopContext, Registry};
 use crate::instances::launcher::WorkerLauncher;
+use crate::instances::memory_watch::MemoryWatch;
 use crate::instances::spare::Spare;
 use crate::last_good::LastGood;
 use crate::mailbox::{Mailbox, MailboxSender};
@@ -75,6 +76,7 @@ pub struct EventLoop {
     registry: Registry,
     spare: Spare,
     script_watch: ScriptWatch,
+    memory_watch: MemoryWatch,
     origin: Origin,
     state_file: Option<StateFile>,
     restored: RestoredOutputs,
@@ -171,6 +173,11 @@ impl EventLoop {
             // Without a loop there is nothing to reload.
             let _ = to_loop.send(LoopMessage::ScriptChanged(instance));
         });
+        let to_loop = sender.clone();
+        let memory_watch = MemoryWatch::new(move |over| {
+            // Without a loop there is no worker.
+            let _ = to_loop.send(LoopMessage::OverMemory(over));
+        });
         let mut this = Self {
             backends,
             instances,
@@ -186,6 +193,7 @@ impl EventLoop {
             registry: Registry::default(),
             spare,
             script_watch,
+            memory_watch,
             origin,
             state_file,
             restored: RestoredOutputs::default(),
@@ -279,6 +287,7 @@ impl EventLoop {
             registry: &mut self.registry,
             spare: &mut self.spare,
             script_watch: &mut self.script_watch,
+            memory_watch: &mut self.memory_watch,
             is_pinned: self.busy_poller.is_pinned(),
             now,
         };

@@ -2,6 +2,7 @@
 
 use super::data_plane::hot::HotInstances;
 use super::launcher::WorkerLauncher;
+use super::memory_watch::MemoryWatch;
 use super::spare::Spare;
 use super::start_queue::StartQueue;
 use super::worker::Worker;
@@ -69,6 +70,8 @@ pub struct LoopContext<'a> {
     pub spare: &'a mut Spare,
     /// Reports scripts that have changed.
     pub script_watch: &'a mut ScriptWatch,
+    /// Reports workers that use too much memory.
+    pub memory_watch: &'a mut MemoryWatch,
     /// Whether the loop is pinned to its CPU; workers whose work is short are to sleep there too.
     pub is_pinned: bool,
     /// The time.

@@ -19,12 +19,14 @@ pub enum ExitReason {
     StartTimeout,
     /// It made no progress; the text is where.
     Hang(String),
-    /// It used more resident memory, in bytes, than `memory-limit` allows.
+    /// It used more memory, in bytes, than `memory-limit` allows.
     OverMemory {
         /// What it used.
         used: u64,
         /// What it may use.
         limit: u64,
+        /// How many processes that was: its own and those of its script.
+        processes: usize,
     },
     /// It broke a rule of the shared memory or of the control channel.
     Violation(String),
@@ -87,6 +89,12 @@ impl ExitReason {
         )
     }
 
+    /// Whether it ended by a signal that the supervisor sends to a worker that is to stop.
+    #[must_use]
+    pub fn is_of_stop_ladder(&self) -> bool {
+        matches!(self, ExitReason::Killed(Signal::SIGTERM | Signal::SIGKILL))
+    }
+
     /// Whether nothing went wrong.
     #[must_use]
     pub fn is_clean(&self) -> bool {
@@ -102,8 +110,9 @@ impl fmt::Display for ExitReason {
             ExitReason::ImportFailed(summary) => write!(f, "import failed: {summary}"),
             ExitReason::StartTimeout => f.write_str("modules not imported within `start-timeout`"),
             ExitReason::Hang(place) => write!(f, "killed because it hung {place}"),
-            ExitReason::OverMemory { used, limit } => {
-                write!(f, "killed over `memory-limit`: {} MiB of {} MiB", used >> 20, limit >> 20)
+            ExitReason::OverMemory { used, limit, processes } => {
+                write!(f, "killed over `memory-limit`: {} MiB of {} MiB", used >> 20, limit >> 20)?;
+                if *processes > 1 { write!(f, " in {processes} processes") } else { Ok(()) }
             }
             ExitReason::Violation(what) => write!(f, "killed for a violation: {what}"),
             ExitReason::NotStarted(error) => write!(f, "could not be started: {error}"),

@@ -25,6 +25,7 @@ mod control_messages;
 pub mod launcher;
 pub mod launcher_thread;
 pub mod link;
+pub mod memory_watch;
 pub mod spare;
 pub mod start_queue;
 
@@ -42,6 +43,7 @@ use crate::status::{InstanceState, InstanceStatus};
 use context::{LoopContext, Registry};
 use data_plane::values::Values;
 use instance::ScriptInstance;
+use memory_watch::OverMemory;
 use mm_shared::Event;
 use mm_shared::wakeup::IdleMode;
 use std::time::Instant;
@@ -214,6 +216,13 @@ impl InstanceSet {
                 // It no longer wants a worker.
                 cx.registry.starts.withdraw(id);
             }
+        }
+    }
+
+    /// A worker uses more memory than it may.
+    pub fn over_memory(&mut self, over: OverMemory, cx: &mut LoopContext<'_>) {
+        if let Some(instance) = self.owner(over.worker_id, cx.registry) {
+            instance.over_memory(over, cx);
         }
     }
 

@@ -92,7 +92,7 @@ static OPTIONS: &[OptionSpec] = &[
         "memory-limit",
         ValueKind::Size { least: 1 << 20, off: true },
         "off",
-        "resident memory over this: the instance is restarted",
+        "memory of the instance, its child processes included, over this: it is restarted",
     ),
     OptionSpec::new(
         "watch",
@@ -124,7 +124,7 @@ pub struct PythonOptions {
     /// Channels that have a value of their own.
     pub failsafe_channels: BTreeMap<String, f64>,
     pub failsafe_after: Duration,
-    /// Resident bytes, `None` when it is `off`.
+    /// Bytes, `None` when it is `off`.
     pub memory_limit: Option<u64>,
     /// Absolute path of a virtual environment.
     pub venv: Option<PathBuf>,

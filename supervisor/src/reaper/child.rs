@@ -8,6 +8,9 @@ use super::orphans;
 use super::protocol::{FdSocket, Reply};
 use crate::systemd::ENVIRONMENT;
 use mm_shared::sys::inherit;
+use mm_shared::sys::process::is_stopped;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, shutdown, socketpair};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -54,6 +57,16 @@ impl ReaperChild {
         Ok(Self { socket: FdSocket::new(ours), process: command.spawn()? })
     }
 
+    /// Continues it if it was stopped.
+    pub fn resume(&self) {
+        let pid = self.process.id().cast_signed();
+        if is_stopped(pid) {
+            tracing::warn!(event = "reaper_resumed", pid, "reaper process was stopped, continuing it");
+            // Until this process waits for it, the number is its own.
+            let _ = kill(Pid::from_raw(pid), Signal::SIGCONT);
+        }
+    }
+
     /// Its process has ended, or is to: kills it if it runs, and all that it leaves but `keep`.
     /// Returns its status.
     pub fn clear(mut self, keep: &[i32]) -> io::Result<ExitStatus> {
@@ -67,6 +80,7 @@ impl ReaperChild {
 
     /// Asks it to end with all that is below it, and waits for that, for a limited time.
     pub fn end(mut self, keep: &[i32]) {
+        self.resume();
         // The other direction stays open until it has ended.
         let _ = shutdown(self.socket.socket(), Shutdown::Write);
         let start = Instant::now();

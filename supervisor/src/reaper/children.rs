@@ -4,6 +4,7 @@ use super::process::Source;
 use super::protocol::{SpawnCommand, WaitStatus};
 use crate::ids::WorkerId;
 use mm_shared::WorkerFds;
+use mm_shared::sys::children::children;
 use mm_shared::sys::poller::{Interest, Poller};
 use nix::sys::signal::{Signal, killpg};
 use rustix::process::{
@@ -91,13 +92,22 @@ impl Children {
         }
     }
 
-    /// A worker has ended: ends what is left of its group, and takes its status.
+    /// Ends all workers at once.
+    pub fn kill_all(&self) {
+        self.workers.keys().for_each(|worker_id| self.kill(*worker_id));
+    }
+
+    /// A worker has ended: takes its status. What it leaves is for
+    /// [`OrphanKiller`](super::orphans::OrphanKiller); where the system does not list orphans, what
+    /// is left of its group is killed here.
     pub fn reap(&mut self, worker_id: WorkerId, poller: &Poller<Source>) -> Option<WaitStatus> {
         let Worker { pid, pidfd } = self.workers.remove(&worker_id)?;
         // The supervisor has the same pidfd, so closing this one does not end the watch.
         poller.forget(&pidfd);
-        // As long as it is not reaped, its number cannot be that of another group.
-        let _ = killpg(nix::unistd::Pid::from_raw(pid.as_raw_nonzero().get()), Signal::SIGKILL);
+        if children().is_err() {
+            // As long as it is not reaped, its number cannot be that of another group.
+            let _ = killpg(nix::unistd::Pid::from_raw(pid.as_raw_nonzero().get()), Signal::SIGKILL);
+        }
         let status = waitpid(Some(pid), WaitOptions::NOHANG);
         Some(status.ok().flatten().map_or(WaitStatus::Unknown, |(_, status)| wait_status(status)))
     }

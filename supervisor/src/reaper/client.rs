@@ -8,9 +8,10 @@
 //!
 //! A reaper that was stopped, or is stuck in the kernel, does not answer, and no other process
 //! would report it: workers that end stay as they are, new ones do not come. So one that owes an
-//! answer for [`ANSWER_TIMEOUT`] is killed, which is a loss like any other. The time is counted in
-//! short steps, so that it does not run while this process, or the whole machine, stands still, nor
-//! while a debugger holds the reaper.
+//! answer is looked at. One that was stopped is continued at once. One that owes an answer for
+//! [`ANSWER_TIMEOUT`] is killed, which is a loss like any other. The time is counted in short steps,
+//! so that it does not run while this process, or the whole machine, stands still, nor while a
+//! debugger holds the reaper.
 
 use super::child::ReaperChild;
 use super::pending::PendingWorkers;
@@ -106,6 +107,12 @@ impl ReaperClient {
     /// The process has no descriptor left, or may not adopt orphans.
     pub fn new(helper: impl Fn(Job) + 'static) -> io::Result<Self> {
         process::adopt_orphans()?;
+        if let Err(error) = children() {
+            tracing::warn!(
+                event = "orphans_not_listed",
+                "programs that scripts leave in sessions of their own are not found: {error}"
+            );
+        }
         Ok(Self {
             helper: Box::new(helper),
             state: State::Absent,
@@ -283,6 +290,9 @@ impl ReaperClient {
         for _ in 0..REPLIES_PER_TURN {
             let State::Running(running) = &mut self.state else { return };
             match running.child.socket.try_receive() {
+                Ok(Some(ReceivedPacket { message: Reply::Fault { error }, .. })) => {
+                    return self.lose(poller, Some(error));
+                }
                 Ok(Some(reply)) => {
                     running.owing = running.owing.map(|(at, _)| (at, Duration::ZERO));
                     self.take_reply(reply, poller);
@@ -328,6 +338,8 @@ impl ReaperClient {
                 }
                 (worker_id, ReaperEvent::Exited(status))
             }
+            // It was handled before: nothing follows it.
+            Reply::Fault { .. } => return,
         };
         self.events.push_back((worker_id, event));
     }
@@ -390,6 +402,9 @@ impl Running {
     /// Begins or ends the time in which an answer is owed.
     fn note_owing(&mut self, now: Instant) {
         let owed = self.pending.is_owed();
+        if owed && self.owing.is_none() {
+            self.child.resume();
+        }
         self.owing = owed.then(|| self.owing.unwrap_or((now, Duration::ZERO)));
     }
 
@@ -402,6 +417,7 @@ impl Running {
             return false;
         }
         *looked_at = now;
+        self.child.resume();
         let traced = is_traced(self.child.process.id().cast_signed());
         *owed = if traced { Duration::ZERO } else { *owed + LOOK };
         *owed >= ANSWER_TIMEOUT

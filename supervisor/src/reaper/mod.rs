@@ -9,13 +9,14 @@
 //!
 //! - A worker adopts the orphans below it (a child that left its group and session, a daemon that
 //!   forked twice). When it dies they come here. So a child of the reaper that is not one of its
-//!   living workers is killed, and then the children that it leaves ([`orphans`]).
+//!   living workers is killed, and then the children that it leaves ([`orphans`]); what cleans up
+//!   behind the others has a moment for that.
 //! - The socket's end means that the supervisor is gone, in whatever way: everything below the
 //!   reaper is killed.
 //! - If the reaper itself is killed, its workers die with it by `PDEATHSIG`, and their orphans come
 //!   to the supervisor, which adopts as well: it kills them, starts another reaper, and restarts
-//!   what is to run ([`client`]). One that does not answer any more, because it was stopped for
-//!   instance, the supervisor kills itself. Only a process that kills both at the same instant can
+//!   what is to run ([`client`]). One that was stopped the supervisor continues, one that does not
+//!   answer any more it kills itself. Only a process that kills both at the same instant can
 //!   leave a child behind that has made a session of its own.
 //!
 //! A worker takes the status of the orphans that it has adopted itself, when there are many.

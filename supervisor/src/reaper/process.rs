@@ -6,9 +6,9 @@ use super::protocol::{FdSocket, ReceivedPacket, Reply, Request, SpawnCommand};
 use crate::ids::WorkerId;
 use crate::stderr::print_line;
 use mm_shared::sys::poller::{Interest, PollKey, Poller};
-use mm_shared::sys::process;
+use mm_shared::sys::{limits, process};
 use nix::sys::prctl;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::ExitCode;
 
@@ -43,10 +43,25 @@ pub fn run() -> ExitCode {
     orphans::clear(&[]);
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_gone(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            print_line(&format!("reaper: {error}\nhint: it is started by mm-supervisor, not by hand"));
+            report(requests.as_fd(), &error);
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Whether the supervisor has ended while this process wrote to it.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset)
+}
+
+/// The supervisor logs why its reaper fails, in the format that the user has chosen. Where there is
+/// none, a person has started this program.
+fn report(requests: BorrowedFd<'_>, error: &io::Error) {
+    let told = FdSocket::new(requests).send(&Reply::Fault { error: error.to_string() }, &[]);
+    if told.is_err_and(|error| !is_gone(&error)) {
+        print_line(&format!("reaper: {error}\nhint: it is started by mm-supervisor, not by hand"));
     }
 }
 
@@ -57,13 +72,8 @@ fn settle_in() -> io::Result<()> {
     process::reset_signals()?;
     process::ignore_requests()?;
     process::ignore_stray_signals()?;
-    process::adopt_orphans()?;
-    if let Err(error) = mm_shared::sys::children::children() {
-        print_line(&format!(
-            "reaper: programs that scripts leave in sessions of their own are not found: {error}"
-        ));
-    }
-    Ok(())
+    limits::raise_descriptor_limit();
+    process::adopt_orphans()
 }
 
 struct Reaper<'a> {
@@ -85,8 +95,14 @@ impl<'a> Reaper<'a> {
         })
     }
 
-    /// Serves until the supervisor is gone.
+    /// Serves until the supervisor is gone; no worker outlives that.
     fn serve(mut self) -> io::Result<()> {
+        let outcome = self.serve_requests();
+        self.children.kill_all();
+        outcome
+    }
+
+    fn serve_requests(&mut self) -> io::Result<()> {
         let mut ready = Vec::new();
         loop {
             self.poller.wait(self.orphans.pause(), &mut ready)?;
@@ -110,7 +126,7 @@ impl<'a> Reaper<'a> {
     /// away next.
     fn report_exit(&mut self, worker_id: WorkerId) -> io::Result<()> {
         let Some(status) = self.children.reap(worker_id, &self.poller) else { return Ok(()) };
-        self.orphans.wanted();
+        self.orphans.worker_ended();
         self.socket.send(&Reply::Exited { worker_id, status }, &[])
     }
 

@@ -6,6 +6,7 @@
 //!            ◄── Spawned {worker_id, pid} + pidfd, stdout, stderr                ──
 //!            ◄── Failed {worker_id, error}             instead of Spawned
 //!            ◄── Exited {worker_id, status}            after Spawned
+//!            ◄── Fault {error}                         its last one
 //! ```
 //!
 //! Both ends are the same program. So a packet that is none of these is a fault of this program,
@@ -29,7 +30,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::thread;
 use std::time::Duration;
 
-const FRAME: Kind = Kind { magic: *b"MMny", version: 2 };
+const FRAME: Kind = Kind { magic: *b"MMny", version: 3 };
 
 /// Most bytes of a packet: a few paths, of which the system accepts none longer than 4 KiB.
 const PACKET_LIMIT: usize = 32 << 10;
@@ -80,12 +81,17 @@ pub enum Reply {
         /// Why, in the system's words.
         error: String,
     },
-    /// The worker's process has ended and is reaped, and its process group killed.
+    /// The worker's process has ended and is reaped. What it has left is killed next.
     Exited {
         /// Which one.
         worker_id: WorkerId,
         /// How it ended.
         status: WaitStatus,
+    },
+    /// The reaper cannot go on.
+    Fault {
+        /// Why, in the system's words.
+        error: String,
     },
 }
 

@@ -63,6 +63,6 @@ pub struct Spawned {
 pub enum ReaperEvent {
     /// Its process was started, or could not be.
     Spawned(io::Result<Spawned>),
-    /// Its process has ended, and what was left of its group was killed.
+    /// Its process has ended; what it has left is being killed.
     Exited(WaitStatus),
 }

@@ -83,25 +83,26 @@ fn they_go_after_a_check() {
     stage.check().assert(0, &["is valid"]);
 }
 
-#[test]
-fn a_program_that_forks_without_end_goes_as_well() {
+/// Each of its processes lives for a moment only, in a session of its own.
+fn assert_a_program_goes_that_forks_without_end(term: &str) {
     let stage = TestShow::new();
-    // each of them lives for a moment only, in a session of its own
-    let runner = "
-        import os, time
-        while True:
-            if os.fork():
-                os._exit(0)
-            os.setsid()
-            time.sleep(0.002)
-    ";
+    let runner = format!(
+        "import os, signal, time
+signal.signal(signal.SIGTERM, signal.{term})
+while True:
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    time.sleep(0.002)
+"
+    );
     let script = "
         import os, subprocess
         subprocess.Popen(['python3', 'runner.py'])
         def die(value):
             os._exit(3)
     ";
-    stage.python("runner.py", runner);
+    stage.write("runner.py", runner);
     stage.python("h.py", script);
     stage.osc_show("[python a]\nmodule = h\nrestart = never\n[map]\nnet./die > a.h.die");
     let show = stage.run();
@@ -113,6 +114,16 @@ fn a_program_that_forks_without_end_goes_as_well() {
         children.iter().all(|(pid, _)| is_worker(*pid)).then_some(())
     });
     show.stop();
+}
+
+#[test]
+fn a_program_that_forks_without_end_goes_as_well() {
+    assert_a_program_goes_that_forks_without_end("SIG_DFL");
+}
+
+#[test]
+fn so_does_one_that_ignores_to_be_asked() {
+    assert_a_program_goes_that_forks_without_end("SIG_IGN");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Faults `child-left-behind` and `supervisor-killed`: what scripts start does not outlive them,
 //! and workers do not outlive their parent; and `child-is-python`: what they start can be Python.
 
+mod dev_shm;
 mod left_behind;
 mod pythons;
 mod reaper;

@@ -7,6 +7,8 @@ use mm_tests::processes::Process;
 use mm_tests::{Event, TestShow, wait_for, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 #[test]
@@ -31,13 +33,80 @@ fn when_it_is_killed_all_workers_come_back_under_a_new_one() {
 }
 
 #[test]
+fn when_it_was_stopped_it_is_continued_and_nothing_is_lost() {
+    let show = run();
+    let (reaper, a, b) = (show.reaper(), show.worker("a"), show.worker("b"));
+    reaper.signal(Signal::SIGSTOP);
+    // The reaper has to report that it has ended, and to start the next one.
+    a.signal(Signal::SIGKILL);
+    show.wait_for(Event::named("reaper_resumed").level("warn"));
+    show.log().wait_for_nth(2, Event::named("worker_ready").instance("a"));
+    assert!(reaper.is_alive() && b.is_alive());
+    show.send("/ask", &[F(0.5)]);
+    show.expect("/answer", &[F(0.5)]);
+    show.stop();
+}
+
+/// A control group whose processes stand still, which no signal ends; only a superuser has any.
+struct Freezer {
+    group: PathBuf,
+    /// The file that freezes the group, and what it takes for that and for the opposite.
+    switch: [&'static str; 3],
+}
+
+impl Freezer {
+    /// Lets a process stand still, with version 1 or 2 of control groups.
+    fn freeze(process: Process) -> Option<Self> {
+        let versions = [
+            ("/sys/fs/cgroup/freezer", ["freezer.state", "FROZEN", "THAWED"]),
+            ("/sys/fs/cgroup", ["cgroup.freeze", "1", "0"]),
+        ];
+        versions.into_iter().find_map(|(root, switch)| {
+            let group = Path::new(root).join(format!("mm-test-{}", process.pid));
+            fs::metadata(Path::new(root).join("cgroup.procs")).ok()?;
+            fs::create_dir(&group).ok()?;
+            let freezer = Self { group, switch };
+            fs::write(freezer.group.join("cgroup.procs"), process.pid.to_string()).ok()?;
+            fs::write(freezer.group.join(switch[0]), switch[1]).ok()?;
+            wait_until("a process that stands still", || freezer.is_frozen());
+            Some(freezer)
+        })
+    }
+
+    fn is_frozen(&self) -> bool {
+        let [file, on, _] = self.switch;
+        let state = fs::read_to_string(self.group.join(file)).unwrap_or_default();
+        let events = fs::read_to_string(self.group.join("cgroup.events"));
+        state.trim() == on
+            && events.is_ok_and(|events| events.contains("frozen 1")) != (file == "freezer.state")
+    }
+}
+
+impl Drop for Freezer {
+    fn drop(&mut self) {
+        let _ = fs::write(self.group.join(self.switch[0]), self.switch[2]);
+        let _ = fs::remove_dir(&self.group);
+    }
+}
+
+/// Whether KILL was sent to a process, be it that it cannot take it yet.
+fn is_killed(process: Process) -> bool {
+    let pending = process.status("ShdPnd").and_then(|mask| u64::from_str_radix(&mask, 16).ok());
+    !process.is_alive() || pending.is_some_and(|mask| mask >> (Signal::SIGKILL as u32 - 1) & 1 != 0)
+}
+
+#[test]
 fn when_it_does_not_answer_any_more_it_is_replaced() {
     let show = run();
     let (old, a, b) = (show.reaper(), show.worker("a"), show.worker("b"));
     let left = sleepers(&show);
-    old.signal(Signal::SIGSTOP);
-    // The reaper would have to report that it has ended, and to start the next one.
+    let Some(freezer) = Freezer::freeze(old) else {
+        eprintln!("SKIPPED: no control group can be made");
+        return drop(show.stop());
+    };
     a.signal(Signal::SIGKILL);
+    wait_until("the end of a reaper that does not answer", || is_killed(old));
+    drop(freezer);
     show.wait_for(Event::named("reaper_lost").field("reason", "it has not answered for 10s"));
     for name in ["a", "b"] {
         show.log().wait_for_nth(2, Event::named("worker_ready").instance(name));
@@ -47,6 +116,39 @@ fn when_it_does_not_answer_any_more_it_is_replaced() {
     show.send("/ask", &[F(0.5)]);
     show.expect("/answer", &[F(0.5)]);
     show.stop();
+}
+
+#[test]
+fn when_it_is_killed_no_script_is_blamed_for_that() {
+    let stage = TestShow::new();
+    stage.write("h.py", "def go(value):\n    pass\n");
+    let options = ["restart = never", "restart = on-failure", "max-restarts = 0/3600"];
+    let instances: Vec<String> =
+        (0..).zip(options).map(|(n, option)| format!("[python a{n}]\nmodule = h\n{option}\n")).collect();
+    stage.osc_show(&format!("{}[map]\nnet./go > a0.h.go", instances.concat()));
+    let show = stage.run();
+    show.reaper().signal(Signal::SIGKILL);
+    for number in 0..options.len() {
+        show.log().wait_for_nth(2, Event::named("worker_ready").instance(&format!("a{number}")));
+    }
+    show.stop();
+}
+
+#[test]
+fn killed_with_the_supervisor_while_that_starts_it_writes_nothing_into_the_log() {
+    let stage = TestShow::new();
+    stage.write("h.py", "import time\ntime.sleep(3600)\n");
+    stage.osc_show("[python a]\nmodule = h\n[map]\nnet./go > a.h.go");
+    let mut show = stage.start_show();
+    let reaper = show.reaper();
+    // It is about to report the worker that it starts.
+    reaper.signal(Signal::SIGSTOP);
+    let left = show.kill();
+    reaper.signal(Signal::SIGCONT);
+    assert_gone(&left);
+    for line in show.log().as_written() {
+        assert!(line.starts_with('{'), "{line}");
+    }
 }
 
 #[test]

@@ -225,6 +225,35 @@ fn a_runtime_directory_that_does_not_exist_is_replaced_by_another_with_a_warning
 }
 
 #[test]
+fn a_runtime_directory_that_another_user_has_made_is_replaced_by_one_at_home() {
+    if !nix::unistd::Uid::effective().is_root() {
+        // Only root can become another user.
+        return;
+    }
+    let user = 61_185;
+    let stage = TestShow::new();
+    stage.osc_show("[map]\nnet./in > net./out");
+    let (temporary, home) = (stage.path("tmp"), stage.path("home"));
+    fs::create_dir_all(format!("{temporary}/mm-supervisor-{user}")).unwrap();
+    fs::create_dir(&home).unwrap();
+    std::os::unix::fs::chown(&home, Some(user), Some(user)).unwrap();
+    fs::set_permissions(stage.directory(), Permissions::from_mode(0o755)).unwrap();
+    let as_user = |mut command: Command| {
+        command.env_remove("XDG_RUNTIME_DIR").env("TMPDIR", &temporary).env("HOME", &home);
+        command.uid(user).gid(user);
+        command
+    };
+    let (start, status) = (as_user(stage.show_command()), as_user(stage.command(&["status"])));
+    let show = stage.start_command(start);
+    show.wait_for(Event::named("runtime_dir_foreign").level("warn"));
+    show.wait_for(Event::named("show_running"));
+    let mut status = status;
+    let said = status.output().unwrap();
+    assert!(said.status.success() && String::from_utf8_lossy(&said.stdout).contains("net"), "{said:?}");
+    show.stop();
+}
+
+#[test]
 fn whatever_is_written_to_the_socket_the_show_goes_on() {
     let stage = TestShow::new();
     BackgroundTraffic::show(&stage, "[map]\nnet./in > net./out\n");

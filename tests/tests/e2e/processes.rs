@@ -25,8 +25,14 @@ fn a_worker_blocks_no_signal_and_ignores_only_what_it_must() {
     let bit = |signal: nix::sys::signal::Signal| 1_u64 << (signal as i32 - 1);
     assert_eq!(set("SigBlk"), 0);
     let ignored = set("SigIgn");
-    assert_ne!(ignored & bit(nix::sys::signal::SIGINT), 0, "Ctrl-C is the supervisor's");
-    for signal in [nix::sys::signal::SIGTERM, nix::sys::signal::SIGCHLD, nix::sys::signal::SIGHUP] {
+    // Ctrl-C is the supervisor's, and programs that a script starts are not to ignore it.
+    assert_ne!(set("SigCgt") & bit(nix::sys::signal::SIGINT), 0);
+    for signal in [
+        nix::sys::signal::SIGINT,
+        nix::sys::signal::SIGTERM,
+        nix::sys::signal::SIGCHLD,
+        nix::sys::signal::SIGHUP,
+    ] {
         assert_eq!(ignored & bit(signal), 0, "{signal} is ignored");
     }
     show.stop();

@@ -53,7 +53,11 @@ fn a_show_stops_while_a_script_is_imported() {
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let show = python(script, "net./go > py.h.go").start_show();
         show.wait_for(Event::printed("py", "importing"));
-        assert_stops(show, signal);
+        let ended = assert_stops(show, signal);
+        ended.log.wait_for(Event::named("worker_stopped").instance("py").level("info"));
+        for event in ["worker_stopped", "worker_exited"] {
+            assert_eq!(ended.log.count(Event::named(event).level("error")), 0, "{}", ended.text);
+        }
     }
 }
 

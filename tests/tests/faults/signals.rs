@@ -42,8 +42,8 @@ fn assert_answers(show: &Running, value: f32) {
 #[test]
 fn signals_without_a_meaning_do_not_end_the_show_and_workers_get_them_as_the_system_made_them() {
     let (show, others) = run(SCRIPT, "", MAPPINGS);
-    // INT and PIPE, as scripts expect.
-    show.wait_for(Event::printed("py", "ignored signals [2, 13]"));
+    // PIPE and XFSZ, as in any Python.
+    show.wait_for(Event::printed("py", "ignored signals [13, 25]"));
     let real_time: Vec<String> = (34..=64).map(|number: u32| number.to_string()).collect();
     for (process, value) in [(show.process(), 0.25), (show.reaper(), 0.5)] {
         for signal in STRAY.into_iter().chain(real_time.iter().map(String::as_str)) {
@@ -74,4 +74,41 @@ fn a_limit_of_file_size_delays_the_state_file_and_does_not_end_the_show() {
     limit(show.process(), "fsize", "unlimited");
     wait_until("a state file", || fs::metadata(&path).is_ok_and(|file| file.len() > 0));
     finish(show, others);
+}
+
+#[test]
+fn a_log_that_reaches_the_limit_of_file_size_ends_neither_the_show_nor_its_restarts() {
+    let stage = TestShow::new();
+    stage.python("h.py", &format!("{SCRIPT}    for number in range(1000):\n        print('x' * 1000)\n"));
+    stage.osc_show(&format!("[python py]\nmodule = h\n[map]\n{MAPPINGS}\n"));
+    let log = stage.directory().join("show.log");
+    let direct = stage.show_command();
+    let mut command = Command::new("sh");
+    // In blocks of 512 bytes, or of 1024: more than the shared memory of a worker.
+    command.args(["-c", "ulimit -f 1024; exec \"$0\" \"$@\" 2> \"$LOG\""]).env("LOG", &log);
+    command.arg(direct.get_program()).args(direct.get_args()).args(["--log-level", "debug"]);
+    for (name, value) in direct.get_envs() {
+        if let Some(value) = value {
+            command.env(name, value);
+        }
+    }
+    let show = stage.start_command(command);
+    let has_grown = |bytes: u64| fs::metadata(&log).is_ok_and(|file| file.len() >= bytes);
+    wait_until("a log that is full", || {
+        let _ = show.ask(&["restart", "py"]);
+        has_grown(512 << 10)
+    });
+    for value in [0.25, 0.5] {
+        show.ask(&["restart", "py"]).assert(0, &["py: running"]);
+        assert_answers(&show, value);
+    }
+    let mut reaper = show.process().children().into_iter().filter_map(|(pid, _)| Process::of(pid));
+    let reaper = reaper.find(|process| process.name() == "mm-reaper").expect("a reaper");
+    for signal in ["QUIT", "TSTP"].into_iter().chain(STRAY) {
+        send(reaper, signal);
+    }
+    show.ask(&["restart", "py"]).assert(0, &["py: running"]);
+    assert_answers(&show, 0.75);
+    assert!(reaper.is_alive());
+    show.stop();
 }

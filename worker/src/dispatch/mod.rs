@@ -115,7 +115,7 @@ impl<'a> Dispatch<'a> {
             let Some(callable) = timers.take_due(py, now) else { return };
             activity::enter(Activity::Interval, 0);
             let outcome = callable.call0(py);
-            leave_if_forked();
+            leave_if_forked(py, outcome.as_ref().err());
             if let Err(error) = outcome.and_then(|returned| never_runs(returned.bind(py))) {
                 self.report(py, &format!("interval {}", display(py, &callable)), &error);
             }
@@ -150,7 +150,7 @@ impl<'a> Dispatch<'a> {
             activity::enter_handler(channel);
             let begun = self.budget.before_handler();
             let outcome = handler.bind(py).call1((value,));
-            leave_if_forked();
+            leave_if_forked(py, outcome.as_ref().err());
             activity::handled(self.budget.after_handler(begun));
             activity::leave_handler();
             if let Err(error) = outcome.and_then(|returned| never_runs(&returned)) {
@@ -228,7 +228,7 @@ impl<'a> Dispatch<'a> {
             }
             activity::enter(Activity::Socket, u32::try_from(readable.fd).unwrap_or_default());
             let outcome = readable.callable.call1(py, (&readable.socket,));
-            leave_if_forked();
+            leave_if_forked(py, outcome.as_ref().err());
             if let Err(error) = outcome.and_then(|returned| never_runs(returned.bind(py))) {
                 self.report(py, &format!("socket callback {}", display(py, &readable.callable)), &error);
             }
@@ -242,7 +242,9 @@ impl<'a> Dispatch<'a> {
     /// Runs the script's handlers of a signal that has come.
     fn run_signal_handlers(&self, py: Python<'_>) {
         self.term.drain();
-        if let Err(error) = py.check_signals() {
+        let outcome = py.check_signals();
+        leave_if_forked(py, outcome.as_ref().err());
+        if let Err(error) = outcome {
             self.report(py, "signal handler", &error);
         }
     }

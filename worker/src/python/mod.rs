@@ -41,8 +41,9 @@ use channels::Channels;
 use cleanup::Cleanup;
 use errors::ErrorReporter;
 use output::Output;
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError};
 use pyo3::prelude::*;
+use signal_hook::consts::SIGINT;
 use sockets::Sockets;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -61,6 +62,9 @@ pub struct Instance {
 
 /// A process is one instance.
 static INSTANCE: OnceLock<Instance> = OnceLock::new();
+
+/// Exit status of a Python program that ends by an exception.
+const RAISED_STATUS: i32 = 1;
 
 /// This process was forked off the instance's by the script.
 static FORKED: AtomicBool = AtomicBool::new(false);
@@ -90,11 +94,28 @@ fn forked() {
     crate::term::let_term_kill_child();
 }
 
-/// Ends a forked child whose script code has returned: a second worker must not run on the same
-/// rings.
+/// Ends a forked child whose script code has returned or raised: a second worker must not run on
+/// the same rings. It ends as a Python program of its own would that ends in this way.
 #[inline]
-pub fn leave_if_forked() {
+pub fn leave_if_forked(py: Python<'_>, error: Option<&PyErr>) {
     if FORKED.load(Ordering::Relaxed) {
-        signal_hook::low_level::exit(0);
+        leave(py, error);
     }
+}
+
+#[cold]
+fn leave(py: Python<'_>, error: Option<&PyErr>) -> ! {
+    let Some(error) = error else {
+        interpreter::flush(py);
+        signal_hook::low_level::exit(0)
+    };
+    // Does not return from `SystemExit`: ends the interpreter, and the process with its status.
+    error.print(py);
+    let is_interrupt = error.is_instance_of::<PyKeyboardInterrupt>(py);
+    interpreter::finish();
+    if is_interrupt {
+        // It ends the process, or the status below has to do.
+        let _ = signal_hook::low_level::emulate_default_handler(SIGINT);
+    }
+    signal_hook::low_level::exit(RAISED_STATUS)
 }

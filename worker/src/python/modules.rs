@@ -5,7 +5,7 @@
 //! show's directory; a name that is not found there may be an installed module. The import itself
 //! is always Python's own, so that packages, siblings and tracebacks are as everywhere.
 
-use super::traceback;
+use super::{leave_if_forked, traceback};
 use mm_shared::control::{Boot, Failure, Module};
 use pyo3::exceptions::PyModuleNotFoundError;
 use pyo3::prelude::*;
@@ -182,6 +182,7 @@ fn file_name(path: &Path) -> String {
 }
 
 fn failure(py: Python<'_>, module: &str, error: &PyErr) -> Failure {
+    leave_if_forked(py, Some(error));
     let (summary, traceback) = (traceback::summary(py, error), traceback::format(py, error));
     Failure { module: module.to_owned(), summary, traceback }
 }

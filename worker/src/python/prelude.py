@@ -34,8 +34,23 @@ faulthandler.register(stack_signal, file=2, all_threads=True, chain=False)
 # signals that the script handles wake the main loop
 _signal.set_wakeup_fd(wakeup_fd, warn_on_full_buffer=False)
 
-# a child made by fork has our memory, but it is not the instance
-os.register_at_fork(after_in_child=forked)
+# The supervisor decides when a worker stops. The signal is not ignored, since programs that the script starts would
+# inherit that.
+def ignore_interrupt(signal, frame):
+    pass
+
+
+_signal.signal(_signal.SIGINT, ignore_interrupt)
+
+
+def after_fork():
+    """A child made by fork has our memory, but it is not the instance: it can be interrupted as any Python."""
+    forked()
+    if _signal.getsignal(_signal.SIGINT) is ignore_interrupt:
+        _signal.signal(_signal.SIGINT, _signal.default_int_handler)
+
+
+os.register_at_fork(after_in_child=after_fork)
 
 # A child that is a Python of its own finds a `midimonster` there. Those of multiprocessing get the search path, all
 # others the environment.

@@ -50,7 +50,7 @@ pub(super) fn find(args: &SocketArgs) -> Result<ShowConnection, ClientError> {
         shows.iter_mut().for_each(RunningShow::ask);
         return named(shows, name);
     }
-    let mut shows = running(sockets_in(&[runtime_dir::shared_by_shows()]));
+    let mut shows = running(sockets_in(&runtime_dir::all_shared_by_shows()));
     if shows.is_empty() {
         shows = running(everywhere());
     }

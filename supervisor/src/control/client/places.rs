@@ -16,7 +16,8 @@ const LISTENS: u32 = 0x1_0000;
 /// The directories that hold the sockets of shows: this user's, the service's, root's, and for root
 /// those of all users.
 pub(super) fn socket_directories() -> Vec<PathBuf> {
-    let mut directories = vec![runtime_dir::shared_by_shows(), PathBuf::from("/run/mm-supervisor")];
+    let mut directories = runtime_dir::all_shared_by_shows();
+    directories.push(PathBuf::from("/run/mm-supervisor"));
     let uid = Uid::effective();
     directories.push(PathBuf::from(format!("/run/user/{uid}/mm-supervisor")));
     directories.push(std::env::temp_dir().join(format!("mm-supervisor-{uid}")));

@@ -7,6 +7,7 @@
 //! Every entry ends with [`ScriptInstance::follow_up`], which does what supervision has left to do.
 //! What comes from workers is in [`worker_events`].
 
+mod memory;
 mod reports;
 mod starts;
 mod status;
@@ -20,7 +21,7 @@ use super::exit::ExitReason;
 use super::history::History;
 use super::options::PythonOptions;
 use super::script_worker::ScriptWorker;
-use super::supervision::health::{Finding, Limits};
+use super::supervision::health::{Hang, Limits};
 use super::supervision::lifecycle::{AfterExit, LifeEvent, LifeState, Policy};
 use super::supervision::watchdog::Look;
 use super::supervision::workers::WorkerHandle;
@@ -44,6 +45,7 @@ pub struct ScriptInstance {
     data: DataPlane,
     history: History,
     spec: WorkerSpec,
+    memory_limit: Option<u64>,
     /// The channels of the show that the next worker is to know, if they are others.
     next_names: Option<Vec<String>>,
     /// The state after the last event.
@@ -64,6 +66,7 @@ impl ScriptInstance {
             data: DataPlane::new(live.id, Values::new(names), options.queue, failsafe),
             history: History::default(),
             spec: WorkerSpec::new(show, &live.instance.name, &options),
+            memory_limit: options.memory_limit,
             next_names: None,
             last_state: LifeState::Stopped,
         }
@@ -187,6 +190,7 @@ impl ScriptInstance {
     pub fn apply(&mut self, show: &LiveShow, live: LiveInstance<'_>, cx: &mut LoopContext<'_>) {
         let options = PythonOptions::of(show, live.instance);
         self.supervision.apply(policy(&options), limits(&options), cx.now);
+        self.apply_memory_limit(options.memory_limit, cx);
         self.data.apply(options.queue, Failsafe::new(show, live.place, &options));
         let spec = WorkerSpec::new(show, &live.instance.name, &options);
         let names: Vec<String> = live.instance.channels.iter().map(|channel| channel.name.clone()).collect();
@@ -373,13 +377,7 @@ impl ScriptInstance {
         };
         match health.check(pid, cx.now, look) {
             Ok(None) => {}
-            Ok(Some(Finding::OverMemory { used, limit })) => {
-                let reason = ExitReason::OverMemory { used, limit };
-                reports::over_memory(&self.name, &reason);
-                worker.process.ending = Some(reason);
-                self.supervision.fault(id, true, moment(cx));
-            }
-            Ok(Some(Finding::Hang { look, time })) => {
+            Ok(Some(Hang { look, time })) => {
                 let in_hand = worker.rings().down.in_hand();
                 let place = reports::hang_place(look, in_hand, self.data.values());
                 reports::hang(&self.name, time, &place);
@@ -396,7 +394,7 @@ fn moment(cx: &LoopContext<'_>) -> Moment {
 }
 
 fn limits(options: &PythonOptions) -> Limits {
-    Limits { watchdog: options.watchdog, memory: options.memory_limit }
+    Limits { watchdog: options.watchdog }
 }
 
 fn policy(options: &PythonOptions) -> Policy {

@@ -193,13 +193,15 @@ pub struct Exit<'a> {
     pub text: &'a str,
     /// Whether an event was in its hand, which is lost.
     pub lost_event: bool,
+    /// Whether it was ended as the user wants it, by a signal.
+    pub was_asked: bool,
     /// Whether its replacement takes its place.
     pub promotes: bool,
 }
 
 /// A worker has ended, and the instance is in this `state` now.
 pub fn exit(name: &str, exit: &Exit<'_>, state: LifeState, now: Instant) {
-    let Exit { role, reason, text, lost_event, promotes } = *exit;
+    let Exit { role, reason, text, lost_event, was_asked, promotes } = *exit;
     let next = match state {
         _ if !role.is_main() => String::new(),
         _ if promotes => "; its replacement takes over".to_owned(),
@@ -216,6 +218,10 @@ pub fn exit(name: &str, exit: &Exit<'_>, state: LifeState, now: Instant) {
         }
         (Role::HandingOver | Role::Retiring, _) if !lost_event => {
             tracing::debug!(event = "worker_exited", instance = %name, "worker exited: {text}");
+        }
+        // Why it was not given more time is in the log already.
+        _ if was_asked && !lost_event => {
+            tracing::info!(event = "worker_exited", instance = %name, "worker exited: {text}{next}");
         }
         // Its traceback is in the log already.
         (Role::Replacement, ExitReason::ImportFailed(_)) => tracing::error!(

@@ -63,7 +63,9 @@ impl ScriptInstance {
         match self.begin_worker(wanted, start, cx) {
             Ok(worker) => {
                 cx.registry.starts.begun(worker.process.id, wanted, cx.now);
+                let id = worker.process.id;
                 self.supervision.spawned(worker, wanted, moment(cx));
+                self.watch_memory(id, cx);
             }
             Err(error) => {
                 match wanted {

@@ -8,7 +8,7 @@ use crate::instances::supervision::Supervision;
 use crate::instances::supervision::lifecycle::LifeState;
 use crate::script_output::ScriptOutput;
 use crate::status::{HandlerTimes, InstanceState, InstanceStatus, LastExit};
-use mm_shared::sys::process::resident;
+use mm_shared::sys::memory::resident;
 use std::time::{Duration, Instant};
 
 /// The state, in the words of `status`.

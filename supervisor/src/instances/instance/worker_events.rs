@@ -13,7 +13,6 @@ use crate::instances::worker_event::WorkerEvent;
 use crate::reaper::{Spawned, WaitStatus};
 use crate::script_output::OutputStream;
 use mm_shared::control::{FromWorker, NameError, PROTOCOL};
-use nix::sys::signal::Signal;
 use std::io;
 
 impl ScriptInstance {
@@ -42,6 +41,7 @@ impl ScriptInstance {
                 cx.script_output.add(self.name.clone(), id, stdout, OutputStream::Stdout);
                 cx.script_output.add(self.name.clone(), id, stderr, OutputStream::Stderr);
                 process.arrived(pid, pidfd);
+                self.watch_memory(id, cx);
             }
             Err(error) => {
                 process.ending = Some(ExitReason::NotStarted(error.to_string()));
@@ -128,8 +128,9 @@ impl ScriptInstance {
     /// The process of a worker has ended, and all that it has sent was read.
     fn exited(&mut self, id: WorkerId, how: WaitStatus, cx: &mut LoopContext<'_>) {
         let Some(member) = self.supervision.workers_mut().get_mut(id) else { return };
-        let is_cut_off = member.role() == Role::Starting && member.stage() == Some(StopStage::Killed);
-        let (role, is_trusted, worker) = (member.role(), member.is_trusted(), &mut member.worker);
+        let (role, is_trusted) = (member.role(), member.is_trusted());
+        let is_pressed = matches!(member.stage(), Some(StopStage::Terminated { .. } | StopStage::Killed));
+        let worker = &mut member.worker;
         let mut in_hand = None;
         if role.is_attached() {
             in_hand = self.data.detach(worker.rings(), is_trusted, cx);
@@ -137,14 +138,16 @@ impl ScriptInstance {
         worker.process.exited(how);
         let doing = worker.process.end.progress.activity();
         let mut reason = worker.process.ended(cx.poller);
+        let was_asked = is_pressed && reason.is_of_stop_ladder();
+        if was_asked && worker.served_since().is_none() {
+            // It had nothing to clean up, so KILL was how it was asked to stop.
+            reason = ExitReason::Stopped;
+        }
         let traceback = worker.take_failure().map(|failure| failure.traceback);
         self.history.note_errors(worker.process.end.progress.errors());
         cx.script_output.remove(id);
         cx.registry.forget(id);
-        if is_cut_off && self.is_stopped_by_user() && reason == ExitReason::Killed(Signal::SIGKILL) {
-            // A user did not want to wait for its import.
-            reason = ExitReason::Stopped;
-        }
+        cx.memory_watch.forget(id);
         let place = if reason.is_self_explanatory() {
             String::new()
         } else {
@@ -153,20 +156,19 @@ impl ScriptInstance {
         let exit = ExitRecord { worker_id: Some(id), traceback, ..ExitRecord::now(&reason, &place) };
         let promotes = role.is_main() && matches!(self.supervision.state(), LifeState::Reloading { .. });
         self.note_exit(id, &reason, &exit);
-        self.supervision.exited(id, reason.is_clean(), moment(cx));
+        match reason {
+            ExitReason::Lost => self.supervision.lost(id, moment(cx)),
+            _ => self.supervision.exited(id, reason.is_clean(), moment(cx)),
+        };
         if role == Role::Replacement && cannot_run_twice(&reason) {
             reports::fallback(&self.name, &exit.reason);
             self.supervision.command(LifeEvent::Restart, moment(cx));
             return;
         }
         let lost_event = in_hand.is_some();
-        let report = reports::Exit { role, reason: &reason, text: &exit.reason, lost_event, promotes };
+        let text = &exit.reason;
+        let report = reports::Exit { role, reason: &reason, text, lost_event, was_asked, promotes };
         reports::exit(&self.name, &report, self.supervision.state(), cx.now);
-    }
-
-    fn is_stopped_by_user(&self) -> bool {
-        let state = self.supervision.state();
-        matches!(state, LifeState::Stopping { after: AfterExit::StayStopped | AfterExit::Restart })
     }
 
     /// Notes the end of a worker, and what it means to clients, before the state machine knows of

@@ -77,6 +77,7 @@ impl Lifecycle {
             LifeEvent::Ready => self.ready(context),
             LifeEvent::Yielded => self.yielded(context),
             LifeEvent::Exited { clean } => self.exited(clean, context),
+            LifeEvent::Lost => self.lost(context),
             LifeEvent::SpawnFailed => self.exited(false, context),
             LifeEvent::Hang => self.hang(context),
             LifeEvent::Fault => self.fault(context),
@@ -258,6 +259,20 @@ impl Lifecycle {
         }
     }
 
+    /// What the rules about restarts and their number are for, a script's own ends, did not happen:
+    /// an instance that was to run is started again. It waits as after a fault, since a script that
+    /// kills the reaper would else do so without a pause.
+    fn lost(&mut self, context: StepContext<'_>) -> Vec<Action> {
+        match self.state {
+            LifeState::Running { since } if !self.reload_again => {
+                self.forget_failures_if_stable(since, context);
+                self.start_again(context)
+            }
+            LifeState::Starting { .. } if !self.reload_again => self.start_again(context),
+            _ => self.exited(false, context),
+        }
+    }
+
     fn forget_failures_if_stable(&mut self, since: Instant, context: StepContext<'_>) {
         if context.now.duration_since(since) >= context.policy.stable {
             self.failures = 0;
@@ -282,6 +297,10 @@ impl Lifecycle {
             self.state = LifeState::Failed;
             return vec![Action::GiveUp];
         }
+        self.start_again(context)
+    }
+
+    fn start_again(&mut self, context: StepContext<'_>) -> Vec<Action> {
         let wait = delay(self.failures, context.policy.backoff, context.policy.backoff_max, context.jitter);
         self.failures = self.failures.saturating_add(1);
         if wait.is_zero() {

@@ -75,8 +75,8 @@ pub struct Supervision<W> {
     policy: Policy,
     limits: Limits,
     tasks: VecDeque<Task>,
-    /// The main worker has exited, cleanly or not, and the state machine does not know yet.
-    unreported_exit: Option<bool>,
+    /// The main worker has exited, in this way, and the state machine does not know yet.
+    unreported_exit: Option<LifeEvent>,
 }
 
 impl<W: WorkerHandle> Supervision<W> {
@@ -217,11 +217,20 @@ impl<W: WorkerHandle> Supervision<W> {
 
     /// A worker that has ended, whose rings were settled, is taken out of the table.
     pub fn exited(&mut self, id: WorkerId, clean: bool, moment: Moment) -> Option<W> {
+        self.ended(id, LifeEvent::Exited { clean }, moment)
+    }
+
+    /// The same for one that has ended with the reaper.
+    pub fn lost(&mut self, id: WorkerId, moment: Moment) -> Option<W> {
+        self.ended(id, LifeEvent::Lost, moment)
+    }
+
+    fn ended(&mut self, id: WorkerId, how: LifeEvent, moment: Moment) -> Option<W> {
         let member = self.workers.remove(id)?;
         match member.role() {
             Role::Replacement => self.step(LifeEvent::ReplacementFailed, moment),
             role if role.is_main() => {
-                self.unreported_exit = Some(clean);
+                self.unreported_exit = Some(how);
                 self.report_exit(moment);
             }
             _ => self.report_exit(moment),
@@ -229,7 +238,7 @@ impl<W: WorkerHandle> Supervision<W> {
         Some(member.worker)
     }
 
-    /// The worker that the watchdog and the memory limit apply to, with its health monitor.
+    /// The worker that the watchdog applies to, with its health monitor.
     pub fn watched(&mut self) -> Option<(&mut W, &mut HealthMonitor)> {
         self.workers.attached_mut()?.health()
     }
@@ -358,15 +367,15 @@ impl<W: WorkerHandle> Supervision<W> {
     fn report_exit(&mut self, moment: Moment) {
         if let LifeState::Stopping { after } = self.lifecycle.state() {
             if self.workers.main().is_none() {
-                self.unreported_exit.get_or_insert(false);
+                self.unreported_exit.get_or_insert(LifeEvent::Exited { clean: false });
             }
             if after != AfterExit::ApplyPolicy && self.workers.is_handing_over() {
                 self.limit_hand_over(moment.now);
                 return;
             }
         }
-        if let Some(clean) = self.unreported_exit.take() {
-            self.step(LifeEvent::Exited { clean }, moment);
+        if let Some(how) = self.unreported_exit.take() {
+            self.step(how, moment);
         }
     }
 

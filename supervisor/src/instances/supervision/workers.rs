@@ -160,13 +160,13 @@ impl<W: WorkerHandle> Member<W> {
         self.health = Some(HealthMonitor::new(limits, now));
     }
 
-    /// Whether the watchdog and the memory limit apply: a worker that is ending has other
+    /// Whether the watchdog applies: a worker that is ending has other
     /// deadlines.
     fn is_watched(&self) -> bool {
         self.role.is_attached() && matches!(self.stage, None | Some(StopStage::Yielding))
     }
 
-    /// Its health monitor, if the watchdog and the memory limit apply to it.
+    /// Its health monitor, if the watchdog applies to it.
     pub(super) fn health(&mut self) -> Option<(&mut W, &mut HealthMonitor)> {
         let is_watched = self.is_watched();
         let health = self.health.as_mut().filter(|_| is_watched)?;

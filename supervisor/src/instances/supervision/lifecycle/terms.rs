@@ -102,6 +102,8 @@ pub enum LifeEvent {
         /// With status 0.
         clean: bool,
     },
+    /// The worker has ended with the reaper, through no fault of its own.
+    Lost,
     /// No worker could be started.
     SpawnFailed,
     /// The worker makes no progress.

@@ -372,3 +372,25 @@ fn whatever_happens_there_is_at_most_one_worker() {
         }
     }
 }
+
+#[test]
+fn a_worker_that_ended_with_the_reaper_is_no_fault_of_its_script() {
+    for restart in [RestartRule::Always, RestartRule::OnFailure, RestartRule::Never] {
+        let mut life = Life::running();
+        life.policy.restart = restart;
+        life.policy.max_restarts = Some((0, Duration::from_secs(3600)));
+        assert_eq!(life.step(LifeEvent::Lost), [Action::Spawn]);
+        // A script that kills the reaper at its import does not do so without a pause.
+        assert_eq!(life.step(LifeEvent::Lost), []);
+        assert!(matches!(life.state(), LifeState::Backoff { .. }));
+        assert_eq!(life.next_tick(), [Action::Spawn]);
+    }
+}
+
+#[test]
+fn a_worker_that_ended_with_the_reaper_stays_away_if_the_user_has_stopped_it() {
+    let mut life = Life::running();
+    assert_eq!(life.step(LifeEvent::Stop), [Action::RequestStop]);
+    assert_eq!(life.step(LifeEvent::Lost), []);
+    assert_eq!(life.state(), LifeState::Stopped);
+}

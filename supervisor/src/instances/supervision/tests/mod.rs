@@ -105,7 +105,7 @@ impl World {
     fn new() -> Self {
         let policy = Policy { stop_timeout: STOP_TIMEOUT, ..lifecycle::tests::policy() };
         Self {
-            supervision: Supervision::new(policy, Limits { watchdog: None, memory: None }),
+            supervision: Supervision::new(policy, Limits { watchdog: None }),
             queue: VecDeque::new(),
             handled: Vec::new(),
             lost: Vec::new(),
