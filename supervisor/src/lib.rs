@@ -21,6 +21,7 @@ pub mod worker_binary;
 
 pub mod event_loop;
 pub mod poller;
+pub mod resolver;
 pub mod timers;
 
 pub mod backends;

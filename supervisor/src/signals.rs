@@ -4,8 +4,7 @@
 //! faults.
 //!
 //! They are caught from the first moment on. Until the show runs there is nothing to stop, so INT
-//! and TERM end the program at once with status 0, also while a host name is being resolved. From
-//! then on they only wake the loop.
+//! and TERM end the program at once with status 0. From then on they only wake the loop.
 //!
 //! Ignored signals stay ignored in child processes, so the reaper and the workers reset them at
 //! their start.

@@ -18,6 +18,7 @@ use crate::instances::launcher_thread::LauncherReport;
 use crate::instances::spare::Spare;
 use crate::log::{self, LogMemory};
 use crate::mailbox::{MailboxSender, mailbox};
+use crate::resolver::Resolver;
 use crate::router::table::RouteTable;
 use crate::router::{Router, cycles};
 use crate::runtime_dir::{RuntimeDir, RuntimeDirError};
@@ -104,10 +105,8 @@ fn try_run(args: &RunArgs) -> Result<ExitCode, StartError> {
     let log_memory = Arc::new(LogMemory::default());
     let _log = log::init(settings, Arc::clone(&log_memory))
         .map_err(|error| StartError::system("cannot log", error))?;
-    let (CheckedShow { show, mut plans, .. }, last_good) = chosen.announce();
+    let (CheckedShow { show, plans, .. }, last_good) = chosen.announce();
     let program = find_worker(&show)?;
-    // the last that may take long, so the last that a signal may end at once
-    plans.iter_mut().try_for_each(|plan| plan.resolve())?;
     signals.show_begins();
     let runtime_dir = RuntimeDir::create()?;
     let (sender, mailbox) =
@@ -125,7 +124,12 @@ fn try_run(args: &RunArgs) -> Result<ExitCode, StartError> {
     let options = SupervisorOptions::of(&show);
     let _control =
         serve_clients(args.socket.as_ref().or(options.socket.as_ref()), &show, &sender, log_memory)?;
-    let backends = BackendSet::open(plans, &show)?;
+    let to_loop = sender.clone();
+    let resolver = Resolver::new(move |answer| {
+        // Without a loop no answer is wanted.
+        let _ = to_loop.send(LoopMessage::HostResolved(answer));
+    });
+    let backends = BackendSet::open(plans, &show, resolver)?;
     let (state_file, saved) = open_state(&options)?;
     let origin =
         Origin { show: Arc::new(show), overrides: args.show.overrides(), state_dir: args.state_dir.clone() };

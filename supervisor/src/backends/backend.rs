@@ -21,6 +21,7 @@
 
 use super::context::{BackendContext, SourceId, TimerId};
 use crate::ids::InstanceId;
+use crate::resolver::ResolvedHost;
 use crate::show::LiveInstance;
 use mm_config::options::BackendSpec;
 use mm_config::{Diagnostics, Section};
@@ -69,22 +70,21 @@ pub trait Plan: Any + Send {
     /// The instances that it serves, in the order of their local indices.
     fn instances(&self) -> Vec<InstanceId>;
 
-    /// Looks up the names of hosts, so that opening need not wait for that. Called outside of the
-    /// event loop.
-    ///
-    /// # Errors
-    ///
-    /// A name that does not resolve.
-    fn resolve(&mut self) -> Result<(), OpenError> {
-        Ok(())
+    /// Hosts whose addresses [`Plan::open`] needs, as far as they have to be looked up.
+    fn hosts(&self) -> Vec<String> {
+        Vec::new()
     }
 
-    /// Opens ports and devices. Called again after a failure.
+    /// Takes the addresses of a host, which may be one of [`Plan::hosts`].
+    fn on_resolved(&mut self, _answer: &ResolvedHost) {}
+
+    /// Opens ports and devices, without waiting for the network. Called again after a failure, and
+    /// when a host was looked up.
     ///
     /// # Errors
     ///
-    /// An address that does not resolve, a port in use and the like; the text names the instance or
-    /// section.
+    /// A port in use, an address that the machine does not have and the like; the text names the
+    /// instance or section.
     fn open(&self) -> Result<Box<dyn Backend>, OpenError>;
 }
 
@@ -110,6 +110,9 @@ pub trait Backend {
 
     /// The deadline of a timer has come, which it no longer has.
     fn on_timer(&mut self, _timer: TimerId, _now: Instant, _cx: &mut BackendContext<'_>) {}
+
+    /// A host was looked up, for this backend (see [`BackendContext::look_up`]) or for another one.
+    fn on_resolved(&mut self, _answer: &ResolvedHost, _cx: &mut BackendContext<'_>) {}
 
     /// Takes an event that was routed to `channel` of `instance`. [`Backend::flush`] always
     /// follows.
@@ -215,7 +218,7 @@ pub enum BackendState {
     Connecting,
 }
 
-/// Why a backend could not be opened. Status 1 at start.
+/// Why a backend could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct OpenError {
@@ -223,4 +226,18 @@ pub struct OpenError {
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
+    /// Whether it may come right by itself.
+    pub cause: OpenCause,
+}
+
+/// Whether what keeps a backend from opening may come right by itself. It is tried again in any
+/// case while the show runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenCause {
+    /// It does not, so the show does not start: status 1.
+    Lasting,
+    /// The network lacks something: a warning.
+    Network,
+    /// A host is being looked up: no news yet.
+    LookUp,
 }

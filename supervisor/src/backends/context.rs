@@ -4,6 +4,7 @@
 use super::backend::LocalInstance;
 use crate::ids::InstanceId;
 use crate::poller::{Interest, Poller, Wake};
+use crate::resolver::Resolver;
 use crate::timers::Timers;
 use mm_shared::ChannelId;
 use std::io;
@@ -91,6 +92,7 @@ pub struct BackendContext<'a> {
     poller: &'a Poller,
     timers: &'a mut Timers<BackendTimer>,
     unfinished: &'a mut Vec<Wake>,
+    resolver: &'a Resolver,
     slot: u32,
 }
 
@@ -101,9 +103,16 @@ impl<'a> BackendContext<'a> {
         poller: &'a Poller,
         timers: &'a mut Timers<BackendTimer>,
         unfinished: &'a mut Vec<Wake>,
+        resolver: &'a Resolver,
         slot: u32,
     ) -> Self {
-        Self { sink, poller, timers, unfinished, slot }
+        Self { sink, poller, timers, unfinished, resolver, slot }
+    }
+
+    /// Asks for the addresses of a host; [`Backend::on_resolved`](super::Backend::on_resolved) is
+    /// called with them. Asking again before that changes nothing.
+    pub fn look_up(&self, host: &str) {
+        self.resolver.look_up(host);
     }
 
     /// Watches a descriptor: [`Backend::on_ready`](super::Backend::on_ready) is called with

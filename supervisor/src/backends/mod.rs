@@ -20,8 +20,8 @@ pub mod context;
 pub mod set;
 
 pub use backend::{
-    Backend, BackendKind, BackendState, BackendStatus, LocalInstance, OpenError, Plan, PlanChange, PlanKey,
-    Reconfigured,
+    Backend, BackendKind, BackendState, BackendStatus, LocalInstance, OpenCause, OpenError, Plan, PlanChange,
+    PlanKey, Reconfigured,
 };
 pub use context::{BackendContext, EventSink, Incoming, SourceId, TimerId};
 

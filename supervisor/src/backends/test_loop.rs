@@ -5,8 +5,10 @@ use super::context::TimerPurpose;
 use super::{Backend, BackendContext, EventSink, Incoming, LocalInstance, SourceId};
 use crate::ids::InstanceId;
 use crate::poller::{Poller, Wake};
+use crate::resolver::{ResolvedHost, Resolver};
 use crate::timers::Timers;
 use mm_shared::ChannelId;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 /// How many events a test reads at once, where it does not say.
@@ -20,21 +22,26 @@ pub struct TestLoop<B: ?Sized> {
     timers: Timers<BackendTimer>,
     unfinished: Vec<Wake>,
     events: Vec<Incoming>,
+    resolver: Resolver,
+    answers: Receiver<ResolvedHost>,
 }
 
 impl<B: Backend + ?Sized> TestLoop<B> {
     /// A backend that was just opened, which serves `instances`.
     pub fn start(backend: Box<B>, instances: Vec<InstanceId>) -> Self {
         let poller = Poller::new().expect("a descriptor");
+        let (sender, answers) = channel();
+        let resolver = Resolver::new(move |answer| drop(sender.send(answer)));
         let (timers, unfinished, events) = (Timers::default(), Vec::new(), Vec::new());
-        let mut this = Self { backend, instances, poller, timers, unfinished, events };
+        let mut this = Self { backend, instances, poller, timers, unfinished, events, resolver, answers };
         this.with(|backend, cx| backend.start(cx).expect("it can be watched"));
         this
     }
 
     pub fn with<R>(&mut self, act: impl FnOnce(&mut B, &mut BackendContext<'_>) -> R) -> R {
         let sink = EventSink::new(&mut self.events, &self.instances);
-        let mut cx = BackendContext::new(sink, &self.poller, &mut self.timers, &mut self.unfinished, 0);
+        let Self { poller, timers, unfinished, resolver, .. } = self;
+        let mut cx = BackendContext::new(sink, poller, timers, unfinished, resolver, 0);
         act(&mut self.backend, &mut cx)
     }
 
@@ -58,6 +65,12 @@ impl<B: Backend + ?Sized> TestLoop<B> {
             self.with(|backend, cx| backend.on_ready(SourceId(token), budget, cx));
         }
         !wakes.is_empty()
+    }
+
+    /// Hands the next answer of the resolver to the backend, which has asked for it.
+    pub fn receive_answer(&mut self, timeout: Duration) {
+        let answer = self.answers.recv_timeout(timeout).expect("a host is looked up");
+        self.with(|backend, cx| backend.on_resolved(&answer, cx));
     }
 
     /// How many events came in since they were last taken.

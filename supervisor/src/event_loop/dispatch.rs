@@ -50,6 +50,9 @@ impl EventLoop {
             let Some(message) = self.mailbox.try_receive() else { return };
             match message {
                 LoopMessage::ShowRead(outcome) => self.show_was_read(outcome, now),
+                LoopMessage::HostResolved(answer) => {
+                    self.with_backends(|backends, access| backends.host_resolved(&answer, now, access));
+                }
                 LoopMessage::Control(request) => self.handle_request(request, now),
                 LoopMessage::ScriptChanged(instance) => self.with_instances(now, |instances, cx| {
                     instances.changed(&instance, cx);

@@ -3,6 +3,7 @@
 use crate::control::request::LoopRequest;
 use crate::instances::launcher_thread::LauncherReport;
 use crate::instances::memory_watch::OverMemory;
+use crate::resolver::ResolvedHost;
 use crate::show_reload::LoadedShow;
 
 /// A message to the event loop.
@@ -13,6 +14,8 @@ pub enum LoopMessage {
     /// The show file was read again: what can take the place of the running show, or why nothing
     /// does.
     ShowRead(Result<Box<LoadedShow>, String>),
+    /// A host was looked up.
+    HostResolved(ResolvedHost),
     /// A client of the control socket asks for something.
     Control(LoopRequest),
     /// A worker uses more memory than it may.

@@ -1,8 +1,8 @@
 //! HUP: reads the show file again, away from the loop, and works out what differs from the running
 //! show.
 //!
-//! Reading files and looking up hosts may take long, so a thread does both. What comes back is
-//! complete: a show with backends that only have to be opened, or the reason why nothing changes.
+//! Reading files may take long, so a thread does it. What comes back is complete: a show with
+//! backends that only have to be opened, or the reason why nothing changes.
 
 use crate::backends::{self, Plan};
 use crate::last_good::ShowCopy;
@@ -36,7 +36,7 @@ pub struct Origin {
 pub struct LoadedShow {
     /// The show.
     pub show: LiveShow,
-    /// Its backends, with all hosts looked up.
+    /// Its backends.
     pub plans: Vec<Box<dyn Plan>>,
     /// Its mappings, ready for the router: for a large show they take milliseconds to build.
     pub table: RouteTable,
@@ -72,7 +72,7 @@ fn read(origin: &Origin) -> Result<LoadedShow, String> {
     let files = loaded.copies();
     let mut diagnostics = loaded.diagnostics;
     let (show, change) = origin.show.successor(loaded.show);
-    let mut plans = backends::plan(&show, &mut diagnostics);
+    let plans = backends::plan(&show, &mut diagnostics);
     let report = diagnostics.render(false);
     if diagnostics.has_errors() {
         return Err(report);
@@ -82,9 +82,6 @@ fn read(origin: &Origin) -> Result<LoadedShow, String> {
     }
     if !diagnostics.is_empty() {
         tracing::warn!(event = "show_file_warned", report = %report.trim_end(), "the show file has warnings");
-    }
-    for plan in &mut plans {
-        plan.resolve().map_err(|error| error.to_string())?;
     }
     let table = RouteTable::new(&show);
     let state_file = other_state_file(&SupervisorOptions::of(&origin.show), &SupervisorOptions::of(&show))?;

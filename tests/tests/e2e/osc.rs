@@ -73,6 +73,50 @@ fn parameters_are_channels_and_a_message_carries_all_of_them() {
 }
 
 #[test]
+fn a_pulse_goes_out_as_two_messages_wherever_it_comes_from() {
+    let stage = TestShow::new();
+    stage.python(
+        "h.py",
+        "
+        import midimonster
+        def cue(value):
+            midimonster.output('go', 1)
+            midimonster.output('go', 0)
+        ",
+    );
+    stage.show(
+        "[osc net]\nbind = $IN\ndest = $OUT\n/* = i 0 1\n[python py]\nmodule = h\n[map]
+         net./button > net./lamp
+         net./cue > py.h.cue
+         py.go > net./go",
+    );
+    let show = stage.run();
+    for round in 0..50 {
+        let (on, off) = (encode("/button", &[I(1)]), encode("/button", &[I(0)]));
+        match round % 2 {
+            0 => show.peer().send_raw(&bundle(&[on, off])),
+            _ => [on, off].iter().for_each(|packet| show.peer().send_raw(packet)),
+        }
+        show.send("/cue", &[F(0.5)]);
+        let mut messages: Vec<_> = (0..4).map(|_| show.peer().receive()).collect();
+        messages.sort_by(|one, two| two.path.cmp(&one.path));
+        let values: Vec<_> = messages.iter().flat_map(|message| message.arguments.clone()).collect();
+        assert_eq!(values, [I(1), I(0), I(1), I(0)], "in round {round}");
+    }
+    show.stop();
+}
+
+#[test]
+fn with_send_all_a_trigger_that_is_repeated_is_sent_each_time() {
+    let show = osc("send = all\n/cue = i 1 1", "net./go > net./cue").run();
+    for _ in 0..3 {
+        show.send("/go", &[F(1.0)]);
+        assert_eq!(show.peer().receive().arguments, [I(1)]);
+    }
+    show.stop();
+}
+
+#[test]
 fn nothing_is_sent_when_nothing_changed() {
     let show = osc("/out = f 0 1\n/last = f 0 1", "net./in > net./out\nnet./end > net./last").run();
     show.send("/in", &[F(0.5)]);
@@ -115,6 +159,10 @@ fn a_learned_destination_is_the_one_who_sent_last() {
     let other = show.another_peer();
     other.send("/in", &[F(0.25)]);
     other.expect("/out", &[F(0.25)]);
+    let stranger = show.another_peer();
+    stranger.send("/unmapped", &[F(0.25)]);
+    other.send("/in", &[F(0.75)]);
+    other.expect("/out", &[F(0.75)]);
     show.stop();
 }
 

@@ -24,9 +24,11 @@ mod log_floods;
 mod mass_kill;
 mod memory;
 mod names;
+mod network;
 mod output;
 mod shared_memory;
 mod signals;
+mod stalls;
 
 use mm_tests::osc::F;
 use mm_tests::{BackgroundTraffic, Ended, Event, Running, TestShow};

@@ -36,8 +36,8 @@ mod port_leases;
 mod port;
 
 use super::{
-    Backend, BackendContext, BackendKind, BackendStatus, LocalInstance, OpenError, Plan, PlanKey, SourceId,
-    TimerId,
+    Backend, BackendContext, BackendKind, BackendStatus, LocalInstance, OpenCause, OpenError, Plan, PlanKey,
+    SourceId, TimerId,
 };
 use crate::ids::InstanceId;
 use crate::poller::Interest;
@@ -123,7 +123,7 @@ impl Plan for MidiPlan {
             Ok(midi) => Ok(Box::new(midi)),
             Err(error) => {
                 let message = format!("instance `{}` cannot be started: {error}", self.name);
-                Err(OpenError { message, hint: None })
+                Err(OpenError { message, hint: None, cause: OpenCause::Lasting })
             }
         }
     }

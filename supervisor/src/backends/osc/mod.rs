@@ -4,6 +4,7 @@
 //! events, [`tx`] turns events into datagrams. Each instance is a backend of its own. A reload that
 //! changes neither `bind` nor `destination` keeps the socket, so that no datagram is lost.
 
+mod host;
 mod options;
 mod pattern;
 
@@ -13,16 +14,23 @@ mod range;
 mod paths;
 mod rx;
 mod tx;
+mod tx_queue;
 
+mod destination;
+mod error_queue;
+mod opening;
+mod peer_watch;
 mod socket;
 
 use super::{
-    Backend, BackendContext, BackendKind, BackendStatus, LocalInstance, OpenError, Plan, PlanChange, PlanKey,
-    Reconfigured, SourceId, TimerId,
+    Backend, BackendContext, BackendKind, BackendState, BackendStatus, LocalInstance, OpenCause, OpenError,
+    Plan, PlanChange, PlanKey, Reconfigured, SourceId, TimerId,
 };
 use crate::ids::InstanceId;
 use crate::poller::Interest;
+use crate::resolver::ResolvedHost;
 use crate::show::LiveInstance;
+use destination::DestinationLookup;
 use mm_config::options::BackendSpec;
 use mm_config::{Diagnostics, Section};
 use mm_shared::{ChannelId, LogThrottle};
@@ -33,7 +41,7 @@ use socket::{OscSocket, sender_address};
 use std::any::Any;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 use tx::OscTx;
 
@@ -79,7 +87,11 @@ struct OscPlan {
     id: InstanceId,
     name: String,
     bind: Option<OscAddress>,
+    /// The addresses of the host of `bind`, where it has to be looked up; `None` before the first
+    /// answer.
+    found: Option<Vec<SocketAddr>>,
     destination: OscDestination,
+    sends_all: bool,
     paths: OscPaths,
     /// `Some`: incoming messages are logged, without this root.
     detect: Option<String>,
@@ -90,8 +102,9 @@ impl OscPlan {
         let LiveInstance { id, instance, .. } = live;
         let options = OscOptions::read(instance, diagnostics);
         let paths = OscPaths::new(instance, &options, diagnostics);
-        let OscOptions { bind, destination, root, .. } = options;
-        Self { id, name: instance.name.clone(), bind, destination, paths, detect: detect.then_some(root) }
+        let OscOptions { bind, destination, sends_all, root, .. } = options;
+        let (name, detect) = (instance.name.clone(), detect.then_some(root));
+        Self { id, name, bind, found: None, destination, sends_all, paths, detect }
     }
 
     /// Whether both ask for the same port, as far as that is known without looking up names.
@@ -107,17 +120,48 @@ impl OscPlan {
         self.bind == running.bind && self.destination == *running.tx.destination()
     }
 
+    /// The host of `bind`, if it has to be looked up.
+    fn host_to_bind(&self) -> Option<&OscAddress> {
+        self.bind.as_ref().filter(|bind| bind.host != "*" && bind.known().is_none())
+    }
+
+    /// Why the host of `bind` has no address to listen on.
+    fn without_address(&self, OscAddress { host, port, .. }: &OscAddress) -> OpenError {
+        let what = format!("instance `{}`: the host of `bind = {host} {port}`", self.name);
+        match self.found {
+            Some(_) => OpenError {
+                message: format!("{what} does not resolve"),
+                hint: Some("check the name and the name server, or write the host's IP address".into()),
+                cause: OpenCause::Network,
+            },
+            None => OpenError {
+                message: format!("{what} is being looked up"),
+                hint: None,
+                cause: OpenCause::LookUp,
+            },
+        }
+    }
+
     fn open_socket(self) -> Result<OscBackend, OpenError> {
-        let socket = OscSocket::open(&self.name, self.bind.as_ref(), &self.destination)?;
+        let found = self.found.as_deref().unwrap_or_default();
+        if let Some(bind) = self.host_to_bind().filter(|_| found.is_empty()) {
+            return Err(self.without_address(bind));
+        }
+        let socket = opening::open(&self.name, self.bind.as_ref(), found, &self.destination)?;
         if let Some(local) = socket.local_address().filter(|_| self.bind.is_some()) {
             tracing::info!(event = "osc_listening", instance = %self.name, "listening on {local}");
         }
         if let Some(peer) = socket.peer() {
             tracing::info!(event = "osc_destination_set", instance = %self.name, "sending to {peer}");
         }
+        let lookup = match &self.destination {
+            OscDestination::Fixed(to) => DestinationLookup::new(&self.name, to, Instant::now()),
+            OscDestination::None | OscDestination::Learn { .. } => None,
+        };
         Ok(OscBackend {
             rx: OscRx::new(self.name.clone(), self.detect),
-            tx: OscTx::new(self.name.clone(), self.destination),
+            tx: OscTx::new(self.name.clone(), self.destination, self.sends_all),
+            lookup,
             paths: self.paths,
             bind: self.bind,
             socket,
@@ -153,14 +197,21 @@ impl Plan for OscPlan {
         vec![self.id]
     }
 
-    fn resolve(&mut self) -> Result<(), OpenError> {
-        if let Some(bind) = self.bind.as_mut().filter(|bind| bind.host != "*") {
-            bind.found = socket::resolve(&self.name, "bind", bind)?;
-        }
-        if let OscDestination::Fixed(address) = &mut self.destination {
-            address.found = socket::resolve(&self.name, "destination", address)?;
-        }
-        Ok(())
+    fn hosts(&self) -> Vec<String> {
+        self.host_to_bind().map(|bind| bind.host.clone()).into_iter().collect()
+    }
+
+    fn on_resolved(&mut self, answer: &ResolvedHost) {
+        let Some(port) = self.host_to_bind().filter(|bind| bind.host == answer.host).map(|bind| bind.port)
+        else {
+            return;
+        };
+        let with_port = |address: &SocketAddr| {
+            let mut address = *address;
+            address.set_port(port);
+            address
+        };
+        self.found = Some(answer.addresses.iter().map(with_port).collect());
     }
 
     fn open(&self) -> Result<Box<dyn Backend>, OpenError> {
@@ -183,12 +234,23 @@ struct OscBackend {
     socket: OscSocket,
     rx: OscRx,
     tx: OscTx,
+    /// `Some`: the destination is a name.
+    lookup: Option<DestinationLookup>,
     receive_failures: LogThrottle,
 }
 
 impl OscBackend {
-    fn set_timer(&self, cx: &mut BackendContext<'_>) {
-        let all = [self.rx.deadline(), self.tx.deadline(), self.receive_failures.deadline()];
+    fn look_up(&mut self, now: Instant, cx: &mut BackendContext<'_>) {
+        if let Some(host) = self.lookup.as_mut().and_then(|lookup| lookup.due(now)) {
+            cx.look_up(host);
+        }
+        self.set_timer(cx);
+    }
+
+    fn set_timer(&mut self, cx: &mut BackendContext<'_>) {
+        let is_troubled = self.tx.is_troubled();
+        let lookup = self.lookup.as_mut().map(|lookup| lookup.deadline(is_troubled));
+        let all = [self.rx.deadline(), self.tx.deadline(), self.receive_failures.deadline(), lookup];
         cx.set_timer(TIMER, all.into_iter().flatten().min());
     }
 }
@@ -207,6 +269,7 @@ impl fmt::Display for SenderName<'_> {
 
 impl Backend for OscBackend {
     fn start(&mut self, cx: &mut BackendContext<'_>) -> io::Result<()> {
+        self.look_up(Instant::now(), cx);
         cx.watch(self.socket.descriptor(), Interest::Read, SOCKET)
     }
 
@@ -214,6 +277,7 @@ impl Backend for OscBackend {
         let Self { paths, socket, rx, tx, .. } = self;
         let full_at = cx.sink.len().saturating_add(budget);
         let mut bytes = 0;
+        let mut has_read = false;
         for _ in 0..BATCH_LIMIT {
             let room = full_at.saturating_sub(cx.sink.len());
             if room == 0 || bytes >= READ_BYTES_LIMIT {
@@ -221,8 +285,9 @@ impl Backend for OscBackend {
             }
             let mut last_sender = None;
             let more = socket.receive(room, |datagram, sender| {
-                let is_valid = rx.datagram(datagram, &SenderName(sender), paths, &mut cx.sink);
-                if is_valid && tx.learns() {
+                has_read = true;
+                let is_mapped = rx.datagram(datagram, &SenderName(sender), &mut *paths, &mut cx.sink);
+                if is_mapped && tx.learns() {
                     last_sender = sender_address(sender).or(last_sender);
                 }
                 bytes += datagram.len();
@@ -250,11 +315,16 @@ impl Backend for OscBackend {
         if self.socket.has_kept() {
             cx.call_again(SOCKET);
         }
+        // What woke the loop may be a report.
+        if !has_read {
+            self.tx.take_reports(&mut self.socket);
+        }
         self.set_timer(cx);
     }
 
     fn on_timer(&mut self, _timer: TimerId, now: Instant, cx: &mut BackendContext<'_>) {
         self.rx.tick(now);
+        self.look_up(now, cx);
         self.tx.tick(now, &mut self.paths, &mut self.socket);
         if let Some(count) = self.receive_failures.flush(now) {
             tracing::warn!(
@@ -267,6 +337,15 @@ impl Backend for OscBackend {
         self.set_timer(cx);
     }
 
+    fn on_resolved(&mut self, answer: &ResolvedHost, cx: &mut BackendContext<'_>) {
+        let Some(lookup) = &mut self.lookup else { return };
+        if lookup.answered(answer, &mut self.socket, Instant::now()) {
+            self.tx.change_peer(&mut self.paths);
+            self.tx.flush(&mut self.paths, &mut self.socket);
+        }
+        self.set_timer(cx);
+    }
+
     fn handle(
         &mut self,
         _instance: LocalInstance,
@@ -274,7 +353,7 @@ impl Backend for OscBackend {
         value: f64,
         _cx: &mut BackendContext<'_>,
     ) {
-        self.tx.set(channel, value, &mut self.paths, &self.socket);
+        self.tx.set(channel, value, &mut self.paths, &mut self.socket);
     }
 
     fn flush(&mut self, cx: &mut BackendContext<'_>) {
@@ -298,23 +377,33 @@ impl Backend for OscBackend {
             return Reconfigured::Reopen;
         };
         self.tx.flush(&mut self.paths, &mut self.socket);
-        self.tx.clear();
-        self.paths = plan.paths.clone();
+        self.tx.apply(plan.sends_all, &mut self.paths);
+        let old = std::mem::replace(&mut self.paths, plan.paths.clone());
+        self.paths.inherit(old);
         self.rx.set_detect(plan.detect.clone());
         self.set_timer(cx);
         Reconfigured::Kept
     }
 
     fn status(&self, _instance: LocalInstance) -> BackendStatus {
+        let unknown = self.lookup.as_ref().and_then(DestinationLookup::fault);
+        let is_connecting = self.lookup.is_some() && self.socket.peer().is_none();
         BackendStatus {
+            state: if is_connecting { BackendState::Connecting } else { BackendState::Running },
+            conflated: self.tx.conflated(),
+            note: unknown.map(str::to_owned).or_else(|| self.tx.note()),
             errors: self.rx.errors() + self.tx.errors() + self.receive_failures.total(),
             peers: self.socket.peer().map(|peer| peer.to_string()).into_iter().collect(),
-            ..BackendStatus::default()
         }
     }
 
-    fn close(&mut self, _cx: &mut BackendContext<'_>) {
+    fn close(&mut self, cx: &mut BackendContext<'_>) {
         self.tx.flush(&mut self.paths, &mut self.socket);
+        self.set_timer(cx);
+    }
+
+    fn is_closed(&mut self) -> bool {
+        !self.tx.is_busy()
     }
 }
 

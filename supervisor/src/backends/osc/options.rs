@@ -1,8 +1,9 @@
 //! The options of `[osc NAME]` and `[backend osc]`, read and checked.
 //!
-//! The names of hosts are not looked up here but when the instance is opened, so that `check` asks
-//! no name server.
+//! The names of hosts are not looked up here but when the show runs, so that `check` asks no name
+//! server.
 
+use super::host;
 use super::pattern::{OscAddressError, OscPattern, check_address};
 use super::range::OscRange;
 use mm_config::options::{
@@ -27,6 +28,13 @@ static OPTIONS: &[OptionSpec] = &[
         "where to send; `learn` answers the last sender, `learn@PORT` on a port of its own",
     )
     .also_called(&["dest"])
+    .instance_only(),
+    OptionSpec::new(
+        "send",
+        ValueKind::Word(&["changes", "all"]),
+        "changes",
+        "`all` sends a value also when it equals the last one sent, as triggers need it",
+    )
     .instance_only(),
     OptionSpec::new("root", ROOT, "", "put in front of every path sent, required of every path received")
         .instance_only(),
@@ -76,6 +84,8 @@ const FORM: &str = "one letter, a minimum and a maximum for each parameter, as i
 pub struct OscOptions {
     pub bind: Option<OscAddress>,
     pub destination: OscDestination,
+    /// Whether values are sent that equal the last one sent.
+    pub sends_all: bool,
     /// The beginning of all addresses on the wire; empty, or without a slash at its end.
     pub root: String,
     /// In the order of the show file. The first that matches a path applies to it.
@@ -85,20 +95,24 @@ pub struct OscOptions {
 /// A `HOST PORT`.
 #[derive(Debug, Clone)]
 pub struct OscAddress {
+    /// An IP address, a name, or `*`.
     pub host: String,
     pub port: u16,
     pub span: Span,
-    /// The addresses of the host; empty until it is looked up.
-    pub found: Vec<SocketAddr>,
 }
 
-/// Two addresses are equal if they name the same place. Where they are written does not count, nor
-/// the order in which a name server lists them.
+/// Where an address is written does not count.
 impl PartialEq for OscAddress {
     fn eq(&self, other: &Self) -> bool {
-        let same_found = self.found.len() == other.found.len()
-            && self.found.iter().all(|address| other.found.contains(address));
-        self.host == other.host && self.port == other.port && same_found
+        self.host == other.host && self.port == other.port
+    }
+}
+
+impl OscAddress {
+    /// The addresses, if they need no look-up.
+    pub fn known(&self) -> Option<Vec<SocketAddr>> {
+        let addresses = host::known_addresses(&self.host)?;
+        Some(addresses.into_iter().map(|address| SocketAddr::new(address, self.port)).collect())
     }
 }
 
@@ -140,6 +154,7 @@ impl OscOptions {
         let options = Self {
             bind,
             destination: destination.map_or(OscDestination::None, |to| read_destination(to, diagnostics)),
+            sends_all: last(settings, "send").is_some_and(|setting| setting.value.value == "all"),
             root: root.map_or_else(String::new, |root| read_root(root, diagnostics)),
             rules: patterns.filter_map(|setting| read_rule(setting, diagnostics)).collect(),
         };
@@ -177,12 +192,13 @@ fn read_address(setting: &Setting, diagnostics: &mut Diagnostics) -> Option<OscA
     let mut words = setting.value.value.split_whitespace();
     let address = (words.next(), words.next().and_then(|port| port.parse().ok()), words.next());
     if let (Some(host), Some(port), None) = address {
-        return Some(OscAddress {
-            host: host.to_string(),
-            port,
-            span: setting.value.span,
-            found: Vec::new(),
-        });
+        if host != "*"
+            && let Some(expected) = host::mistake(host)
+        {
+            let message = format!("`{host}` is neither an IP address nor a host name");
+            diagnostics.error(setting.value.span.slice(0..host.len()), message).label(expected);
+        }
+        return Some(OscAddress { host: host.to_string(), port, span: setting.value.span });
     }
     let key = &setting.key.value;
     diagnostics.error(setting.value.span, format!("`{key}` is not an address")).label("expected `HOST PORT`");

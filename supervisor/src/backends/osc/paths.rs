@@ -8,6 +8,7 @@ use super::codec::{MAX_DATAGRAM, OutgoingMessage};
 use super::options::{MAX_PARAMETER, OscOptions, OscRule};
 use super::pattern::{OscAddressError, check_address};
 use super::range::{OscArgument, OscNumber, OscRange};
+use super::tx_queue::QueuePlace;
 use mm_config::{Channel, Diagnostic, Diagnostics, Instance, Span};
 use mm_shared::ChannelId;
 use std::collections::{HashMap, HashSet};
@@ -56,19 +57,46 @@ pub enum PathFormat {
 }
 
 /// The outgoing message of a path.
+///
+/// Events of one step share a message as long as no parameter is set twice: they form a *group*,
+/// which has a number.
 #[derive(Debug, Clone)]
 pub struct PathOutput {
+    /// The last value of each parameter.
     pub message: OutgoingMessage,
     /// The number of the peer to which the message was sent last (see `OscTx::peer`); 0: none.
     pub sent_to: u32,
-    /// Whether it waits to be sent.
-    pub queued: bool,
+    /// The group of the last event.
+    pub group: u64,
+    /// The message of that group, if one of its values is to be sent.
+    pub place: Option<QueuePlace>,
+    /// Whether the path waits for space in the queue, or for a peer; then its last values are sent.
+    pub is_waiting: bool,
+    /// The group of the last event of each parameter.
+    groups: Box<[u64]>,
+}
+
+impl PathOutput {
+    fn new(message: OutgoingMessage, parameters: usize) -> Self {
+        let groups = vec![0; parameters].into();
+        Self { message, sent_to: 0, group: 0, place: None, is_waiting: false, groups }
+    }
+
+    /// Adds the parameter to the group. Returns whether it was in the group before.
+    pub fn join_group(&mut self, parameter: u32) -> bool {
+        let group = self.group;
+        let last = self.groups.get_mut(parameter as usize);
+        last.is_some_and(|last| std::mem::replace(last, group) == group)
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
 struct ParameterListener {
     parameter: u32,
     channel: ChannelId,
+    /// Whether the parameter has arrived as `f` or `d`: a sender that writes whole numbers as `i`
+    /// (JavaScript does) means the same range by them.
+    is_real: bool,
 }
 
 /// The outcome of a message.
@@ -81,6 +109,8 @@ pub enum OscDelivery {
     },
     /// At least one mapped argument has no channel value.
     NoValue,
+    /// At least one mapped argument is missing.
+    NoArgument,
 }
 
 impl OscPaths {
@@ -99,7 +129,11 @@ impl OscPaths {
                     if paths.datagram(path).len() > MAX_DATAGRAM {
                         errors.too_long(channel);
                     }
-                    paths.list[path as usize].listeners.push(ParameterListener { parameter, channel: id });
+                    paths.list[path as usize].listeners.push(ParameterListener {
+                        parameter,
+                        channel: id,
+                        is_real: false,
+                    });
                     paths.targets.push(ChannelTarget { path, parameter });
                 }
                 Err(error) => errors.misnamed(error, channel),
@@ -107,6 +141,27 @@ impl OscPaths {
         }
         paths.list.iter_mut().for_each(|path| path.listeners.sort_by_key(|listener| listener.parameter));
         paths
+    }
+
+    /// Takes over the last values of paths that are sent in the same form as before.
+    pub fn inherit(&mut self, mut old: Self) {
+        for (address, index) in &self.by_address {
+            let before = old.by_address.get(address).and_then(|index| old.list.get_mut(*index as usize));
+            let now = self.list.get_mut(*index as usize);
+            let (Some(OscPath { format: before, .. }), Some(OscPath { format: now, .. })) = (before, now)
+            else {
+                continue;
+            };
+            if let (
+                PathFormat::Known { ranges: old_ranges, output: old_output },
+                PathFormat::Known { ranges, output },
+            ) = (before, now)
+                && old_ranges == ranges
+            {
+                std::mem::swap(output, old_output);
+                (output.place, output.is_waiting) = (None, false);
+            }
+        }
     }
 
     /// The index of a path, which is added if it is new.
@@ -122,8 +177,8 @@ impl OscPaths {
     }
 
     /// The path of an address on the wire.
-    pub fn find(&self, address: &[u8]) -> Option<&OscPath> {
-        self.list.get(*self.by_address.get(address)? as usize)
+    pub fn find(&mut self, address: &[u8]) -> Option<&mut OscPath> {
+        self.list.get_mut(*self.by_address.get(address)? as usize)
     }
 
     /// The path of a channel, and which of its parameters the channel is.
@@ -140,6 +195,14 @@ impl OscPaths {
         }
     }
 
+    /// The outgoing messages of all paths, with their indices.
+    pub fn outputs(&mut self) -> impl Iterator<Item = (u32, &mut PathOutput)> {
+        (0..).zip(&mut self.list).filter_map(|(index, path)| match &mut path.format {
+            PathFormat::Known { output, .. } => Some((index, output)),
+            PathFormat::Unknown { .. } => None,
+        })
+    }
+
     /// The datagram of a path; empty if the format of the path is unknown.
     pub fn datagram(&self, path: u32) -> &[u8] {
         match self.list.get(path as usize).map(|path| &path.format) {
@@ -151,7 +214,11 @@ impl OscPaths {
 
 impl OscPath {
     /// Calls `event` for each channel of the path with its value in the message.
-    pub fn deliver(&self, arguments: &[OscArgument], mut event: impl FnMut(ChannelId, f64)) -> OscDelivery {
+    pub fn deliver(
+        &mut self,
+        arguments: &[OscArgument],
+        mut event: impl FnMut(ChannelId, f64),
+    ) -> OscDelivery {
         let ranges = match &self.format {
             PathFormat::Known { ranges, .. } if ranges.len() != arguments.len() => {
                 return OscDelivery::WrongParameterCount { expected: ranges.len() };
@@ -160,11 +227,11 @@ impl OscPath {
             PathFormat::Unknown { .. } => None,
         };
         let mut delivery = OscDelivery::Done;
-        for listener in &self.listeners {
+        for listener in &mut self.listeners {
             let parameter = listener.parameter as usize;
-            let Some(&argument) = arguments.get(parameter) else { break };
+            let Some(&argument) = arguments.get(parameter) else { return OscDelivery::NoArgument };
             let range = ranges.and_then(|ranges| ranges.get(parameter)).copied();
-            match range.unwrap_or_else(|| default_range(argument)).normalise(argument) {
+            match range.unwrap_or_else(|| listener.default_range(argument)).normalise(argument) {
                 Some(value) => event(listener.channel, value),
                 None => delivery = OscDelivery::NoValue,
             }
@@ -179,10 +246,20 @@ impl OscPath {
     }
 }
 
-fn default_range(argument: OscArgument) -> OscRange {
-    match argument {
-        OscArgument::Number(number) => OscRange::default_of(number),
-        OscArgument::Switch(_) | OscArgument::Other => OscRange::default_of(OscNumber::Float(0.0)),
+impl ParameterListener {
+    /// The range of an argument for which there is no pattern.
+    fn default_range(&mut self, argument: OscArgument) -> OscRange {
+        match argument {
+            OscArgument::Number(number @ (OscNumber::Float(_) | OscNumber::Double(_))) => {
+                self.is_real = true;
+                OscRange::default_of(number)
+            }
+            OscArgument::Number(OscNumber::Int(_)) if self.is_real => {
+                OscRange::default_of(OscNumber::Float(0.0))
+            }
+            OscArgument::Number(number) => OscRange::default_of(number),
+            OscArgument::Switch(_) | OscArgument::Other => OscRange::default_of(OscNumber::Float(0.0)),
+        }
     }
 }
 
@@ -190,7 +267,7 @@ impl PathFormat {
     fn new(address: &str, rule: Option<&OscRule>) -> Self {
         let Some(rule) = rule else { return Self::Unknown { has_warned: false } };
         let message = OutgoingMessage::new(address, rule.ranges.iter().map(|range| range.denormalise(0.0)));
-        let output = PathOutput { message, sent_to: 0, queued: false };
+        let output = PathOutput::new(message, rule.ranges.len());
         Self::Known { ranges: rule.ranges.clone(), output }
     }
 }

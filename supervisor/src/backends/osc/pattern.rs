@@ -36,16 +36,26 @@ const PATTERN_CHARACTERS: &[char] = &['?', '*', '[', ']', '{', '}'];
 
 /// Checks an address without pattern characters: the path of a channel, or a root.
 pub fn check_address(text: &str) -> Result<(), OscAddressError> {
-    check_characters(text, false)?;
+    check_characters(text)?;
     match text.char_indices().find(|(_, character)| PATTERN_CHARACTERS.contains(character)) {
         Some((at, character)) => Err(error_at(at..at + 1, format!("`{character}` belongs in patterns only"))),
         None => Ok(()),
     }
 }
 
+/// Why an address from the network, without its root, cannot be written as the path of a channel.
+pub fn unmappable(address: &str) -> Option<String> {
+    if let Err(error) = check_address(address) {
+        let part = address.get(error.range).unwrap_or_default().escape_debug();
+        return Some(format!("of `{part}`: {}", error.message));
+    }
+    let is_split = address.contains(['<', '>']) && address.contains(' ');
+    is_split.then(|| "of an operator beside a blank".to_owned())
+}
+
 impl OscPattern {
     pub fn parse(text: &str) -> Result<Self, OscAddressError> {
-        check_characters(text, true)?;
+        check_characters(text)?;
         let mut rest = text;
         let mut pieces = Vec::new();
         while let Some(character) = rest.chars().next() {
@@ -132,14 +142,20 @@ fn error_at(range: Range<usize>, message: impl Into<String>) -> OscAddressError 
     OscAddressError { range, message: message.into() }
 }
 
-/// A comma may stand in patterns only, between the words of `{a,b}`.
-fn check_characters(text: &str, pattern: bool) -> Result<(), OscAddressError> {
+/// What looks like a comment behind a name: the show file has none there.
+const COMMENTS: [&str; 3] = [" ;", " #", " //"];
+
+/// Blanks and commas are not legal in OSC 1.0, but senders use them.
+fn check_characters(text: &str) -> Result<(), OscAddressError> {
     if !text.starts_with('/') {
         return Err(error_at(0..text.len(), "an OSC address begins with `/`"));
     }
+    if let Some(at) = COMMENTS.iter().filter_map(|comment| text.find(comment)).min() {
+        return Err(error_at(at + 1..text.len(), "a comment needs a line of its own"));
+    }
     let illegal = |character: char| match character {
+        ' ' => false,
         '#' => true,
-        ',' => !pattern,
         _ => character.is_whitespace() || character.is_control(),
     };
     match text.char_indices().find(|(_, character)| illegal(*character)) {
@@ -252,8 +268,10 @@ mod tests {
         assert_eq!(place("/[]"), 1..3);
         assert_eq!(place("/[!]"), 1..4);
         assert_eq!(check_address("/a*").expect_err("a pattern is not an address").range, 2..3);
-        assert_eq!(check_address("/a b").expect_err("no spaces").range, 2..3);
-        assert_eq!(check_address("/a,b").expect_err("no commas").range, 2..3);
+        assert_eq!(check_address("/a\tb").expect_err("no tabs").range, 2..3);
+        assert_eq!(check_address("/a ; main light").expect_err("no comments").range, 3..15);
+        assert_eq!(check_address("/Left Ear"), Ok(()));
+        assert_eq!(check_address("/a,b"), Ok(()));
         assert_eq!(check_address("/1/fader:3"), Ok(()));
     }
 

@@ -2,6 +2,7 @@
 
 use super::codec::{IncomingMessage, OscDecodeError, describe_arguments, each_message};
 use super::paths::{OscDelivery, OscPaths};
+use super::pattern::unmappable;
 use super::range::OscArgument;
 use crate::backends::{EventSink, LocalInstance};
 use mm_shared::LogThrottle;
@@ -55,19 +56,20 @@ impl OscRx {
         self.detect = root.map(DetectLog::new);
     }
 
-    /// Turns a datagram into events. Returns whether at least one message of it is well-formed.
+    /// Turns a datagram into events. Returns whether at least one message of it is well-formed and
+    /// for a mapped path.
     pub fn datagram(
         &mut self,
         datagram: &[u8],
         sender: &dyn Display,
-        paths: &OscPaths,
+        paths: &mut OscPaths,
         sink: &mut EventSink<'_>,
     ) -> bool {
         let mut open_ends = std::mem::take(&mut self.open_ends);
-        let mut is_valid = false;
+        let mut is_mapped = false;
         let mut error = None;
         let whole = each_message(datagram, &mut open_ends, |bytes| match self.message(bytes, paths, sink) {
-            Ok(()) => is_valid = true,
+            Ok(mapped) => is_mapped |= mapped,
             Err(malformed) => error = Some(malformed),
         });
         self.open_ends = open_ends;
@@ -81,20 +83,20 @@ impl OscRx {
                 "malformed packet from {sender}: {reason}"
             );
         }
-        is_valid
+        is_mapped
     }
 
     fn message(
         &mut self,
         bytes: &[u8],
-        paths: &OscPaths,
+        paths: &mut OscPaths,
         sink: &mut EventSink<'_>,
-    ) -> Result<(), OscDecodeError> {
+    ) -> Result<bool, OscDecodeError> {
         let message = IncomingMessage::read(bytes)?;
         if let Some(detect) = &mut self.detect {
             detect.show(&self.name, bytes, &message);
         }
-        let Some(path) = paths.find(message.address) else { return Ok(()) };
+        let Some(path) = paths.find(message.address) else { return Ok(false) };
         message.read_arguments(&mut self.arguments)?;
         let delivery =
             path.deliver(&self.arguments, |channel, value| sink.push(LocalInstance(0), channel, value));
@@ -103,6 +105,18 @@ impl OscRx {
         {
             let (name, local, tags) = (&self.name, &path.local, message.tags());
             match delivery {
+                _ if !message.has_tags() => tracing::warn!(
+                    event = "osc_message_ignored",
+                    instance = %name,
+                    suppressed,
+                    "`{local}` arrived without type tags, so its arguments cannot be read; ignoring it"
+                ),
+                OscDelivery::NoArgument => tracing::warn!(
+                    event = "osc_message_ignored",
+                    instance = %name,
+                    suppressed,
+                    "`{local}` arrived with the types `{tags}`; a mapped argument is missing"
+                ),
                 OscDelivery::WrongParameterCount { expected } => tracing::warn!(
                     event = "osc_message_ignored",
                     instance = %name,
@@ -117,7 +131,7 @@ impl OscRx {
                 ),
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The number of malformed packets and of messages that were ignored, wholly or in part.
@@ -173,9 +187,16 @@ impl DetectLog {
         let local = message.address.strip_prefix(self.root.as_bytes());
         let Some(local) = local.filter(|local| local.starts_with(b"/")) else { return };
         let Some(suppressed) = self.shown.hit(Instant::now()) else { return };
+        let mistake = std::str::from_utf8(local).map_or(Some("it is not UTF-8".into()), unmappable);
         let local = String::from_utf8_lossy(local);
         let local = local.escape_debug();
         let text = match describe_arguments(bytes, message) {
+            _ if let Some(reason) = mistake => {
+                let tags = message.tags();
+                // Pasted into `[map]`, it is a comment.
+                format!("; {name}.{local} cannot be mapped, because {reason} (types `{tags}`)")
+            }
+            _ if !message.has_tags() => format!("{name}.{local} without type tags"),
             Some(arguments) if arguments.is_empty() => format!("{name}.{local} without arguments"),
             Some(arguments) => {
                 let each = |(n, argument): (usize, String)| format!("{name}.{local}:{n} = {argument}");

@@ -7,16 +7,14 @@
 //! Consecutive datagrams of one length go to the system as one block (`UDP_SEGMENT`), which the
 //! system or the network card cuts up again. That is a fraction of the work of sending each.
 
-use super::options::{OscAddress, OscDestination};
-use crate::backends::OpenError;
+use super::error_queue::{SendReports, take_reports};
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, MsgFlags, MultiHeaders, SockFlag, SockType, SockaddrStorage, bind,
-    recvmmsg, sendmmsg, sendmsg, setsockopt, socket, sockopt,
+    ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg, sendmsg,
 };
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 /// The most datagrams that one call moves.
@@ -43,14 +41,12 @@ const BLOCK_LIMIT: usize = 65_487;
 /// of one common cache set.
 const PLACE: usize = 65536 + 64;
 
-/// The size of the kernel's receive buffer in bytes, as far as the system allows it: a burst waits
-/// there and is not dropped.
-const RECEIVE_BUFFER: usize = 4 << 20;
-
 /// An open socket with its buffers.
 #[derive(Debug)]
 pub struct OscSocket {
     socket: UdpSocket,
+    /// The address that it is bound to, as asked for.
+    local: SocketAddr,
     buffer: Vec<u8>,
     receiving: MultiHeaders<SockaddrStorage>,
     /// Datagrams in the buffer that were received and not handed out yet.
@@ -58,7 +54,6 @@ pub struct OscSocket {
     sending: MultiHeaders<SockaddrStorage>,
     /// How many datagrams the next call asks for.
     expected: usize,
-    block: Vec<u8>,
     /// Whether the system accepts blocks for this peer.
     blocks: bool,
     peer: Option<OscPeer>,
@@ -72,6 +67,13 @@ struct KeptDatagram {
     sender: SockaddrStorage,
 }
 
+/// What one call has sent.
+#[derive(Debug, Clone, Copy)]
+pub struct SentBatch {
+    pub messages: usize,
+    pub bytes: usize,
+}
+
 /// The address to send to, and a copy for each message of a batch.
 #[derive(Debug)]
 struct OscPeer {
@@ -80,42 +82,26 @@ struct OscPeer {
 }
 
 impl OscSocket {
-    /// Opens the socket that `bind` and `destination` ask for.
-    pub fn open(
-        instance: &str,
-        listen: Option<&OscAddress>,
-        destination: &OscDestination,
-    ) -> Result<Self, OpenError> {
-        let to = match destination {
-            OscDestination::Fixed(address) => resolve(instance, "destination", address)?,
-            OscDestination::None | OscDestination::Learn { .. } => Vec::new(),
-        };
-        let (socket, local) = match listen {
-            Some(address) => listen_on(instance, address)?,
-            None => {
-                let local = unspecified(to.first(), 0);
-                (open_at(local).map_err(|error| open_error(instance, "a socket", error))?, local)
-            }
-        };
+    /// Takes a socket that is bound to `local`.
+    pub fn new(socket: UdpSocket, local: SocketAddr) -> Self {
         let receiving = MultiHeaders::preallocate(BATCH, None);
         let sending = MultiHeaders::preallocate(BATCH, None);
-        let (buffer, block) = (vec![0; PLACE * BATCH], Vec::new());
-        let mut port = Self {
+        Self {
             socket,
-            buffer,
+            local,
+            buffer: vec![0; PLACE * BATCH],
             receiving,
             kept: VecDeque::new(),
             sending,
             expected: FEW,
-            block,
             blocks: true,
             peer: None,
-        };
-        if let OscDestination::Fixed(address) = destination {
-            let reachable = to.into_iter().find_map(|to| reachable_from(local, to));
-            port.set_peer(reachable.ok_or_else(|| wrong_family(instance, address))?);
         }
-        Ok(port)
+    }
+
+    /// The address `to` in the form that this socket needs; `None`: it cannot reach it.
+    pub fn reachable(&self, to: SocketAddr) -> Option<SocketAddr> {
+        reachable_from(self.local, to)
     }
 
     pub fn local_address(&self) -> Option<SocketAddr> {
@@ -196,52 +182,66 @@ impl OscSocket {
         }
     }
 
-    /// Sends datagrams to the peer, at most a batch. Returns how many were sent, at least one.
-    pub fn send<'a>(
-        &'a mut self,
-        mut datagrams: impl ExactSizeIterator<Item = &'a [u8]>,
-    ) -> io::Result<usize> {
+    /// What the kernel has learned about datagrams that were sent earlier.
+    pub fn take_reports(&self) -> SendReports {
+        take_reports(self.socket.as_raw_fd(), self.peer())
+    }
+
+    /// Sends datagrams to the peer, at most a batch. They stand one behind the other in `bytes`.
+    /// Returns how many were sent, at least one.
+    pub fn send(
+        &mut self,
+        bytes: &[u8],
+        lengths: impl ExactSizeIterator<Item = usize> + Clone,
+    ) -> io::Result<SentBatch> {
         let Some(peer) = &self.peer else { return Err(ErrorKind::NotConnected.into()) };
-        let count = datagrams.len().min(BATCH);
+        let count = lengths.len().min(BATCH);
+        let first = lengths.clone().next().unwrap_or(0);
         if count == 1 {
-            let datagram = datagrams.next().unwrap_or_default();
-            return self.socket.send_to(datagram, peer.address).map(|_| 1);
+            let datagram = bytes.get(..first).unwrap_or_default();
+            return self
+                .socket
+                .send_to(datagram, peer.address)
+                .map(|_| SentBatch { messages: 1, bytes: first });
         }
-        let slices: [_; BATCH] =
-            std::array::from_fn(|_| [IoSlice::new(datagrams.next().unwrap_or_default())]);
+        let same = lengths.clone().take(count).take_while(|length| *length == first).count();
         if self.blocks
-            && let Some(sent) = send_block(&self.socket, &mut self.block, &slices[..count], peer)?
+            && let Some(sent) = send_block(&self.socket, bytes, first, same, peer)?
         {
             self.blocks = sent > 0;
             if self.blocks {
-                return Ok(sent);
+                return Ok(SentBatch { messages: sent, bytes: sent * first });
             }
         }
+        let (mut rest, mut each) = (bytes, lengths.clone());
+        let slices: [_; BATCH] = std::array::from_fn(|_| {
+            let (datagram, behind) = rest.split_at_checked(each.next().unwrap_or(0)).unwrap_or_default();
+            rest = behind;
+            [IoSlice::new(datagram)]
+        });
         let no_control: [ControlMessage<'_>; 0] = [];
         let descriptor = self.socket.as_raw_fd();
         let (slices, flags) = (slices.iter().take(count), MsgFlags::MSG_DONTWAIT);
-        let sent = sendmmsg(descriptor, &mut self.sending, slices, &peer.copies, no_control, flags)?;
-        Ok(sent.count())
+        let sent = sendmmsg(descriptor, &mut self.sending, slices, &peer.copies, no_control, flags)?.count();
+        Ok(SentBatch { messages: sent, bytes: lengths.take(sent).sum() })
     }
 }
 
-/// Sends the first datagrams, as many as have one length, as one block. Returns how many these
-/// were, 0 where the system does not accept blocks. `None`: they are too few for a block.
+/// Sends the first `count` datagrams, which have one length, as one block. Returns how many were
+/// sent, 0 where the system does not accept blocks. `None`: they are too few for a block.
 fn send_block(
     socket: &UdpSocket,
-    block: &mut Vec<u8>,
-    datagrams: &[[IoSlice<'_>; 1]],
+    bytes: &[u8],
+    length: usize,
+    count: usize,
     peer: &OscPeer,
 ) -> io::Result<Option<usize>> {
-    let length = datagrams.first().map_or(0, |[first]| first.len());
-    let count = datagrams.iter().take_while(|[datagram]| datagram.len() == length).count();
     let Ok(segment) = u16::try_from(length) else { return Ok(None) };
     if count < BLOCK_MINIMUM || !(1..=BLOCK_DATAGRAM_LIMIT).contains(&length) {
         return Ok(None);
     }
     let count = count.min(BLOCK_LIMIT / length);
-    block.clear();
-    datagrams.iter().take(count).for_each(|[datagram]| block.extend_from_slice(datagram));
+    let block = bytes.get(..count * length).unwrap_or_default();
     let (slices, control) = ([IoSlice::new(block)], [ControlMessage::UdpGsoSegments(&segment)]);
     let address = peer.copies.first().and_then(Option::as_ref);
     match sendmsg(socket.as_raw_fd(), &slices, &control, MsgFlags::MSG_DONTWAIT, address) {
@@ -261,14 +261,6 @@ pub fn sender_address(sender: &SockaddrStorage) -> Option<SocketAddr> {
     v4().or_else(v6).filter(|sender| sender.port() != 0)
 }
 
-/// The wildcard address of the family of `like`.
-fn unspecified(like: Option<&SocketAddr>, port: u16) -> SocketAddr {
-    match like {
-        Some(SocketAddr::V6(_)) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
-        _ => SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
-    }
-}
-
 /// The address `to` in the form that a socket bound to `local` needs; `None`: it cannot reach it.
 fn reachable_from(local: SocketAddr, to: SocketAddr) -> Option<SocketAddr> {
     match (local.ip(), to.ip()) {
@@ -277,106 +269,6 @@ fn reachable_from(local: SocketAddr, to: SocketAddr) -> Option<SocketAddr> {
             Some(SocketAddr::from((ip.to_ipv6_mapped(), to.port())))
         }
         _ => None,
-    }
-}
-
-/// The addresses of a host, looked up unless `address` has them already.
-///
-/// # Errors
-///
-/// The name does not resolve.
-pub fn resolve(instance: &str, option: &str, address: &OscAddress) -> Result<Vec<SocketAddr>, OpenError> {
-    let OscAddress { host, port, found, .. } = address;
-    if !found.is_empty() {
-        return Ok(found.clone());
-    }
-    let found = (host.as_str(), *port).to_socket_addrs().map(Iterator::collect::<Vec<_>>);
-    match found {
-        Ok(found) if !found.is_empty() => Ok(found),
-        _ => Err(OpenError {
-            message: format!(
-                "instance `{instance}`: the host of `{option} = {host} {port}` does not resolve"
-            ),
-            hint: Some("check the name and the name server, or write the host's IP address".into()),
-        }),
-    }
-}
-
-fn listen_on(instance: &str, address: &OscAddress) -> Result<(UdpSocket, SocketAddr), OpenError> {
-    let OscAddress { host, port, .. } = address;
-    let candidates = match host.as_str() {
-        "*" => vec![unspecified(None, *port)],
-        _ => resolve(instance, "bind", address)?,
-    };
-    let mut outcome = Err(io::Error::from(ErrorKind::AddrNotAvailable));
-    for local in candidates {
-        outcome = open_at(local).map(|socket| (socket, local));
-        if let Err(error) = &outcome
-            && error.raw_os_error() == Some(Errno::EAFNOSUPPORT as i32)
-            && local.ip() == Ipv6Addr::UNSPECIFIED
-        {
-            tracing::warn!(
-                event = "osc_ipv6_missing",
-                instance = %instance,
-                "`bind = {host} {port}` listens on IPv4 only: this machine does not have IPv6"
-            );
-            let local = unspecified(None, *port);
-            outcome = open_at(local).map(|socket| (socket, local));
-        }
-        if outcome.is_ok() {
-            break;
-        }
-    }
-    outcome.map_err(|error| open_error(instance, &format!("`bind = {host} {port}`"), error))
-}
-
-fn open_at(local: SocketAddr) -> io::Result<UdpSocket> {
-    let family = if local.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let descriptor = socket(family, SockType::Datagram, flags, None)?;
-    if local.is_ipv6() {
-        // `::` listens on IPv4 too, whatever the default of the system is.
-        setsockopt(&descriptor, sockopt::Ipv6V6Only, &false)?;
-    }
-    setsockopt(&descriptor, sockopt::Broadcast, &true)?;
-    // Beyond the limit of the system where that is permitted, else up to it. Smaller buffers work
-    // too.
-    if setsockopt(&descriptor, sockopt::RcvBufForce, &RECEIVE_BUFFER).is_err() {
-        let _ = setsockopt(&descriptor, sockopt::RcvBuf, &RECEIVE_BUFFER);
-    }
-    // Without SO_REUSEADDR: two programs on one UDP port would take packets from each other.
-    bind(descriptor.as_raw_fd(), &SockaddrStorage::from(local))?;
-    Ok(UdpSocket::from(descriptor))
-}
-
-fn open_error(instance: &str, what: &str, error: io::Error) -> OpenError {
-    let (reason, hint) = match error.kind() {
-        ErrorKind::AddrInUse => {
-            ("the port is in use", Some("another program, or another show, listens on it"))
-        }
-        ErrorKind::AddrNotAvailable => (
-            "this machine does not have this address",
-            Some("`*` in place of the host listens on all addresses"),
-        ),
-        ErrorKind::PermissionDenied => {
-            ("not permitted", Some("ports below 1024 are for root unless the system says otherwise"))
-        }
-        _ => ("", None),
-    };
-    let reason = if reason.is_empty() { error.to_string() } else { reason.to_string() };
-    OpenError {
-        message: format!("instance `{instance}`: cannot open {what}: {reason}"),
-        hint: hint.map(str::to_string),
-    }
-}
-
-fn wrong_family(instance: &str, address: &OscAddress) -> OpenError {
-    let OscAddress { host, port, .. } = address;
-    OpenError {
-        message: format!(
-            "instance `{instance}`: `destination = {host} {port}` cannot be reached from the address of its `bind`"
-        ),
-        hint: Some("one is IPv4, the other IPv6; `bind = :: PORT` serves both".into()),
     }
 }
 

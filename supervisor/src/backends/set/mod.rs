@@ -7,10 +7,11 @@
 mod apply;
 mod slot;
 
-use super::backend::{Backend, BackendState, LocalInstance, OpenError, Plan};
+use super::backend::{Backend, BackendState, LocalInstance, OpenCause, OpenError, Plan};
 use super::context::{BackendContext, BackendTimer, EventSink, Incoming, SourceId, TimerPurpose};
 use crate::ids::InstanceId;
 use crate::poller::{Poller, Wake};
+use crate::resolver::{ResolvedHost, Resolver};
 use crate::show::LiveShow;
 use crate::status::{InstanceState, InstanceStatus};
 use crate::timers::Timers;
@@ -19,6 +20,9 @@ use slot::{BackendSlot, SlotState};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
+
+/// A host of which no answer came by then is asked for again.
+const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The parts of the event loop that backends use.
 #[derive(Debug)]
@@ -37,7 +41,6 @@ struct InstanceHome {
 }
 
 /// All backends of a show.
-#[derive(Default)]
 pub struct BackendSet {
     /// A backend keeps its slot as long as it exists: wakes and timers contain the index of the
     /// slot.
@@ -45,6 +48,7 @@ pub struct BackendSet {
     /// By instance.
     homes: Vec<Option<InstanceHome>>,
     timers: Timers<BackendTimer>,
+    resolver: Resolver,
     /// The timers that are due; empty between two calls of [`BackendSet::tick`].
     due: Vec<BackendTimer>,
     /// Sources that have input left which the kernel does not report.
@@ -52,19 +56,30 @@ pub struct BackendSet {
 }
 
 impl BackendSet {
-    /// Opens the planned backends of a show.
+    /// Opens the planned backends of a show. Those for which the network lacks something are opened
+    /// later.
     ///
     /// # Errors
     ///
-    /// A backend cannot be opened. Those opened before it are dropped.
-    pub fn open(plans: Vec<Box<dyn Plan>>, show: &LiveShow) -> Result<Self, OpenError> {
-        let mut set = Self::default();
+    /// A backend cannot be opened, and that will not come right by itself. Those opened before it
+    /// are dropped.
+    pub fn open(plans: Vec<Box<dyn Plan>>, show: &LiveShow, resolver: Resolver) -> Result<Self, OpenError> {
+        let (slots, homes, timers) = (Vec::new(), Vec::new(), Timers::default());
+        let (due, unfinished) = (Vec::new(), Vec::new());
+        let mut set = Self { slots, homes, timers, resolver, due, unfinished };
+        let now = Instant::now();
         for plan in plans {
-            let backend = plan.open()?;
-            let mut slot = BackendSlot::new(plan, show);
-            slot.state = SlotState::Open(backend);
-            slot.retry.note_open(Instant::now());
-            set.slots.push(Some(slot));
+            let opened = plan.open();
+            let slot = set.insert(BackendSlot::new(plan, show));
+            match opened {
+                Ok(backend) => {
+                    let Some(served) = set.slot_mut(slot) else { continue };
+                    served.state = SlotState::Open(backend);
+                    served.retry.note_open(now);
+                }
+                Err(error) if error.cause == OpenCause::Lasting => return Err(error),
+                Err(error) => set.open_failed(slot, error, now),
+            }
         }
         set.find_homes(show);
         Ok(set)
@@ -195,8 +210,13 @@ impl BackendSet {
         value: f64,
         access: &mut LoopAccess<'_>,
     ) {
-        if let Some(home) = self.homes.get(instance.0).copied().flatten() {
-            self.with(home.slot, access, |backend, _| backend.restore(home.instance, channel, value));
+        let Some(home) = self.homes.get(instance.0).copied().flatten() else { return };
+        let Some(slot) = self.slot_mut(home.slot) else { return };
+        match slot.state {
+            SlotState::Waiting => drop(slot.restored.insert((instance, channel), value)),
+            _ => drop(
+                self.with(home.slot, access, |backend, _| backend.restore(home.instance, channel, value)),
+            ),
         }
     }
 
@@ -229,10 +249,23 @@ impl BackendSet {
         self.timers.set(BackendTimer { slot: slot as u32, purpose }, Some(deadline));
     }
 
+    /// A host was looked up: backends that are open take the answer, those that need it to open
+    /// are opened.
+    pub fn host_resolved(&mut self, answer: &ResolvedHost, now: Instant, access: &mut LoopAccess<'_>) {
+        for slot in 0..self.slots.len() {
+            self.with(slot, access, |backend, cx| backend.on_resolved(answer, cx));
+            let Some(BackendSlot { plan: Some(plan), state, .. }) = self.slot_mut(slot) else { continue };
+            let is_needed = plan.hosts().contains(&answer.host);
+            plan.on_resolved(answer);
+            if is_needed && matches!(state, SlotState::Waiting) {
+                self.open_slot(slot, now, access);
+            }
+        }
+    }
+
     fn open_slot(&mut self, slot: usize, now: Instant, access: &mut LoopAccess<'_>) {
         let Some(served) = self.slot_mut(slot) else { return };
         let (SlotState::Waiting, Some(plan)) = (&served.state, &served.plan) else { return };
-        let first = served.retry.is_first();
         let opened = catch_unwind(AssertUnwindSafe(|| plan.open()));
         match opened {
             Ok(Ok(backend)) => {
@@ -242,19 +275,37 @@ impl BackendSet {
                 tracing::info!(event = "backend_opened", "backend of {} opened", served.names);
                 self.start_opened(slot, access);
             }
-            Ok(Err(error)) => {
-                served.fault = Some(error.to_string());
-                let pause = self.retry_later(slot, now);
-                if first {
-                    tracing::error!(
-                        event = "backend_open_failed",
-                        "{error}; retrying in {} ms, then less often",
-                        pause.as_millis()
-                    );
-                }
-            }
+            Ok(Err(error)) => self.open_failed(slot, error, now),
             Err(_) => self.fail(slot, "internal error"),
         }
+    }
+
+    /// Arranges the next attempt to open a backend, and logs why there has to be one, once.
+    fn open_failed(&mut self, slot: usize, error: OpenError, now: Instant) {
+        let Some(served) = self.slot_mut(slot) else { return };
+        let is_news = served.fault.replace(error.to_string()).as_deref() != Some(&error.message);
+        let hosts = served.plan.as_ref().map(|plan| plan.hosts()).unwrap_or_default();
+        if error.cause == OpenCause::LookUp {
+            // The answer opens it; without a thread for it there is none.
+            self.set_timer(slot, TimerPurpose::Open, now + LOOK_UP_TIMEOUT);
+        } else {
+            let pause = self.retry_later(slot, now).as_millis();
+            let level_is_error = error.cause == OpenCause::Lasting;
+            let hint = error.hint.map(|hint| format!("; hint: {hint}")).unwrap_or_default();
+            let message = error.message;
+            match is_news {
+                true if level_is_error => tracing::error!(
+                    event = "backend_open_failed",
+                    "{message}; retrying in {pause} ms, then less often{hint}"
+                ),
+                true => tracing::warn!(
+                    event = "backend_open_failed",
+                    "{message}; retrying in {pause} ms, then less often{hint}"
+                ),
+                false => {}
+            }
+        }
+        hosts.iter().for_each(|host| self.resolver.look_up(host));
     }
 
     /// Starts a backend that was just opened, and hands it the events that it missed.
@@ -262,8 +313,12 @@ impl BackendSet {
         if let Some(Err(error)) = self.with(slot, access, |backend, cx| backend.start(cx)) {
             return self.fail(slot, &error.to_string());
         }
-        let missed = self.slot_mut(slot).map(|served| std::mem::take(&mut served.missed));
-        for ((instance, channel), value) in missed.into_iter().flatten() {
+        let Some(served) = self.slot_mut(slot) else { return };
+        let (restored, missed) = (std::mem::take(&mut served.restored), std::mem::take(&mut served.missed));
+        for ((instance, channel), value) in restored {
+            self.restore(instance, channel, value, access);
+        }
+        for ((instance, channel), value) in missed {
             self.handle(instance, channel, value, access);
         }
     }
@@ -320,11 +375,11 @@ impl BackendSet {
         access: &mut LoopAccess<'_>,
         act: impl FnOnce(&mut dyn Backend, Option<&dyn Plan>, &mut BackendContext<'_>) -> R,
     ) -> Option<R> {
-        let Self { slots, timers, unfinished, .. } = self;
+        let Self { slots, timers, resolver, unfinished, .. } = self;
         let BackendSlot { state, instances, plan, .. } = slots.get_mut(slot)?.as_mut()?;
         let (SlotState::Open(backend) | SlotState::Closing { backend, .. }) = state else { return None };
         let sink = EventSink::new(access.events, instances);
-        let mut cx = BackendContext::new(sink, access.poller, timers, unfinished, slot as u32);
+        let mut cx = BackendContext::new(sink, access.poller, timers, unfinished, resolver, slot as u32);
         match catch_unwind(AssertUnwindSafe(|| act(backend.as_mut(), plan.as_deref(), &mut cx))) {
             Ok(result) => Some(result),
             Err(_) => {

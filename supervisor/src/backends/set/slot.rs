@@ -37,6 +37,8 @@ pub struct BackendSlot {
     pub names: String,
     /// Whether the backend took an event in this step, which is to be flushed.
     pub touched: bool,
+    /// The values from before the supervisor was started again, for a backend that was not open yet.
+    pub restored: BTreeMap<(InstanceId, ChannelId), f64>,
     /// The last value of each channel that arrived while the backend was not open.
     pub missed: BTreeMap<(InstanceId, ChannelId), f64>,
     pub retry: RetryInterval,
@@ -53,6 +55,7 @@ impl BackendSlot {
             instances: Vec::new(),
             names: String::new(),
             touched: false,
+            restored: BTreeMap::new(),
             missed: BTreeMap::new(),
             retry: RetryInterval::default(),
             fault: None,
@@ -98,11 +101,6 @@ impl RetryInterval {
         let pause = self.next;
         self.next = (self.next * 2).min(LAST_RETRY_INTERVAL);
         pause
-    }
-
-    /// Whether the next failure is the first in a row.
-    pub fn is_first(&self) -> bool {
-        self.next == FIRST_RETRY_INTERVAL
     }
 }
 

@@ -12,6 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 #[derive(Default)]
 struct Script {
     calls: Vec<String>,
+    /// Why it is not available, if that is not lasting.
+    cause: Option<OpenCause>,
+    hosts: Vec<String>,
     open: usize,
     keeps: bool,
     is_closed: bool,
@@ -35,11 +38,16 @@ impl Plan for FakePlan {
         self.instances.clone()
     }
 
+    fn hosts(&self) -> Vec<String> {
+        self.script.lock().unwrap().hosts.clone()
+    }
+
     fn open(&self) -> Result<Box<dyn Backend>, OpenError> {
         let mut script = self.script.lock().unwrap();
         script.calls.push("open".into());
         if script.is_unavailable {
-            return Err(OpenError { message: "the port is in use".into(), hint: None });
+            let cause = script.cause.unwrap_or(OpenCause::Lasting);
+            return Err(OpenError { message: "the port is in use".into(), hint: None, cause });
         }
         script.open += 1;
         Ok(Box::new(FakeBackend { bell: Doorbell::new().unwrap(), script: Arc::clone(&self.script) }))
@@ -167,7 +175,7 @@ impl Rig {
     /// A backend that serves `a` and `b`.
     fn new() -> Self {
         let (show, script) = (live_show(BOTH), Shared::default());
-        let set = BackendSet::open(fake_plan(&show, &script), &show).unwrap();
+        let set = BackendSet::open(fake_plan(&show, &script), &show, Resolver::new(drop)).unwrap();
         let mut this = Self { set, poller: Poller::new().unwrap(), events: Vec::new(), script, show };
         this.with(|set, access| set.start(access)).unwrap();
         this.calls();

@@ -26,8 +26,6 @@ pub enum OscDecodeError {
     Address,
     #[error("a string has no end")]
     String,
-    #[error("there are no type tags")]
-    NoTypeTags,
     #[error("the type tag `{}` is unknown", .0.escape_ascii())]
     UnknownType(u8),
     #[error("the arguments end early")]
@@ -42,8 +40,9 @@ pub enum OscDecodeError {
 #[derive(Debug, Clone, Copy)]
 pub struct IncomingMessage<'a> {
     pub address: &'a [u8],
-    /// The type tags without the comma.
-    tags: &'a [u8],
+    /// The type tags without the comma. `None`: the sender is older than them, so what the
+    /// arguments are is not known (OSC 1.0, "OSC Type Tag String").
+    tags: Option<&'a [u8]>,
     data: &'a [u8],
 }
 
@@ -98,26 +97,30 @@ impl<'a> IncomingMessage<'a> {
         }
         let mut data = bytes;
         let address = take_string(&mut data).ok_or(OscDecodeError::String)?;
-        if data.is_empty() {
-            return Err(OscDecodeError::NoTypeTags);
+        if data.first() != Some(&b',') {
+            return Ok(Self { address, tags: None, data });
         }
         let tags = take_string(&mut data).ok_or(OscDecodeError::String)?;
-        let tags = tags.strip_prefix(b",").ok_or(OscDecodeError::NoTypeTags)?;
-        Ok(Self { address, tags, data })
+        Ok(Self { address, tags: tags.strip_prefix(b","), data })
+    }
+
+    /// Whether the message has type tags.
+    pub fn has_tags(&self) -> bool {
+        self.tags.is_some()
     }
 
     /// The type tags as printable text.
     pub fn tags(&self) -> impl std::fmt::Display {
-        self.tags.escape_ascii()
+        self.tags.unwrap_or_default().escape_ascii()
     }
 
     /// Reads all arguments into `arguments`, in place of what it holds. Elements of arrays count
-    /// one by one.
+    /// one by one. A message without type tags has none that can be read.
     pub fn read_arguments(&self, arguments: &mut Vec<OscArgument>) -> Result<(), OscDecodeError> {
         arguments.clear();
         let mut data = self.data;
         let mut open_arrays = 0_usize;
-        for &tag in self.tags {
+        for &tag in self.tags.unwrap_or_default() {
             match tag {
                 b'[' => open_arrays += 1,
                 b']' => open_arrays = open_arrays.checked_sub(1).ok_or(OscDecodeError::Array)?,
@@ -242,7 +245,7 @@ fn size(argument: &OscType) -> usize {
 ///
 /// For the log only: `rosc` allocates, and it would recurse as deep as the arrays are nested.
 pub fn describe_arguments(bytes: &[u8], message: &IncomingMessage<'_>) -> Option<Vec<String>> {
-    if message.tags.contains(&b'[') {
+    if message.tags?.contains(&b'[') {
         return None;
     }
     match rosc::decoder::decode_udp(bytes) {

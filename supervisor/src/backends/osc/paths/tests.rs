@@ -18,7 +18,7 @@ fn sound(settings: &[(&str, &str)], channels: &[&str]) -> OscPaths {
     paths
 }
 
-fn events(paths: &OscPaths, address: &str, arguments: &[OscArgument]) -> (Vec<(u32, f64)>, OscDelivery) {
+fn events(paths: &mut OscPaths, address: &str, arguments: &[OscArgument]) -> (Vec<(u32, f64)>, OscDelivery) {
     let mut events = Vec::new();
     let path = paths.find(address.as_bytes()).expect("the path is mapped");
     let delivery = path.deliver(arguments, |channel, value| events.push((channel.0, value)));
@@ -31,48 +31,65 @@ fn float(value: f32) -> OscArgument {
 
 #[test]
 fn a_parameter_reaches_each_channel_that_names_it() {
-    let paths = sound(&[], &["/xy:1", "/xy", "/other", "/xy:0"]);
-    let (events, delivery) = events(&paths, "/xy", &[float(0.25), float(0.5), float(0.75)]);
+    let mut paths = sound(&[], &["/xy:1", "/xy", "/other", "/xy:0"]);
+    let (events, delivery) = events(&mut paths, "/xy", &[float(0.25), float(0.5), float(0.75)]);
     assert_eq!(events, [(1, 0.25), (3, 0.25), (0, 0.5)]);
     assert_eq!(delivery, OscDelivery::Done);
 }
 
 #[test]
 fn without_a_pattern_the_default_range_of_the_incoming_type_counts() {
-    let paths = sound(&[], &["/a:0", "/a:1", "/a:2", "/a:3"]);
+    let mut paths = sound(&[], &["/a:0", "/a:1", "/a:2", "/a:3"]);
     let numbers = [OscNumber::Int(51), OscNumber::Float(0.5), OscNumber::Long(512), OscNumber::Double(2.0)];
-    let (events, _) = events(&paths, "/a", &numbers.map(OscArgument::Number));
+    let (events, _) = events(&mut paths, "/a", &numbers.map(OscArgument::Number));
     assert_eq!(events, [(0, 0.2), (1, 0.5), (2, 0.5), (3, 1.0)]);
 }
 
 #[test]
+fn a_whole_number_has_the_range_of_the_real_numbers_before_it() {
+    let mut paths = sound(&[], &["/a", "/b"]);
+    let one = OscArgument::Number(OscNumber::Int(1));
+    assert_eq!(events(&mut paths, "/a", &[one]).0, [(0, 1.0 / 255.0)]);
+    assert_eq!(events(&mut paths, "/a", &[float(0.95)]).0.len(), 1);
+    assert_eq!(events(&mut paths, "/a", &[one]).0, [(0, 1.0)]);
+    assert_eq!(events(&mut paths, "/b", &[one]).0, [(1, 1.0 / 255.0)]);
+}
+
+#[test]
 fn the_first_pattern_in_file_order_that_matches_counts() {
-    let paths = sound(&[("/a*", "f 0 2"), ("/ab", "f 0 4")], &["/ab"]);
-    assert_eq!(events(&paths, "/ab", &[float(1.0)]).0, [(0, 0.5)]);
+    let mut paths = sound(&[("/a*", "f 0 2"), ("/ab", "f 0 4")], &["/ab"]);
+    assert_eq!(events(&mut paths, "/ab", &[float(1.0)]).0, [(0, 0.5)]);
 }
 
 #[test]
 fn the_root_belongs_to_the_address_but_not_to_the_channel() {
-    let paths = sound(&[("root", "/stage"), ("/a", "f 0 1")], &["/a"]);
+    let mut paths = sound(&[("root", "/stage"), ("/a", "f 0 1")], &["/a"]);
     assert!(paths.find(b"/a").is_none() && paths.find(b"/stage/ab").is_none());
-    assert_eq!(events(&paths, "/stage/a", &[float(1.0)]).0, [(0, 1.0)]);
+    assert_eq!(events(&mut paths, "/stage/a", &[float(1.0)]).0, [(0, 1.0)]);
     assert!(paths.datagram(0).starts_with(b"/stage/a\0"));
 }
 
 #[test]
 fn a_message_with_another_number_of_parameters_than_its_pattern_reaches_nobody() {
-    let paths = sound(&[("/xy", "ff 0 1 0 1")], &["/xy", "/xy:1"]);
+    let mut paths = sound(&[("/xy", "ff 0 1 0 1")], &["/xy", "/xy:1"]);
     assert_eq!(
-        events(&paths, "/xy", &[float(1.0)]),
+        events(&mut paths, "/xy", &[float(1.0)]),
         (vec![], OscDelivery::WrongParameterCount { expected: 2 })
     );
 }
 
 #[test]
 fn an_argument_without_a_value_does_not_keep_the_others_back() {
-    let paths = sound(&[], &["/a:0", "/a:1", "/a:2"]);
-    let (events, delivery) = events(&paths, "/a", &[OscArgument::Other, float(f32::NAN), float(0.5)]);
+    let mut paths = sound(&[], &["/a:0", "/a:1", "/a:2"]);
+    let (events, delivery) = events(&mut paths, "/a", &[OscArgument::Other, float(f32::NAN), float(0.5)]);
     assert_eq!((events, delivery), (vec![(2, 0.5)], OscDelivery::NoValue));
+}
+
+#[test]
+fn a_mapped_argument_that_is_missing_is_reported() {
+    let mut paths = sound(&[], &["/a:0", "/a:1"]);
+    assert_eq!(events(&mut paths, "/a", &[]), (vec![], OscDelivery::NoArgument));
+    assert_eq!(events(&mut paths, "/a", &[float(0.5)]), (vec![(0, 0.5)], OscDelivery::NoArgument));
 }
 
 #[test]
@@ -81,7 +98,7 @@ fn mistakes_in_channel_names_are_underlined() {
     let error = |text: &str| vec![(Severity::Error, text.to_string())];
     assert_eq!(underlined("fader"), error("fader"));
     assert_eq!(underlined("/fader*"), error("*"));
-    assert_eq!(underlined("/a b"), error(" "));
+    assert_eq!(underlined("/a\tb"), error("\t"));
     assert_eq!(underlined("/a:x"), error("x"));
     assert_eq!(underlined("/a:"), error(""));
     assert_eq!(underlined("/a:-1"), error("-1"));
@@ -112,7 +129,7 @@ fn a_message_that_fits_into_no_datagram_is_an_error() {
 
 #[test]
 fn the_line_that_is_missing_has_all_parameters_that_are_mapped() {
-    let paths = sound(&[], &["/xy:1", "/xy:0"]);
+    let mut paths = sound(&[], &["/xy:1", "/xy:0"]);
     let path = paths.find(b"/xy").expect("the path is mapped");
     assert_eq!(path.missing_line(), "/xy = ff 0.0 1.0 0.0 1.0");
 }

@@ -40,7 +40,7 @@ fn feed_random_packets(count: usize) {
     let written = Written::new(&[("bind", "* 0"), ("/fixed", "fi 0 1 0 255")], &channels);
     let mut diagnostics = Diagnostics::default();
     let live = LiveInstance { id: ID, place: 0, instance: &written.instance };
-    let OscPlan { paths, .. } = OscPlan::new(live, false, &mut diagnostics);
+    let OscPlan { mut paths, .. } = OscPlan::new(live, false, &mut diagnostics);
     let mut rx = OscRx::new("out".into(), None);
     let pieces: [&[u8]; 12] = [
         b"/a\0\0",
@@ -61,7 +61,7 @@ fn feed_random_packets(count: usize) {
     let mut seen = [0_u32; 4];
     for _ in 0..count {
         let packet = noise.packet(&pieces);
-        rx.datagram(&packet, &"test", &paths, &mut EventSink::new(&mut events, &[ID]));
+        rx.datagram(&packet, &"test", &mut paths, &mut EventSink::new(&mut events, &[ID]));
         for event in events.drain(..) {
             assert!((0.0..=1.0).contains(&event.value));
             let address = channels[event.channel.0 as usize].split(':').next().unwrap_or_default();

@@ -1,0 +1,60 @@
+//! What the kernel learns about datagrams after they were sent: ICMP messages for a port on which
+//! no program listens, or for a host that is not reached (`IP_RECVERR`, ip(7)).
+//!
+//! Without the option, an unconnected socket is told nothing. With it, each message waits in the
+//! socket's error queue, with the address that the datagram was for, and the next call on the
+//! socket fails once. As long as the queue is not empty, the poller reports the socket.
+
+use super::socket::sender_address;
+use nix::errno::Errno;
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt};
+use std::io::IoSliceMut;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::RawFd;
+
+/// The most reports that are read at once.
+const REPORTS_LIMIT: usize = 64;
+
+/// Space for the control messages of a report.
+const CONTROL_SIZE: usize = 256;
+
+/// What was reported since the last look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SendReports {
+    /// Whether there was a report, for whatever address.
+    pub any: bool,
+    /// Why a datagram for the present peer was not received.
+    pub of_peer: Option<Errno>,
+}
+
+/// Asks for reports. Without them only a missing peer stays unnoticed.
+pub fn request_reports(socket: &UdpSocket) {
+    let _ = setsockopt(socket, sockopt::Ipv4RecvErr, &true);
+    let _ = setsockopt(socket, sockopt::Ipv6RecvErr, &true);
+}
+
+/// Empties the error queue of a socket, up to a limit.
+pub fn take_reports(descriptor: RawFd, peer: Option<SocketAddr>) -> SendReports {
+    let mut reports = SendReports::default();
+    let mut control = vec![0; CONTROL_SIZE];
+    for _ in 0..REPORTS_LIMIT {
+        let mut payload = [0; 0];
+        let mut slices = [IoSliceMut::new(&mut payload)];
+        let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
+        let Ok(message) = recvmsg::<SockaddrStorage>(descriptor, &mut slices, Some(&mut control), flags)
+        else {
+            break;
+        };
+        reports.any = true;
+        let is_of_peer = message.address.as_ref().and_then(sender_address).is_some_and(|to| Some(to) == peer);
+        let codes = message.cmsgs().into_iter().flatten().filter_map(|control| match control {
+            ControlMessageOwned::Ipv4RecvErr(report, _) => Some(report.ee_errno),
+            ControlMessageOwned::Ipv6RecvErr(report, _) => Some(report.ee_errno),
+            _ => None,
+        });
+        if let Some(code) = codes.last().filter(|_| is_of_peer) {
+            reports.of_peer = Some(Errno::from_raw(code as i32));
+        }
+    }
+    reports
+}
