@@ -60,26 +60,30 @@ impl<T: Keyed> ConflatingQueue<T> {
         }
     }
 
-    /// Adds an item behind all others.
+    /// Adds an item behind all others. Returns whether it has replaced one.
     #[inline]
-    pub fn push(&mut self, item: T) {
+    pub fn push(&mut self, item: T) -> bool {
         if self.latest_order.is_empty() && self.ordered.len() < self.limit {
             self.ordered.push_back(item);
+            false
         } else {
-            self.conflate(item);
+            self.conflate(item)
         }
     }
 
-    fn conflate(&mut self, item: T) {
+    #[cold]
+    fn conflate(&mut self, item: T) -> bool {
         let key = item.key();
         match self.latest.entry(key) {
             Entry::Occupied(mut entry) => {
                 entry.insert(item);
                 self.conflated += 1;
+                true
             }
             Entry::Vacant(entry) => {
                 entry.insert(item);
                 self.latest_order.push_back(key);
+                false
             }
         }
     }
@@ -89,7 +93,7 @@ impl<T: Keyed> ConflatingQueue<T> {
         self.limit = limit;
         if self.ordered.len() > limit {
             let waiting: Vec<T> = std::iter::from_fn(|| self.pop()).collect();
-            waiting.into_iter().for_each(|item| self.push(item));
+            waiting.into_iter().for_each(|item| _ = self.push(item));
         }
     }
 
@@ -250,7 +254,7 @@ mod tests {
     #[test]
     fn memory_of_conflated_items_is_given_back() {
         let mut queue = ConflatingQueue::new(0);
-        (0..KEPT_CAPACITY as u32 * 2).for_each(|channel| queue.push(event(channel, 0.0)));
+        (0..KEPT_CAPACITY as u32 * 2).for_each(|channel| _ = queue.push(event(channel, 0.0)));
         while queue.pop().is_some() {}
         queue.shrink();
         assert_eq!((queue.latest.capacity(), queue.latest_order.capacity()), (0, 0));
@@ -260,7 +264,7 @@ mod tests {
     fn a_queue_that_has_grown_once_takes_the_same_load_without_growing() {
         let mut queue = ConflatingQueue::new(100);
         let mut turn = || {
-            (0..1000).for_each(|n| queue.push(event(n % 70, 0.5)));
+            (0..1000).for_each(|n| _ = queue.push(event(n % 70, 0.5)));
             while queue.pop().is_some() {}
             (queue.ordered.capacity(), queue.latest.capacity(), queue.latest_order.capacity())
         };

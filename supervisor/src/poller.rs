@@ -31,14 +31,6 @@ pub enum Wake {
     Reaper,
 }
 
-impl Wake {
-    /// Moves `more` to the wake-ups of a turn, without those that are among them already.
-    pub fn add(wakes: &mut Vec<Wake>, more: &mut Vec<Wake>) {
-        more.retain(|wake| !wakes.contains(wake));
-        wakes.append(more);
-    }
-}
-
 const SIGNAL: u64 = 0;
 const MAILBOX: u64 = 1;
 const BACKEND: u64 = 2;

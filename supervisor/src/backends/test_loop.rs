@@ -59,7 +59,8 @@ impl<B: Backend + ?Sized> TestLoop<B> {
         let mut wakes = Vec::new();
         let timeout = if self.unfinished.is_empty() { timeout } else { Duration::ZERO };
         self.poller.wait(Some(timeout), &mut wakes).expect("it may wait");
-        Wake::add(&mut wakes, &mut self.unfinished);
+        self.unfinished.retain(|wake| !wakes.contains(wake));
+        wakes.append(&mut self.unfinished);
         for wake in &wakes {
             let Wake::Backend { token, .. } = *wake else { continue };
             self.with(|backend, cx| backend.on_ready(SourceId(token), budget, cx));

@@ -17,8 +17,31 @@ const MESSAGES_PER_TURN: usize = 64;
 /// costs more than most.
 const MESSAGES_TIMEOUT: Duration = Duration::from_micros(300);
 
+/// Reading what backends receive takes no longer than this per turn, and one source more.
+const READ_TIMEOUT: Duration = Duration::from_micros(200);
+
 impl EventLoop {
-    pub(super) fn dispatch(&mut self, wake: Wake, now: Instant) {
+    /// Handles the wake-ups of a turn. Of the sources of backends, those for which there is no time
+    /// left come first in the next turn.
+    pub(super) fn dispatch_all(&mut self, wakes: &mut Vec<Wake>, now: Instant) {
+        self.backends.wake_unfinished(wakes);
+        for wake in wakes.drain(..) {
+            if !matches!(wake, Wake::Backend { .. }) {
+                self.dispatch(wake, now);
+            } else if !self.ready.contains(&wake) {
+                self.ready.push_back(wake);
+            }
+        }
+        while let Some(wake) = self.ready.pop_front() {
+            self.dispatch(wake, now);
+            // Most turns have one source, and need no clock.
+            if !self.ready.is_empty() && now.elapsed() > READ_TIMEOUT {
+                return;
+            }
+        }
+    }
+
+    fn dispatch(&mut self, wake: Wake, now: Instant) {
         match wake {
             Wake::Signal => self.signalled(now),
             Wake::Mailbox => self.take_messages(now),

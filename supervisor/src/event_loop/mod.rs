@@ -53,6 +53,7 @@ use restored_outputs::RestoredOutputs;
 use show_reload::ShowReload;
 use state_file::SharedNames;
 use std::cmp::Reverse;
+use std::collections::VecDeque;
 use std::io;
 use std::time::{Duration, Instant};
 use step::StepBudget;
@@ -89,6 +90,8 @@ pub struct EventLoop {
     loop_monitor: LoopMonitor,
     conflation_monitor: ConflationMonitor,
     step_budget: StepBudget,
+    /// Sources of backends that are ready and were not read yet.
+    ready: VecDeque<Wake>,
     /// Events that came in through backends, on their way to the router.
     incoming: Vec<Incoming>,
     /// Something has gone out, and no worker was handed anything since.
@@ -206,6 +209,7 @@ impl EventLoop {
             loop_monitor,
             conflation_monitor: ConflationMonitor::default(),
             step_budget: StepBudget::default(),
+            ready: VecDeque::new(),
             incoming,
             answered: false,
             phase: Phase::Starting,
@@ -235,9 +239,7 @@ impl EventLoop {
             }
             let now = self.wait(rest, &mut wakes)?;
             self.router.set_time(now);
-            for wake in wakes.drain(..) {
-                self.dispatch(wake, now);
-            }
+            self.dispatch_all(&mut wakes, now);
             self.tick(now);
             self.send_restored(now);
             let busy = self.pass_on(now);
@@ -260,7 +262,6 @@ impl EventLoop {
             let timeout = self.timeout(rest);
             self.poller.wait(timeout, wakes)?;
         }
-        self.backends.wake_unfinished(wakes);
         let now = Instant::now();
         let events_only = wakes.iter().all(|wake| matches!(wake, Wake::Backend { .. } | Wake::Bell(_)));
         if self.busy_poller.is_pinned() && (!events_only || self.deadline().is_some_and(|at| at <= now)) {

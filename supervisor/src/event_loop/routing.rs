@@ -24,7 +24,7 @@ impl EventLoop {
             let (more, step) = self.route(now);
             let handed = self.with_instances(now, InstanceSet::deliver);
             self.answered = self.flush_backends(&step) && !handed;
-            if more || self.backends.has_unfinished() {
+            if more || self.backends.has_unfinished() || !self.ready.is_empty() {
                 return true;
             }
             if !self.with_instances(now, InstanceSet::spin) {

@@ -105,9 +105,7 @@ impl FairQueue {
     #[inline]
     pub fn push(&mut self, source: InstanceId, event: QueuedEvent) {
         let Some(queue) = self.sources.get_mut(source.0) else { return };
-        let before = queue.events.conflated();
-        queue.events.push(event);
-        self.conflated += queue.events.conflated() - before;
+        self.conflated += u64::from(queue.events.push(event));
         if !queue.is_in_rotation {
             queue.is_in_rotation = true;
             self.rotation.push_back(source);

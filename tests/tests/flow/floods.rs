@@ -6,6 +6,7 @@ use mm_tests::wait::last;
 use mm_tests::{BackgroundTraffic, Control, Event, Running, TestShow};
 use nix::sys::signal::Signal;
 use serde_json::Value;
+use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 const SCRIPT: &str = "
@@ -28,6 +29,9 @@ const ROUTER_LIMIT: u64 = 512;
 
 /// Messages of the largest bundle that a desk sends: they just fit into a datagram.
 const LARGE_BUNDLE: u16 = 2_900;
+
+/// Where the ports of a test with many of them begin: above those that test shows count.
+const FIRST_PORT: u16 = 21_000;
 
 const ASK: &str = "[python asked]\nmodule = h\n[map]\nnet./ask > asked.h.ask\nasked.answer > net./answer\n";
 
@@ -134,7 +138,7 @@ fn a_bundle_as_large_as_a_datagram_arrives_complete_and_in_order() {
             show.peer().send_raw(&numbered_bundle(sent + 1, count));
             sent += u32::from(count);
         }
-        control.wait_for("the events", "net", |status| status["events_out"] == sent);
+        control.wait_for("the events", "net", |status| status["events_in"] == sent);
     }
     show.send("/report", &[F(1.0)]);
     mm_tests::counter::assert_complete(&show, "counter", sent);
@@ -161,8 +165,44 @@ fn bundles_on_another_port_take_nothing_from_the_others() {
     let conflated = counts(&mut control, ["net", "calm", "steady"].map(|name| (name, "conflated")));
     assert_eq!(conflated, [0, 0, 0]);
     assert_eq!(show.log().count(Event::named("events_conflated")), 0);
-    let [received] = counts(&mut control, [("net", "events_out")]);
+    let [received] = counts(&mut control, [("net", "events_in")]);
     assert!(received >= u64::from(LARGE_BUNDLE), "the flood itself is served: {received} events");
+    show.stop();
+}
+
+#[test]
+fn bundles_on_many_ports_take_nothing_from_the_others_and_each_port_has_its_turn() {
+    let stage = TestShow::new();
+    stage.python("h.py", SCRIPT);
+    let names: Vec<String> = (0..8).map(|number| format!("port{number}")).collect();
+    // No other test has this address: the host is that of this process.
+    let address = |number: u16| SocketAddr::new(stage.bind().ip(), FIRST_PORT + number);
+    let addresses: Vec<SocketAddr> = (0..8).map(address).collect();
+    let sections: String = names
+        .iter()
+        .zip(&addresses)
+        .map(|(name, address)| format!("[osc {name}]\nbind = {} {}\n", address.ip(), address.port()))
+        .collect();
+    let mappings: String = names.iter().map(|name| format!("{name}./tick > sink.{name}\n")).collect();
+    let text = format!(
+        "{sections}[python sink]\nmodule = h\nqueue = 1000\ndefault-handler = h.sink\n[map]\n{mappings}{ASK}"
+    );
+    BackgroundTraffic::show(&stage, &text);
+    let show = stage.run();
+    let others = BackgroundTraffic::start(&show);
+    let flood = UdpSocket::bind((show.stage().bind().ip(), 0)).expect("a port");
+    let large = numbered_bundle(1, LARGE_BUNDLE);
+    let send = |address: &SocketAddr| drop(flood.send_to(&large, address));
+    (0..100).for_each(|_| addresses.iter().for_each(send));
+    let mut control = show.control();
+    for (name, address) in names.iter().zip(&addresses) {
+        let before = control.standing(name)["events_in"].as_u64();
+        send(address);
+        control.wait_for("its turn", name, |status| status["events_in"].as_u64() > before);
+    }
+    others.finish(&show);
+    let is_zero = |status: &Value| status["name"] == "sink" || status["conflated"].as_u64().unwrap_or(0) == 0;
+    assert!(control.status().iter().all(is_zero));
     show.stop();
 }
 

@@ -134,9 +134,9 @@ impl BackendSet {
         !self.unfinished.is_empty()
     }
 
-    /// Adds a wake-up for each of these sources that has none.
+    /// Adds a wake-up for each of these sources.
     pub fn wake_unfinished(&mut self, wakes: &mut Vec<Wake>) {
-        Wake::add(wakes, &mut self.unfinished);
+        wakes.append(&mut self.unfinished);
     }
 
     /// A source of a backend is ready. It adds about `budget` events at most.

@@ -14,8 +14,9 @@ use std::cmp::Reverse;
 use std::time::Instant;
 
 /// The most events of one worker that wait in the router. The rest waits in its ring, where it is
-/// not lost, and holds up no other source. Not below what is routed between two looks at the rings:
-/// see ARCHITECTURE.md for what was measured.
+/// not lost, and holds up no other source. In a burst from one instance to another, the loop takes
+/// the same CPU time per event with any limit from 128 to 4,096 (36 to 41 ns at best), and a tenth
+/// more with 64.
 pub const ROUTER_LIMIT: usize = 512;
 
 /// The events of one instance.
