@@ -225,7 +225,7 @@ impl Check {
         let Some(trial) = self.trials.iter_mut().find(|trial| trial.worker.id == worker_id) else { return };
         let mut budget = usize::MAX;
         loop {
-            let outcome = match trial.worker.receive(&mut budget, &self.poller) {
+            let outcome = match trial.worker.receive(&mut budget, &self.poller, Instant::now()) {
                 Ok(Some(message)) => outcome(&trial.instance, message),
                 Ok(None) => return,
                 Err(LinkError::Closed) => Some(Outcome::Failed("the worker ended during import".into())),

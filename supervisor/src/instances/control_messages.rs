@@ -23,9 +23,9 @@ impl InstanceSet {
     pub fn receive(&mut self, worker_id: WorkerId, cx: &mut LoopContext<'_>) {
         let mut budget = BYTES_PER_TURN;
         for _ in 0..MESSAGES_PER_TURN {
-            let poller = cx.poller;
+            let (poller, now) = (cx.poller, cx.now);
             let Some(worker) = self.worker(worker_id, cx) else { return };
-            let event = match worker.receive(&mut budget, poller) {
+            let event = match worker.receive(&mut budget, poller, now) {
                 Ok(Some(message)) => WorkerEvent::Message(message),
                 Ok(None) => return,
                 Err(LinkError::Closed) => WorkerEvent::ChannelClosed(None),
@@ -44,9 +44,8 @@ impl InstanceSet {
     pub(super) fn receive_last(&mut self, worker_id: WorkerId, cx: &mut LoopContext<'_>) {
         let mut budget = LAST_BYTES;
         loop {
-            let poller = cx.poller;
             let Some(worker) = self.worker(worker_id, cx) else { return };
-            let Ok(Some(message)) = worker.receive(&mut budget, poller) else { return };
+            let Ok(Some(message)) = worker.receive_last(&mut budget) else { return };
             self.worker_event(worker_id, WorkerEvent::Message(message), cx);
         }
     }

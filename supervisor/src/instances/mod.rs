@@ -15,6 +15,7 @@ pub mod history;
 pub mod exit;
 pub mod transition;
 
+pub mod message_pace;
 pub mod script_worker;
 pub mod worker;
 pub mod worker_event;

@@ -4,6 +4,7 @@ use super::data_plane::rings::WorkerRings;
 use super::exit::ExitReason;
 use super::launcher::WorkerLauncher;
 use super::link::ControlLink;
+use super::message_pace::MessagePace;
 use super::worker_message::WorkerMessage;
 use crate::ids::WorkerId;
 use crate::poller::{Interest, Poller, Wake};
@@ -18,6 +19,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The process behind a worker.
 #[derive(Debug)]
@@ -40,6 +42,7 @@ pub struct Worker {
     pub ending: Option<ExitReason>,
     process: Process,
     control: FromWorkerReceiver,
+    pace: MessagePace,
     link: ControlLink,
 }
 
@@ -60,17 +63,31 @@ impl Worker {
         poller.watch(&control, Interest::Read, Wake::WorkerControl(id))?;
         launcher.launch(id, descriptors, directory, venv)?;
         let (process, link) = (Process::Requested { kill_on_arrival: false }, launcher.link(id));
-        Ok(Self { id, end: end.into(), ending: None, process, control, link })
+        Ok(Self { id, end: end.into(), ending: None, process, control, pace: MessagePace::default(), link })
     }
 
     /// The next message from the worker, if there is one. Reads at most `budget` bytes, and takes
-    /// them off it. A connection that has ended is not watched any more.
+    /// them off it. A connection that has ended is not watched any more, and one on which too much
+    /// comes not before [`Worker::resume`].
     ///
     /// # Errors
     ///
     /// The worker has closed its end, or has sent what is not a message.
-    pub fn receive(&mut self, budget: &mut usize, poller: &Poller) -> Result<Option<FromWorker>, LinkError> {
+    pub fn receive(
+        &mut self,
+        budget: &mut usize,
+        poller: &Poller,
+        now: Instant,
+    ) -> Result<Option<FromWorker>, LinkError> {
+        if self.pace.deadline().is_some() {
+            return Ok(None);
+        }
         let received = self.control.try_recv(budget);
+        if let Ok(Some(message)) = &received
+            && self.pace.count(message, now)
+        {
+            poller.forget(&self.control);
+        }
         match &received {
             Ok(Some(FromWorker::Hello { protocol: PROTOCOL, address, .. })) if !self.control.is_closed() => {
                 self.link.connect(address.clone());
@@ -79,6 +96,29 @@ impl Worker {
             Err(_) => poller.forget(&self.control),
         }
         received
+    }
+
+    /// The next message of a worker that has ended.
+    ///
+    /// # Errors
+    ///
+    /// There is no other whole message.
+    pub fn receive_last(&mut self, budget: &mut usize) -> Result<Option<FromWorker>, LinkError> {
+        self.control.try_recv(budget)
+    }
+
+    /// When [`Worker::resume`] has to be called.
+    #[must_use]
+    pub fn paused_until(&self) -> Option<Instant> {
+        self.pace.deadline()
+    }
+
+    /// Reads its messages again after a pause that is over.
+    pub fn resume(&mut self, poller: &Poller, now: Instant) {
+        if self.pace.deadline().is_some_and(|until| until <= now) && self.pace.resume() {
+            // It was watched before, so it can be.
+            let _ = poller.watch(&self.control, Interest::Read, Wake::WorkerControl(self.id));
+        }
     }
 
     /// Whether the process runs and is not about to exit. An exiting process closes its descriptors

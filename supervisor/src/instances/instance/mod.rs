@@ -220,12 +220,15 @@ impl ScriptInstance {
 
     /// When [`ScriptInstance::tick`] has to be called next.
     fn deadline(&self) -> Option<Instant> {
+        let paused =
+            self.supervision.workers().iter().filter_map(|member| member.worker.process.paused_until());
         let deadlines = [self.supervision.deadline(), self.data.failsafe_deadline()];
-        deadlines.into_iter().flatten().min()
+        deadlines.into_iter().flatten().chain(paused).min()
     }
 
     /// Some time has passed.
     pub fn tick(&mut self, cx: &mut LoopContext<'_>) {
+        self.resume_messages(cx);
         self.check_health(cx);
         self.apply_failsafe(cx);
         self.supervision.tick(moment(cx));
@@ -364,6 +367,18 @@ impl ScriptInstance {
             }
         }
         self.data.apply_failsafe(cx.now, cx.router);
+    }
+
+    /// Reads the messages of workers again that had sent too many.
+    fn resume_messages(&mut self, cx: &LoopContext<'_>) {
+        let members = self.supervision.workers().iter();
+        let paused = members.filter(|member| member.worker.process.paused_until().is_some());
+        let ids: Vec<WorkerId> = paused.map(|member| member.worker.id()).collect();
+        for id in ids {
+            if let Some(worker) = self.worker(id) {
+                worker.resume(cx.poller, cx.now);
+            }
+        }
     }
 
     // The health of its worker.
