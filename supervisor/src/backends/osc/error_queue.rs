@@ -52,8 +52,10 @@ pub fn take_reports(descriptor: RawFd, peer: Option<SocketAddr>) -> SendReports 
             ControlMessageOwned::Ipv6RecvErr(report, _) => Some(report.ee_errno),
             _ => None,
         });
-        if let Some(code) = codes.last().filter(|_| is_of_peer) {
-            reports.of_peer = Some(Errno::from_raw(code as i32));
+        let reason = codes.last().map(|code| Errno::from_raw(code as i32));
+        // A path that takes smaller packets only: the kernel cuts up what follows.
+        if is_of_peer && reason != Some(Errno::EMSGSIZE) {
+            reports.of_peer = reason.or(reports.of_peer);
         }
     }
     reports

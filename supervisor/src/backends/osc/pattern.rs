@@ -276,6 +276,16 @@ mod tests {
     }
 
     #[test]
+    fn an_address_that_cannot_be_mapped_is_known_with_its_reason() {
+        for address in ["/a/b", "/Left Ear", "/a,b", "/layer:one/x", "/a<b"] {
+            assert_eq!(unmappable(address), None, "{address}");
+        }
+        for address in ["/a{b}", "/ch/*/level", "/a < b", "/a\u{1}", "no slash", "/a # b"] {
+            assert!(unmappable(address).is_some(), "{address}");
+        }
+    }
+
+    #[test]
     fn a_pattern_made_to_backtrack_takes_no_longer_than_others() {
         let pattern = format!("/{}", "*a".repeat(300));
         assert!(!matches(&pattern, &format!("/{}b", "a".repeat(3000))));

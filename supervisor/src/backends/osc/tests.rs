@@ -406,6 +406,14 @@ fn another_pattern_keeps_the_socket_and_another_address_does_not() {
     assert_eq!(rig.events(1), [(1, 0.5)], "what waited in the socket is not lost");
     rig.step(&[(1, 1.0)]);
     assert_eq!(rig.arrived(), ("/b".into(), floats([2.0])));
+    let wider = [("bind", "127.0.0.1 0"), ("destination", to.as_str()), ("/b", "f 0 2"), ("/c", "f 0 1")];
+    let wider = plan(&wider, &["/c", "/b"]);
+    assert_eq!(rig.osc.with(|osc, cx| osc.reconfigure(&wider, &change, cx)), Reconfigured::Kept);
+    rig.step(&[(1, 1.0)]);
+    rig.nothing_arrives();
+    rig.step(&[(1, 0.5), (0, 1.0)]);
+    assert_eq!(rig.arrived(), ("/b".into(), floats([1.0])), "the value before the reload is known");
+    assert_eq!(rig.arrived(), ("/c".into(), floats([1.0])));
     assert_eq!(rig.osc.with(|osc, cx| osc.reconfigure(&moved, &change, cx)), Reconfigured::Reopen);
     assert_eq!(
         rig.osc.with(|osc, cx| osc.reconfigure(&other("127.0.0.1 0", "::1 9"), &change, cx)),

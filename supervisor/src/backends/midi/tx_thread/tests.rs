@@ -118,6 +118,20 @@ fn everything_goes_out_in_order() {
 }
 
 #[test]
+fn pulses_go_out_whole_while_the_rate_holds_them_up() {
+    let mut rig = Rig::new();
+    rig.open();
+    // More than the rate limiter lets pass at once.
+    let pulses: Vec<_> = (0..2000).flat_map(|_| [(3, 127), (3, 0)]).collect();
+    for (slot, raw) in &pulses {
+        rig.set(*slot, *raw);
+    }
+    let expected: Vec<_> = pulses.iter().map(|(slot, raw)| (*slot as u8, *raw as u8)).collect();
+    assert_eq!(rig.next_values(pulses.len()), expected);
+    rig.end();
+}
+
+#[test]
 fn values_wait_until_the_ports_are_open() {
     let mut rig = Rig::new();
     (1..=3).for_each(|raw| rig.set(0, raw));
