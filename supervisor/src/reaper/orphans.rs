@@ -25,8 +25,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long a process that withstands TERM may take to end by itself. The tracker takes a few
-/// milliseconds on a calm machine.
-const GRACE: Duration = Duration::from_millis(200);
+/// milliseconds on a calm machine, and hundreds on one whose CPUs are all busy.
+const GRACE: Duration = Duration::from_millis(600);
 
 /// How long after the end of a worker the groups of its orphans are not killed as a whole.
 const GROUP_DELAY: Duration = Duration::from_millis(20);

@@ -150,6 +150,5 @@ fn what_forked_processes_share_counts_once() {
     show.send("/grow", &[F(0.2)]);
     let over = show.wait_for(Event::named("memory_limit_exceeded").instance("py").message("of 200 MiB"));
     assert!(over.message.contains("in 9 processes"), "{}", over.message);
-    assert_eq!(show.log().count(Event::printed("py", "grown")), 1, "it went on until it grew");
     finish(show, others);
 }
