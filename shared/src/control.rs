@@ -8,8 +8,8 @@
 //! The order of a worker's life, with the messages of each side:
 //!
 //! ```text
-//! worker      Hello ──►         Ready | Failed ──►          Error*, Channel*, Warning* ──►         Yielded, Stopped ──►
-//! supervisor         ──► Boot                  ──► Serve                              ──► Stop
+//! worker      Hello ──►         Sources, Ready | Failed ──►          Error*, Channel*, Sources* ──►         Yielded, Stopped ──►
+//! supervisor         ──► Boot                           ──► Serve                              ──► Stop
 //! ```
 //!
 //! The supervisor treats every message as hostile: numbers are checked against what it knows, texts
@@ -122,8 +122,32 @@ pub struct Boot {
     pub mapped: u32,
     /// What the script may add to `channels`.
     pub allowance: NameAllowance,
-    /// Whether to say which files the modules came from.
-    pub watch: bool,
+    /// From what it imports the modules, and whether another worker serves in the meantime.
+    pub import: ImportMode,
+}
+
+/// How a worker imports its modules.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ImportMode {
+    /// From the files, while no other worker of the instance is to run.
+    Alone,
+    /// From the files, while another worker serves: what there is only one of may be taken.
+    Beside {
+        /// Files that the other worker has loaded. They are compiled before a failure may be
+        /// blamed on that worker, so that a syntax error in any of them is found while it serves.
+        #[serde(with = "path_list")]
+        loaded: Vec<PathBuf>,
+    },
+    /// Not at all: compiles the files and fails with [`Failure::is_busy`], since the user wants
+    /// the other worker to be stopped first.
+    CompileOnly {
+        /// Files that the other worker has loaded.
+        #[serde(with = "path_list")]
+        loaded: Vec<PathBuf>,
+    },
+    /// From this list ([`crate::source_files`]) of the files that an earlier worker has loaded,
+    /// where it has a text; from the files for everything else.
+    LastGood(#[serde(with = "byte_run")] Vec<u8>),
 }
 
 /// A `module` option.
@@ -159,11 +183,17 @@ pub enum FromWorker {
         address: String,
     },
     /// The files that the script was loaded from, those of modules that it imports itself included,
-    /// as far as they are not installed packages. Sent once, after the import and before its
-    /// outcome, if `Boot` asks for it.
-    Sources(#[serde(with = "path_list")] Vec<PathBuf>),
+    /// as far as they are not installed packages: a list as in [`crate::source_files`]. Sent after
+    /// the import and before its outcome, and again for modules that are imported later.
+    Sources(#[serde(with = "byte_run")] Vec<u8>),
     /// The modules are imported and the handlers found; the worker waits for `Serve`.
-    Ready,
+    Ready {
+        /// Which mapped channels have a handler: one bit each, by number, lowest bit first.
+        handled: BitSet,
+    },
+    /// An exception in a thread, a task or a callback of the script shows that it needs something
+    /// which another process holds. Sent once, and only after `Ready`; the text is the exception.
+    ResourceBusy(String),
     /// A module could not be imported; the worker exits after this.
     Failed(Failure),
     /// The script sent on a name that no mapping uses. Numbers go on from those of `Boot`, without
@@ -201,6 +231,34 @@ pub struct Failure {
     pub summary: String,
     /// The whole traceback.
     pub traceback: String,
+    /// Whether the exception shows that another process holds what the script needs: a port, a
+    /// device, a lock.
+    pub is_busy: bool,
+}
+
+/// A set of small numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BitSet(#[serde(with = "byte_run")] Vec<u8>);
+
+impl BitSet {
+    /// Adds a number.
+    pub fn insert(&mut self, number: u32) {
+        let (byte, bit) = (number as usize / 8, number % 8);
+        if self.0.len() <= byte {
+            self.0.resize(byte + 1, 0);
+        }
+        self.0[byte] |= 1 << bit;
+    }
+
+    /// The numbers below `limit` that are in this set and not in `other`, in order.
+    pub fn minus<'a>(&'a self, other: &'a Self, limit: u32) -> impl Iterator<Item = u32> + 'a {
+        let bytes = self.0.iter().zip(0u32..).take(limit.div_ceil(8) as usize);
+        let missing = bytes.flat_map(|(byte, index)| {
+            let left = byte & !other.0.get(index as usize).copied().unwrap_or(0);
+            (0..8).filter(move |bit| left & (1 << bit) != 0).map(move |bit| index * 8 + bit)
+        });
+        missing.filter(move |number| *number < limit)
+    }
 }
 
 /// Bytes as one run, which is encoded and decoded by a copy instead of one by one.
@@ -261,5 +319,22 @@ mod path_list {
         }
         let paths = bytes.split(|byte| *byte == 0).filter(|path| !path.is_empty());
         Ok(paths.map(|path| PathBuf::from(OsStr::from_bytes(path))).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_without_another_is_what_only_the_first_has() {
+        let (mut all, mut some) = (BitSet::default(), BitSet::default());
+        for number in [0, 7, 8, 9, 100] {
+            all.insert(number);
+        }
+        [7, 8, 3].into_iter().for_each(|number| some.insert(number));
+        assert_eq!(all.minus(&some, 1000).collect::<Vec<_>>(), [0, 9, 100]);
+        assert_eq!(all.minus(&some, 100).collect::<Vec<_>>(), [0, 9]);
+        assert_eq!(some.minus(&all, 1000).collect::<Vec<_>>(), [3]);
     }
 }

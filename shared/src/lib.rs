@@ -36,6 +36,7 @@ pub mod progress;
 pub mod control;
 pub mod control_link;
 pub mod frame;
+pub mod source_files;
 
 pub mod sys;
 

@@ -29,7 +29,7 @@ use crate::show_choice;
 use crate::signals::{Hangup, Signals};
 use crate::startup::{self, StartError, find_worker};
 use crate::stderr::print_line;
-use mm_shared::control::FromWorker;
+use mm_shared::control::{FromWorker, ImportMode};
 use mm_shared::control_link::LinkError;
 use mm_shared::sys::limits;
 use std::io::{self, IsTerminal};
@@ -160,7 +160,7 @@ impl Check {
             let names = live.instance.channels.iter().map(|channel| channel.name.clone());
             let (launcher, mut values) = (&mut self.launcher, Values::new(names));
             let (worker, _) = spec
-                .begin(launcher, &self.poller, WorkerId(id), &mut values)
+                .begin(launcher, &self.poller, WorkerId(id), &mut values, ImportMode::Alone)
                 .map_err(|error| StartError::system("a worker could not be started", error))?;
             let (instance, deadline) = (live.instance.name.clone(), Instant::now() + options.start_timeout);
             self.trials.push(Trial { instance, deadline, worker, outcome: None });
@@ -278,7 +278,7 @@ impl Trial {
 
 fn outcome(instance: &str, message: FromWorker) -> Option<Outcome> {
     match message {
-        FromWorker::Ready => Some(Outcome::Ready),
+        FromWorker::Ready { .. } => Some(Outcome::Ready),
         FromWorker::Failed(failure) => {
             let outcome = if is_in_use(&failure.summary) { Outcome::InUse } else { Outcome::Failed };
             Some(outcome(import_error(&failure.module, &failure.summary, &failure.traceback)))
@@ -292,6 +292,7 @@ fn outcome(instance: &str, message: FromWorker) -> Option<Outcome> {
             None
         }
         FromWorker::Sources(_)
+        | FromWorker::ResourceBusy(_)
         | FromWorker::Hello { .. }
         | FromWorker::Channel { .. }
         | FromWorker::Yielded

@@ -23,7 +23,7 @@ mod python;
 use divan::counter::ItemsCount;
 use divan::{AllocProfiler, Bencher, black_box};
 use link::Outgoing;
-use mm_shared::control::{Boot, ChannelBoot, Module, NameAllowance};
+use mm_shared::control::{Boot, ChannelBoot, ImportMode, Module, NameAllowance};
 use mm_shared::segments::adopt;
 use mm_shared::{Activity, ChannelId, RingSizes, SupervisorEnd, create};
 use pyo3::prelude::*;
@@ -37,6 +37,7 @@ use python::space::SpaceBell;
 use python::timers::Timers;
 use python::{Instance, activity, become_instance, interpreter, modules};
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 
@@ -87,7 +88,7 @@ fn set_up() -> Set {
         channels: CHANNELS.iter().map(channel).collect(),
         mapped: CHANNELS.len() as u32,
         allowance: NameAllowance::default(),
-        watch: false,
+        import: ImportMode::Alone,
     };
     let (supervisor, _control, fds) = create(RingSizes::default()).expect("segments");
     let (end, control) = adopt(fds, RingSizes::default()).expect("segments");
@@ -106,7 +107,7 @@ fn set_up() -> Set {
             outgoing,
         };
         let instance = become_instance(instance);
-        modules::import_all(py, &boot).expect("the script can be imported");
+        modules::import_all(py, &boot, &HashSet::new()).expect("the script can be imported");
         let (handlers, _) = Handlers::find(py, instance, None, boot.mapped);
         instance.output.start(py, instance.channels.values());
         Set { supervisor, handlers }

@@ -13,15 +13,18 @@ use crate::python::sockets::Sockets;
 use crate::python::space::SpaceBell;
 use crate::python::timers::Timers;
 use crate::python::{
-    Instance, activity, become_instance, children, cleanup, interpreter, leave_if_forked, modules, sources,
+    Instance, activity, become_instance, busy, children, cleanup, interpreter, leave_if_forked, modules,
+    recorder, source_check,
 };
 use crate::startup::Process;
 use crate::term::let_term_kill;
-use mm_shared::control::{Boot, ChannelBoot, Failure, FromWorker, ToWorker};
+use mm_shared::control::{Boot, ChannelBoot, Failure, FromWorker, ImportMode, ToWorker};
 use mm_shared::wakeup::WakeupMode;
 use mm_shared::{Activity, WorkerEnd, frame};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
+use std::collections::HashSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Exit status when a module cannot be imported.
@@ -55,11 +58,12 @@ fn run(py: Python<'_>, process: Process) -> Result<(), WorkerError> {
         ToWorker::Serve(_) => return Err(WorkerError::OutOfTurn("Serve")),
     };
     let (instance, source) = set_up(py, &boot, end, &outgoing)?;
-    import(py, &boot, &outgoing);
+    import(py, &boot, &outgoing)?;
     let handlers = find_handlers(py, instance, &boot);
     // In this order: the next change of its activity shows that it serves.
     activity::enter(Activity::Idle, 0);
-    outgoing.send(FromWorker::Ready);
+    outgoing.send(FromWorker::Ready { handled: handlers.handled(boot.mapped) });
+    busy::report_to(&outgoing);
     // SIGTERM still ends the process here: there is nothing to clean up before the show starts.
     match inbox.wait(py) {
         ToWorker::Serve(values) => {
@@ -103,19 +107,14 @@ fn set_up(
 }
 
 /// Imports the modules, or ends the process.
-fn import(py: Python<'_>, boot: &Boot, outgoing: &Outgoing) {
+fn import(py: Python<'_>, boot: &Boot, outgoing: &Outgoing) -> Result<(), WorkerError> {
     activity::enter(Activity::Import, 0);
+    let kept = recorder::start(py, boot, outgoing)?;
     let outcome = match std::env::set_current_dir(&boot.directory) {
-        Ok(()) => {
-            let outcome = modules::import_all(py, boot);
-            leave_if_forked(py, None);
-            outcome
-        }
+        Ok(()) => import_as_told(py, boot, &kept),
         Err(error) => Err(unusable_directory(boot, &error)),
     };
-    if boot.watch {
-        outgoing.send(FromWorker::Sources(sources::of_script(py, boot)));
-    }
+    recorder::finish_import(py);
     if let Err(failure) = outcome {
         outgoing.send(FromWorker::Failed(failure));
         interpreter::flush(py);
@@ -123,11 +122,40 @@ fn import(py: Python<'_>, boot: &Boot, outgoing: &Outgoing) {
         // The interpreter's own exit would wait for threads that the modules may have started.
         signal_hook::low_level::exit(IMPORT_FAILED_STATUS);
     }
+    Ok(())
+}
+
+fn import_as_told(py: Python<'_>, boot: &Boot, kept: &HashSet<PathBuf>) -> Result<(), Failure> {
+    let import = || {
+        let outcome = modules::import_all(py, boot, kept);
+        leave_if_forked(py, None);
+        outcome
+    };
+    match &boot.import {
+        ImportMode::Alone | ImportMode::LastGood(_) => import(),
+        ImportMode::Beside { loaded } => {
+            let outcome = import().and_then(|()| busy::settle(py).map_or(Ok(()), Err));
+            outcome.map_err(|failure| {
+                let mistake = if failure.is_busy { source_check::first_mistake(py, loaded) } else { None };
+                mistake.unwrap_or(failure)
+            })
+        }
+        ImportMode::CompileOnly { loaded } => {
+            let files = [modules::files(boot), loaded.clone()].concat();
+            Err(source_check::first_mistake(py, &files).unwrap_or_else(not_tried))
+        }
+    }
+}
+
+/// The outcome of an import that was not tried, so that the other worker is stopped first.
+fn not_tried() -> Failure {
+    let text = "`reload = restart`".to_owned();
+    Failure { module: String::new(), summary: text.clone(), traceback: text, is_busy: true }
 }
 
 fn unusable_directory(boot: &Boot, error: &std::io::Error) -> Failure {
     let text = format!("the show's directory `{}` cannot be entered: {error}", boot.directory.display());
-    Failure { module: String::new(), summary: text.clone(), traceback: text }
+    Failure { module: String::new(), summary: text.clone(), traceback: text, is_busy: false }
 }
 
 fn find_handlers(py: Python<'_>, instance: &Instance, boot: &Boot) -> Handlers {

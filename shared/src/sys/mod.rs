@@ -11,3 +11,4 @@ pub mod priority;
 pub mod process;
 pub mod stacks;
 pub mod unread;
+pub mod writers;

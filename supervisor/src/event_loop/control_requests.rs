@@ -309,6 +309,10 @@ fn outcome(instance: &str, command: InstanceCommand, transition: &Transition) ->
         (InstanceCommand::Reload, Transition::ReloadFailed { reason, traceback }) => {
             (false, format!("the previous worker keeps running: {reason}"), traceback.clone())
         }
+        (
+            InstanceCommand::Restart | InstanceCommand::Reload | InstanceCommand::Start,
+            Transition::RolledBack { reason, traceback },
+        ) => (false, format!("the last good version is started again: {reason}"), traceback.clone()),
         (InstanceCommand::Stop, Transition::Stopped { reason }) => (true, reason.clone(), None),
         (InstanceCommand::Stop, Transition::Serves { pid, .. }) => {
             (false, format!("started in the meantime, pid {pid}"), None)

@@ -15,6 +15,8 @@ pub enum ExitReason {
     Killed(Signal),
     /// Its modules could not be imported; the text names the exception.
     ImportFailed(String),
+    /// Its modules lack the handlers of these channels, which those of the last worker had.
+    HandlersMissing(String),
     /// Its modules were not imported in time.
     StartTimeout,
     /// It made no progress; the text is where.
@@ -108,6 +110,9 @@ impl fmt::Display for ExitReason {
             ExitReason::Exited(code) => write!(f, "exit status {code}"),
             ExitReason::Killed(signal) => write!(f, "killed by {signal}"),
             ExitReason::ImportFailed(summary) => write!(f, "import failed: {summary}"),
+            ExitReason::HandlersMissing(channels) => {
+                write!(f, "without a handler for {channels}, which the script had")
+            }
             ExitReason::StartTimeout => f.write_str("modules not imported within `start-timeout`"),
             ExitReason::Hang(place) => write!(f, "killed because it hung {place}"),
             ExitReason::OverMemory { used, limit, processes } => {

@@ -65,11 +65,11 @@ mod tests {
         let (mut pace, start) = (MessagePace::default(), Instant::now());
         let name = FromWorker::Channel { number: 1, name: "n".into() };
         assert!((0..10_000).all(|_| !pace.count(&name, start)));
-        assert!((1..MESSAGES_LIMIT).all(|_| !pace.count(&FromWorker::Ready, start)));
-        assert!(pace.count(&FromWorker::Ready, start));
+        assert!((1..MESSAGES_LIMIT).all(|_| !pace.count(&FromWorker::Yielded, start)));
+        assert!(pace.count(&FromWorker::Yielded, start));
         assert_eq!(pace.deadline(), Some(start + INTERVAL));
         assert!(pace.resume());
-        assert!(!pace.count(&FromWorker::Ready, start + INTERVAL));
+        assert!(!pace.count(&FromWorker::Yielded, start + INTERVAL));
         assert!(!pace.resume());
     }
 }

@@ -16,6 +16,7 @@ pub mod exit;
 pub mod transition;
 
 pub mod message_pace;
+pub mod script_sources;
 pub mod script_worker;
 pub mod worker;
 pub mod worker_event;

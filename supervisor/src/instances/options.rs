@@ -95,6 +95,12 @@ static OPTIONS: &[OptionSpec] = &[
         "memory of the instance, its child processes included, over this: it is restarted",
     ),
     OptionSpec::new(
+        "reload",
+        ValueKind::Word(&["overlap", "restart"]),
+        "overlap",
+        "whether the new worker is started beside the old one, or after its end",
+    ),
+    OptionSpec::new(
         "watch",
         ValueKind::Switch,
         "off",
@@ -128,6 +134,7 @@ pub struct PythonOptions {
     pub memory_limit: Option<u64>,
     /// Absolute path of a virtual environment.
     pub venv: Option<PathBuf>,
+    pub reload: ReloadRule,
     pub watch: bool,
 }
 
@@ -144,6 +151,15 @@ pub enum RestartRule {
     Always,
     OnFailure,
     Never,
+}
+
+/// How a reload gets from the old worker to the new one.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum ReloadRule {
+    /// The new one imports its modules while the old one serves.
+    Overlap,
+    /// The old one ends first.
+    Restart,
 }
 
 /// What output channels are set to while their instance does not run.
@@ -176,6 +192,7 @@ impl Default for PythonOptions {
             failsafe_after: Duration::ZERO,
             memory_limit: None,
             venv: None,
+            reload: ReloadRule::Overlap,
             watch: false,
         };
         let with_default = OPTIONS.iter().filter(|spec| !spec.default.is_empty());
@@ -218,6 +235,9 @@ impl PythonOptions {
             }
             "failsafe-after" => replace(&mut self.failsafe_after, duration(value)),
             "memory-limit" => self.memory_limit = or_off(value, size).unwrap_or(self.memory_limit),
+            "reload" => {
+                self.reload = if value == "restart" { ReloadRule::Restart } else { ReloadRule::Overlap }
+            }
             "watch" => replace(&mut self.watch, switch(value)),
             key => self.set_failsafe_channel(key, value),
         }

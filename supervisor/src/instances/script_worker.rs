@@ -4,13 +4,14 @@
 use super::data_plane::rings::WorkerRings;
 use super::data_plane::values::BootedNames;
 use super::exit::ExitReason;
+use super::script_sources::{GoodScript, ScriptSources};
 use super::supervision::WantedWorker;
 use super::supervision::workers::WorkerHandle;
 use super::transition::StartNumber;
 use super::worker::Worker;
 use super::worker_message::WorkerMessage;
 use crate::ids::WorkerId;
-use mm_shared::control::{Failure, NameError};
+use mm_shared::control::{BitSet, Failure, NameError};
 use nix::unistd::Pid;
 use std::time::{Duration, Instant};
 
@@ -27,7 +28,26 @@ pub struct ScriptWorker {
     begun: Instant,
     served: Option<Served>,
     failure: Option<Failure>,
+    /// What it was loaded from, as far as it has reported that.
+    pub sources: ScriptSources,
+    /// The mapped channels that it handles.
+    pub handled: BitSet,
+    company: Company,
 }
+
+/// Whether other workers of the instance may hold what this one needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Company {
+    /// It was started alone.
+    Never,
+    /// Others run. The text is an exception of this one for which they may be the reason.
+    Present(Option<String>),
+    /// Others ran, so that an exception up to this moment may be due to them.
+    Gone { blamed_until: Instant },
+}
+
+/// How long after the end of the last other worker a failure of this one may be due to it.
+const SETTLE_TIME: Duration = Duration::from_secs(2);
 
 /// A worker was told to serve.
 #[derive(Debug, Clone, Copy)]
@@ -46,9 +66,50 @@ impl ScriptWorker {
         wanted_as: WantedWorker,
         start: StartNumber,
         booted: BootedNames,
+        has_company: bool,
         now: Instant,
     ) -> Self {
-        Self { process, wanted_as, start, booted: Some(booted), begun: now, served: None, failure: None }
+        Self {
+            process,
+            wanted_as,
+            start,
+            booted: Some(booted),
+            begun: now,
+            served: None,
+            failure: None,
+            sources: ScriptSources::default(),
+            handled: BitSet::default(),
+            company: if has_company { Company::Present(None) } else { Company::Never },
+        }
+    }
+
+    /// The other workers of the instance have ended. Returns an exception of this one for which
+    /// they may have been the reason.
+    pub fn note_alone(&mut self, now: Instant) -> Option<String> {
+        let Company::Present(failure) = &mut self.company else { return None };
+        let failure = failure.take();
+        self.company = Company::Gone { blamed_until: now + SETTLE_TIME };
+        failure
+    }
+
+    /// An exception shows that another process holds what the script needs. Returns it if that may
+    /// have been another worker of the instance, and all of these have ended;
+    /// [`ScriptWorker::note_alone`] returns it otherwise.
+    pub fn note_busy(&mut self, exception: String, now: Instant) -> Option<String> {
+        match &mut self.company {
+            Company::Never => None,
+            Company::Present(failure) => {
+                failure.get_or_insert(exception);
+                None
+            }
+            Company::Gone { blamed_until } => (now < *blamed_until).then_some(exception),
+        }
+    }
+
+    /// Its script, when it has ended.
+    pub fn take_script(&mut self) -> GoodScript {
+        let (sources, handled) = (std::mem::take(&mut self.sources), std::mem::take(&mut self.handled));
+        GoodScript { sources, handled }
     }
 
     /// Its rings.

@@ -54,9 +54,11 @@ pub enum Transition {
         /// The exception, if it was one at import.
         traceback: Option<String>,
     },
-    /// A reload has become a restart, because the script cannot run twice at once.
-    Fallback {
-        /// The error that shows it.
+    /// The script could not be started, so the last version that worked is.
+    RolledBack {
+        /// Why it could not.
         reason: String,
+        /// The exception, if it was one at import.
+        traceback: Option<String>,
     },
 }

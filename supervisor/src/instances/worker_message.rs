@@ -2,7 +2,7 @@
 //! however many channels there are; the launcher's thread encodes it.
 
 use super::data_plane::values::{ChangedValue, Snapshot};
-use mm_shared::control::{Boot, Module, ToWorker};
+use mm_shared::control::{Boot, ImportMode, Module, ToWorker};
 use mm_shared::control_link::LinkError;
 use mm_shared::frame;
 use std::path::PathBuf;
@@ -30,7 +30,7 @@ pub struct BootPlan {
     /// See [`Boot`].
     pub default_handler: Option<String>,
     /// See [`Boot`].
-    pub watch: bool,
+    pub import: ImportMode,
     /// The channels and their values.
     pub channels: Snapshot,
 }
@@ -60,7 +60,7 @@ impl BootPlan {
             channels: self.channels.channels().collect(),
             mapped: self.channels.mapped(),
             allowance: self.channels.allowance(),
-            watch: self.watch,
+            import: self.import,
         };
         let frame = frame::encode(frame::BOOT, &boot)?;
         // The loop has checked the names, which leaves paths of many megabytes.

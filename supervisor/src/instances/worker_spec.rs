@@ -8,12 +8,14 @@ use crate::ids::WorkerId;
 use crate::instances::options::{ModuleRef, PythonOptions};
 use crate::poller::Poller;
 use mm_config::Show;
-use mm_shared::control::Module;
+use mm_shared::control::{ImportMode, Module};
 use mm_shared::frame;
+use mm_shared::source_files::BYTES_LIMIT;
 use std::path::PathBuf;
 
-/// The most bytes that channels take in a boot; the rest of it has a mebibyte.
-const NAMES_LIMIT: usize = frame::BOOT_LIMIT - (1 << 20);
+/// The most bytes that channels take in a boot. The sources of a script have their own limit, and
+/// the rest a mebibyte.
+const NAMES_LIMIT: usize = frame::BOOT_LIMIT - (1 << 20) - BYTES_LIMIT;
 
 /// What every worker of an instance is started with.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,11 +80,12 @@ impl WorkerSpec {
         poller: &Poller,
         id: WorkerId,
         values: &mut Values,
+        import: ImportMode,
     ) -> Result<(Worker, BootedNames), String> {
         let (directory, venv) = (self.directory.clone(), self.venv.clone());
         let mut worker =
             Worker::begin(launcher, poller, id, directory, venv).map_err(|error| error.to_string())?;
-        let booted = self.boot(&mut worker, values)?;
+        let booted = self.boot(&mut worker, values, import)?;
         Ok((worker, booted))
     }
 
@@ -92,7 +95,12 @@ impl WorkerSpec {
     /// # Errors
     ///
     /// The boot is too long.
-    pub fn boot(&self, worker: &mut Worker, values: &mut Values) -> Result<BootedNames, String> {
+    pub fn boot(
+        &self,
+        worker: &mut Worker,
+        values: &mut Values,
+        import: ImportMode,
+    ) -> Result<BootedNames, String> {
         let bytes = values.boot_bytes();
         if bytes > NAMES_LIMIT {
             worker.kill();
@@ -106,7 +114,7 @@ impl WorkerSpec {
             directory: self.directory.clone(),
             modules: self.modules.clone(),
             default_handler: self.default_handler.clone(),
-            watch: self.watch,
+            import,
             channels,
         })));
         Ok(booted)

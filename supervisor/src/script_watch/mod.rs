@@ -11,7 +11,10 @@
 //! The rules:
 //!
 //! - An instance is reported once per change, when none of its files has changed for
-//!   [`QUIET_TIME`]. A file that is written slowly is therefore reported when it is whole.
+//!   [`QUIET_TIME`], and no process has a changed one open for writing. A file that is written
+//!   slowly is therefore reported when it is whole. A writer that writes nothing is waited for
+//!   [`WRITER_TIMEOUT`] at most. Where the system does not know writers, as on network file systems,
+//!   files have to be quiet for [`QUIET_TIME_UNKNOWN`].
 //! - A missing file is not a change. A file that is empty or missing where there was content is
 //!   probably being written: the report waits for the content, for [`INCOMPLETE_TIMEOUT`] at most.
 //! - The caller never waits for a disk: only the thread looks at files. A file of several instances
@@ -40,6 +43,13 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// interval: a change is reported by the look after the one that found it.
 const QUIET_TIME: Duration = LOOK_INTERVAL;
 
+/// The same where it is not known whether a process still has the file open for writing.
+const QUIET_TIME_UNKNOWN: Duration = Duration::from_secs(1);
+
+/// How long a report waits for a process that has a changed file open for writing and writes
+/// nothing.
+const WRITER_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How long a report waits for the content of a file that has become empty or has disappeared.
 const INCOMPLETE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -57,8 +67,8 @@ pub struct ScriptWatch {
 type Report = Arc<dyn Fn(String) + Send + Sync>;
 
 enum Command {
-    /// Makes these the files of an instance.
-    Watch(String, Vec<PathBuf>),
+    /// Makes these the files of an instance, which has loaded the texts of this list.
+    Watch(String, Vec<PathBuf>, Vec<u8>),
     /// Answers when all commands before this one are done.
     #[cfg(test)]
     Barrier(Sender<()>),
@@ -75,7 +85,10 @@ impl ScriptWatch {
     /// Makes `files` the files of an instance, in place of those that it had. Changes of files that
     /// it had before are still reported. Files that do not exist are waited for. Relative paths
     /// start at the working directory.
-    pub fn watch(&mut self, instance: &str, files: Vec<PathBuf>) {
+    ///
+    /// `loaded` is a list as in [`mm_shared::source_files`] of what the instance was loaded from: a
+    /// file that is new here and holds another text by now has changed.
+    pub fn watch(&mut self, instance: &str, files: Vec<PathBuf>, loaded: Vec<u8>) {
         if self.thread.is_none() {
             match start(Arc::clone(&self.report)) {
                 Ok(thread) => self.thread = Some(thread),
@@ -92,7 +105,7 @@ impl ScriptWatch {
         if let Some(thread) = &self.thread {
             self.instances.insert(instance.to_owned());
             // Fails only after a panic in the thread, which is in the log.
-            let _ = thread.send(Command::Watch(instance.to_owned(), files));
+            let _ = thread.send(Command::Watch(instance.to_owned(), files, loaded));
         }
     }
 
@@ -104,7 +117,7 @@ impl ScriptWatch {
         if self.instances.is_empty() {
             self.thread = None;
         } else if let Some(thread) = &self.thread {
-            let _ = thread.send(Command::Watch(instance.to_owned(), Vec::new()));
+            let _ = thread.send(Command::Watch(instance.to_owned(), Vec::new(), Vec::new()));
         }
     }
 }
@@ -123,7 +136,9 @@ fn run(commands: &Receiver<Command>, report: &Report) {
     let mut next_look = Instant::now();
     loop {
         match commands.recv_timeout(next_look.saturating_duration_since(Instant::now())) {
-            Ok(Command::Watch(instance, files)) => scripts.watch(instance, files, Instant::now()),
+            Ok(Command::Watch(instance, files, loaded)) => {
+                scripts.watch(instance, files, &loaded, Instant::now());
+            }
             #[cfg(test)]
             Ok(Command::Barrier(done)) => done.send(()).expect("a test that waits"),
             Err(RecvTimeoutError::Timeout) => {

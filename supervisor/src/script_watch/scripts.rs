@@ -2,8 +2,11 @@
 //! reported.
 
 use super::file_id::FileId;
-use super::{FILE_LIMIT, INCOMPLETE_TIMEOUT, QUIET_TIME};
+use super::{FILE_LIMIT, INCOMPLETE_TIMEOUT, QUIET_TIME, QUIET_TIME_UNKNOWN, WRITER_TIMEOUT};
+use mm_shared::source_files;
+use mm_shared::sys::writers::{Writers, is_open_for_writing};
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -29,8 +32,8 @@ struct WatchedFile {
 
 impl Scripts {
     /// Makes `paths` the files of an instance. Changes of files that it had before are still
-    /// reported.
-    pub fn watch(&mut self, instance: String, mut paths: Vec<PathBuf>, now: Instant) {
+    /// reported, and those of others since their texts of the list `loaded` were read.
+    pub fn watch(&mut self, instance: String, mut paths: Vec<PathBuf>, loaded: &[u8], now: Instant) {
         paths.sort();
         paths.dedup();
         if paths.len() > FILE_LIMIT {
@@ -47,8 +50,13 @@ impl Scripts {
         if paths.is_empty() {
             return;
         }
+        let texts: HashMap<&Path, &[u8]> =
+            source_files::files(loaded).flatten().filter_map(|file| Some((file.path, file.text?))).collect();
         let files = paths.into_iter().map(|path| {
-            let loaded = before.remove(&path).unwrap_or_else(|| self.look_at(&path, now));
+            let loaded = before.remove(&path).unwrap_or_else(|| {
+                let id = self.look_at(&path, now);
+                id.filter(|_| texts.get(path.as_path()).is_none_or(|text| holds(&path, text)))
+            });
             (path, loaded)
         });
         let files = files.collect();
@@ -95,15 +103,28 @@ impl WatchedFile {
     }
 
     /// Whether a write may still be going on, as far as one can tell from outside.
-    fn is_settling(&self, loaded: Option<FileId>, now: Instant) -> bool {
+    fn is_settling(&self, path: &Path, loaded: Option<FileId>, now: Instant) -> bool {
         if self.id == loaded {
             return false;
         }
+        let quiet = now.saturating_duration_since(self.since);
         let had_content = loaded.is_some_and(|id| !id.is_empty());
         let is_incomplete = had_content && self.id.is_none_or(|id| id.is_empty());
-        let limit = if is_incomplete { INCOMPLETE_TIMEOUT } else { QUIET_TIME };
-        now.saturating_duration_since(self.since) < limit
+        if quiet < QUIET_TIME || (is_incomplete && quiet < INCOMPLETE_TIMEOUT) {
+            return true;
+        }
+        quiet < WRITER_TIMEOUT
+            && match is_open_for_writing(path) {
+                Writers::Some => true,
+                Writers::None => false,
+                Writers::Unknown => quiet < QUIET_TIME_UNKNOWN,
+            }
     }
+}
+
+/// Whether a file holds this text. One that cannot be read is taken for unchanged.
+fn holds(path: &Path, text: &[u8]) -> bool {
+    fs::read(path).map_or(true, |found| found == text)
 }
 
 /// Whether a file has changed and none of them is still being written. A missing file is not a
@@ -112,7 +133,7 @@ fn is_ready(loaded: &LoadedFiles, files: &HashMap<PathBuf, WatchedFile>, now: In
     let mut has_changed = false;
     for (path, loaded) in loaded {
         let Some(file) = files.get(path) else { continue };
-        if file.is_settling(*loaded, now) {
+        if file.is_settling(path, *loaded, now) {
             return false;
         }
         has_changed |= file.id.is_some() && file.id != *loaded;
@@ -132,7 +153,7 @@ fn load(loaded: &mut LoadedFiles, files: &HashMap<PathBuf, WatchedFile>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
+    use std::io::Write;
     use std::time::Duration;
     use tempfile::TempDir;
 
@@ -155,7 +176,7 @@ mod tests {
 
         fn watch(&mut self, instance: &str, names: &[&str]) {
             let paths = names.iter().map(|name| self.folder.path().join(name)).collect();
-            self.scripts.watch(instance.to_owned(), paths, self.now);
+            self.scripts.watch(instance.to_owned(), paths, &[], self.now);
         }
 
         fn write(&self, name: &str, content: &str) {
@@ -214,6 +235,47 @@ mod tests {
         fixture.write("y.py", "longer than before");
         assert_eq!(fixture.look_after(QUIET_TIME), [""; 0]);
         assert_eq!(fixture.look_after(QUIET_TIME), ["py"]);
+    }
+
+    #[test]
+    fn a_file_that_a_process_has_open_for_writing_is_reported_when_it_is_closed() {
+        let mut fixture = Fixture::new();
+        let path = fixture.folder.path().join("x.py");
+        let mut writer = fs::File::create(&path).expect("writable");
+        for part in 0..4 {
+            writer.write_all(b"some lines\n").expect("writable");
+            assert_eq!(fixture.look_after(QUIET_TIME), [""; 0], "part {part}");
+            assert_eq!(fixture.look_after(WRITER_TIMEOUT / 2), [""; 0], "quiet, but open");
+        }
+        drop(writer);
+        assert_eq!(fixture.look_after(Duration::ZERO), ["py"]);
+        assert_eq!(fixture.look_after(QUIET_TIME), [""; 0]);
+    }
+
+    #[test]
+    fn a_file_that_has_changed_between_its_import_and_the_watch_is_reported() {
+        let mut fixture = Fixture::new();
+        fixture.write("y.py", "changed since");
+        fixture.write("z.py", "the same");
+        let paths = ["x.py", "y.py", "z.py"].map(|name| fixture.folder.path().join(name));
+        let mut loaded = Vec::new();
+        for (path, text) in paths.iter().zip(["one", "as loaded", "the same"]) {
+            source_files::SourceFile { path, text: Some(text.as_bytes()) }.append_to(&mut loaded);
+        }
+        fixture.scripts.watch("py".to_owned(), paths.to_vec(), &loaded, fixture.now);
+        assert_eq!(fixture.look_after(QUIET_TIME), ["py"]);
+        assert_eq!(fixture.look_after(QUIET_TIME), [""; 0]);
+    }
+
+    #[test]
+    fn a_writer_that_writes_nothing_is_not_waited_for_without_end() {
+        let mut fixture = Fixture::new();
+        let mut writer = fs::File::create(fixture.folder.path().join("x.py")).expect("writable");
+        writer.write_all(b"some lines").expect("writable");
+        assert_eq!(fixture.look_after(QUIET_TIME), [""; 0]);
+        assert_eq!(fixture.look_after(WRITER_TIMEOUT), ["py"]);
+        drop(writer);
+        assert_eq!(fixture.look_after(QUIET_TIME), [""; 0]);
     }
 
     #[test]

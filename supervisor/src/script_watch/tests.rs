@@ -27,7 +27,7 @@ impl Fixture {
         // equal.
         fixture.write("scripts/x.py", "the first version");
         fixture.write("apart/end", "");
-        fixture.watch.watch("the end", vec![fixture.path("apart/end")]);
+        fixture.watch.watch("the end", vec![fixture.path("apart/end")], Vec::new());
         fixture.watch(&["scripts/x.py"]);
         fixture
     }
@@ -45,7 +45,8 @@ impl Fixture {
     }
 
     fn watch(&mut self, names: &[&str]) {
-        self.watch.watch("script", names.iter().map(|name| self.folder.path().join(name)).collect());
+        let files = names.iter().map(|name| self.folder.path().join(name)).collect();
+        self.watch.watch("script", files, Vec::new());
         self.catch_up();
     }
 
@@ -218,7 +219,7 @@ fn naming_the_files_again_loses_no_change() {
 #[test]
 fn a_file_of_two_keys_is_told_to_both() {
     let mut fixture = Fixture::new();
-    fixture.watch.watch("second", vec![fixture.path("scripts/x.py")]);
+    fixture.watch.watch("second", vec![fixture.path("scripts/x.py")], Vec::new());
     fixture.catch_up();
     fixture.write("scripts/x.py", "two");
     let mut reports: Vec<_> = (0..2).map(|_| fixture.next_report()).collect();
@@ -251,7 +252,7 @@ fn the_thread_ends_with_the_last_instance_and_starts_with_the_next() {
     assert!(fixture.watch.thread.is_some(), "`the end` is still watched");
     fixture.watch.unwatch("the end");
     assert!(fixture.watch.thread.is_none());
-    fixture.watch.watch("the end", vec![fixture.path("apart/end")]);
+    fixture.watch.watch("the end", vec![fixture.path("apart/end")], Vec::new());
     fixture.watch(&["scripts/x.py"]);
     fixture.write("scripts/x.py", "two");
     fixture.assert_reported();

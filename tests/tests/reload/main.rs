@@ -1,10 +1,12 @@
 //! Faults `reload-fails` and `reload-under-load`, and all ways to a reload: no event is lost,
 //! doubled or overtaken, and a new worker that fails changes nothing.
 
+mod last_good;
 mod load;
 mod outcomes;
 mod overlap;
 mod storm;
+mod unique;
 mod watch;
 
 use mm_tests::osc::F;

@@ -5,7 +5,7 @@
 //! the same exception, raised at the same line, in the same handler. A few are sent at once, then
 //! one per second, and after a minute of that one per minute; the rest is counted.
 
-use super::{activity, traceback};
+use super::{activity, busy, traceback};
 use crate::link::Outgoing;
 use mm_shared::LogThrottle;
 use mm_shared::control::FromWorker;
@@ -45,6 +45,7 @@ impl ErrorReporter {
     /// Counts an error, and sends it if its kind may send one.
     pub fn report(&self, py: Python<'_>, place: String, error: &PyErr) {
         activity::error();
+        busy::note_error(py, error);
         let kind = (place, traceback::origin(py, error));
         let Some(suppressed) = self.admit(&kind, Instant::now()) else { return };
         let (place, traceback) = (kind.0.clone(), traceback::format(py, error));

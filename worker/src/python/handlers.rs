@@ -6,6 +6,7 @@
 
 use super::{Instance, coroutines};
 use mm_shared::ChannelId;
+use mm_shared::control::BitSet;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -71,6 +72,14 @@ impl Handlers {
             handlers.by_number.push(found.ok());
         }
         (handlers, warnings)
+    }
+
+    /// Which of the first `mapped` channels have a handler.
+    pub fn handled(&self, mapped: u32) -> BitSet {
+        let mut handled = BitSet::default();
+        let channels = self.by_number.iter().zip(0..mapped);
+        channels.filter(|(handler, _)| handler.is_some()).for_each(|(_, number)| handled.insert(number));
+        handled
     }
 
     /// The handler of a channel.

@@ -7,7 +7,7 @@
 //! change within one second would go unnoticed).
 
 use super::api::midimonster;
-use super::forked;
+use super::{busy, forked};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -123,6 +123,7 @@ fn prepare(py: Python<'_>, wakeup_fd: RawFd, child_modules: Option<&Path>) -> Py
     let globals = PyDict::new(py);
     globals.set_item("__builtins__", py.import("builtins")?)?;
     py.run(LEVELS, Some(&globals), None)?;
+    busy::start(py)?;
     // So the name is taken, and a script of that name is refused.
     py.import("midimonster").map(drop)
 }

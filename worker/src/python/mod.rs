@@ -9,6 +9,8 @@ pub mod children;
 pub mod interpreter;
 
 pub mod modules;
+pub mod recorder;
+pub mod source_check;
 pub mod sources;
 
 pub mod coroutines;
@@ -33,6 +35,7 @@ pub mod cleanup;
 
 pub mod activity;
 
+pub mod busy;
 pub mod errors;
 pub mod traceback;
 
@@ -94,11 +97,16 @@ fn forked() {
     crate::term::let_term_kill_child();
 }
 
+/// Whether this process was forked off the instance's by the script.
+pub fn is_forked() -> bool {
+    FORKED.load(Ordering::Relaxed)
+}
+
 /// Ends a forked child whose script code has returned or raised: a second worker must not run on
 /// the same rings. It ends as a Python program of its own would that ends in this way.
 #[inline]
 pub fn leave_if_forked(py: Python<'_>, error: Option<&PyErr>) {
-    if FORKED.load(Ordering::Relaxed) {
+    if is_forked() {
         leave(py, error);
     }
 }

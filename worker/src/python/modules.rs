@@ -5,22 +5,32 @@
 //! show's directory; a name that is not found there may be an installed module. The import itself
 //! is always Python's own, so that packages, siblings and tracebacks are as everywhere.
 
-use super::{leave_if_forked, traceback};
+use super::{busy, leave_if_forked, traceback};
 use mm_shared::control::{Boot, Failure, Module};
 use pyo3::exceptions::PyModuleNotFoundError;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-/// Prepares `sys.path` and imports all modules, in order.
-pub fn import_all(py: Python<'_>, boot: &Boot) -> Result<(), Failure> {
+/// Prepares `sys.path` and imports all modules, in order. The files of `kept` count as there.
+pub fn import_all(py: Python<'_>, boot: &Boot, kept: &HashSet<PathBuf>) -> Result<(), Failure> {
     prepend(py, &boot.directory).map_err(|error| failure(py, "sys.path", &error))?;
-    boot.modules.iter().try_for_each(|module| import(py, module, &boot.directory))
+    boot.modules.iter().try_for_each(|module| import(py, module, &boot.directory, kept))
 }
 
-fn import(py: Python<'_>, module: &Module, show: &Path) -> Result<(), Failure> {
+/// The files that the `module` options name, as far as they are there.
+pub fn files(boot: &Boot) -> Vec<PathBuf> {
+    let request = |module: &Module| {
+        let places = [module.directory.as_path(), boot.directory.as_path()];
+        ModuleRequest::new(&module.text, places).file(&HashSet::new()).map(|(_, file)| file)
+    };
+    boot.modules.iter().filter_map(request).collect()
+}
+
+fn import(py: Python<'_>, module: &Module, show: &Path, kept: &HashSet<PathBuf>) -> Result<(), Failure> {
     let request = ModuleRequest::new(&module.text, [module.directory.as_path(), show]);
-    let outcome = match request.file() {
+    let outcome = match request.file(kept) {
         Some((root, file)) => import_file(py, &request, root, &file, show),
         None if request.is_path => Err(ImportProblem::Text(request.nowhere())),
         None => import_installed(py, &request, module, show),
@@ -28,7 +38,7 @@ fn import(py: Python<'_>, module: &Module, show: &Path) -> Result<(), Failure> {
     outcome.map_err(|problem| match problem {
         ImportProblem::Raised(error) => failure(py, &module.text, &error),
         ImportProblem::Text(text) => {
-            Failure { module: module.text.clone(), summary: text.clone(), traceback: text }
+            Failure { module: module.text.clone(), summary: text.clone(), traceback: text, is_busy: false }
         }
     })
 }
@@ -73,10 +83,11 @@ impl ModuleRequest {
     }
 
     /// The first file that is there, with the directory to import it from.
-    fn file(&self) -> Option<(&Path, PathBuf)> {
+    fn file(&self, kept: &HashSet<PathBuf>) -> Option<(&Path, PathBuf)> {
         self.places.iter().find_map(|(root, file)| {
             let candidates = [with_ending(file), file.join("__init__.py")];
-            let found = candidates.into_iter().find(|candidate| candidate.is_file())?;
+            let found =
+                candidates.into_iter().find(|candidate| kept.contains(candidate) || candidate.is_file())?;
             Some((root.as_path(), found))
         })
     }
@@ -181,10 +192,11 @@ fn file_name(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-fn failure(py: Python<'_>, module: &str, error: &PyErr) -> Failure {
+/// What an exception at import means.
+pub fn failure(py: Python<'_>, module: &str, error: &PyErr) -> Failure {
     leave_if_forked(py, Some(error));
     let (summary, traceback) = (traceback::summary(py, error), traceback::format(py, error));
-    Failure { module: module.to_owned(), summary, traceback }
+    Failure { module: module.to_owned(), summary, traceback, is_busy: busy::is_busy(py, error) }
 }
 
 #[cfg(test)]

@@ -5,30 +5,31 @@
 //! the show).
 
 use mm_shared::control::Boot;
+use mm_shared::source_files::FILES_LIMIT;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::path::{Path, PathBuf};
 
-/// At most so many files are reported.
-const SOURCES_LIMIT: usize = 1024;
-
 /// The folders that installed packages are in.
 const INSTALLED_FOLDERS: [&str; 2] = ["site-packages", "dist-packages"];
 
+/// The directories below which modules are the script's own.
+pub fn roots(boot: &Boot) -> Vec<PathBuf> {
+    let mut roots: Vec<PathBuf> = boot.modules.iter().map(|module| module.directory.clone()).collect();
+    roots.push(boot.directory.clone());
+    roots.sort();
+    roots.dedup();
+    roots
+}
+
 /// The files of the script's own modules, as far as they are known; an import that failed has
 /// loaded some of them.
-pub fn of_script(py: Python<'_>, boot: &Boot) -> Vec<PathBuf> {
+pub fn of_script(py: Python<'_>, roots: &[PathBuf]) -> Vec<PathBuf> {
     let Ok(modules) = loaded(py) else { return Vec::new() };
-    let roots: Vec<&Path> = boot
-        .modules
-        .iter()
-        .map(|module| module.directory.as_path())
-        .chain([boot.directory.as_path()])
-        .collect();
     // Other threads may still be importing; a module that cannot be read yet is left out.
     let file = |module: Bound<'_, PyAny>| module.getattr("__file__").ok()?.extract::<PathBuf>().ok();
     let files = modules.values().into_iter().filter_map(file);
-    files.filter(|file| is_own(file, &roots)).take(SOURCES_LIMIT).collect()
+    files.filter(|file| is_own(file, roots)).take(FILES_LIMIT).collect()
 }
 
 fn loaded(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
@@ -36,7 +37,8 @@ fn loaded(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     modules.copy()
 }
 
-fn is_own(file: &Path, roots: &[&Path]) -> bool {
+/// Whether a file is the script's own.
+pub fn is_own(file: &Path, roots: &[PathBuf]) -> bool {
     let installed =
         |part: std::path::Component<'_>| INSTALLED_FOLDERS.iter().any(|name| part.as_os_str() == *name);
     roots.iter().any(|root| file.starts_with(root)) && !file.components().any(installed)
@@ -48,7 +50,7 @@ mod tests {
 
     #[test]
     fn files_below_the_show_are_its_own_unless_they_are_installed_packages() {
-        let roots = [Path::new("/show"), Path::new("/more")];
+        let roots = [PathBuf::from("/show"), PathBuf::from("/more")];
         for (file, own) in [
             ("/show/a.py", true),
             ("/more/deep/b.py", true),

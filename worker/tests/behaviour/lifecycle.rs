@@ -46,7 +46,8 @@ fn hello_comes_first() {
     let mut worker = Script::empty(&[]).start();
     let pid = worker.child.id();
     assert!(matches!(worker.hello, FromWorker::Hello { protocol: PROTOCOL, pid: p, .. } if p == pid));
-    assert!(matches!(worker.message(), FromWorker::Ready));
+    assert!(matches!(worker.message(), FromWorker::Sources(_)));
+    assert!(matches!(worker.message(), FromWorker::Ready { .. }));
 }
 
 #[test]

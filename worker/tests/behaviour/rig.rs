@@ -2,7 +2,9 @@
 //!
 //! Everything that waits has a deadline, and says what it waited for when that has passed.
 
-use mm_shared::control::{Boot, ChannelBoot, Failure, FromWorker, Module, NameAllowance, ToWorker};
+use mm_shared::control::{
+    Boot, ChannelBoot, Failure, FromWorker, ImportMode, Module, NameAllowance, ToWorker,
+};
 use mm_shared::control_link::{FromWorkerReceiver, ToWorkerSender};
 use mm_shared::{ChannelId, Event, RingSizes, SupervisorEnd, frame};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -47,7 +49,7 @@ impl Script {
             channels: channels.iter().map(|name| value(name, 0.0, 0.0)).collect(),
             mapped: channels.len() as u32,
             allowance: NameAllowance::default(),
-            watch: false,
+            import: ImportMode::Alone,
         };
         Script { directory, boot, ring_sizes: RingSizes::default(), venv: None }
     }
@@ -106,7 +108,7 @@ impl Script {
         loop {
             match worker.message() {
                 FromWorker::Failed(failure) => return (failure, worker),
-                FromWorker::Ready => panic!("the import should fail"),
+                FromWorker::Ready { .. } => panic!("the import should fail"),
                 _ => {}
             }
         }
@@ -188,7 +190,7 @@ impl Worker {
     pub fn ready(&mut self) {
         loop {
             match self.message() {
-                FromWorker::Ready => return,
+                FromWorker::Ready { .. } => return,
                 FromWorker::Failed(failure) => panic!("import failed: {}", failure.traceback),
                 _ => {}
             }

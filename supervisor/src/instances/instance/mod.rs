@@ -8,9 +8,11 @@
 //! What comes from workers is in [`worker_events`].
 
 mod memory;
+mod reloads;
 mod reports;
 mod starts;
 mod status;
+mod versions;
 mod worker_events;
 
 use super::context::LoopContext;
@@ -19,7 +21,7 @@ use super::data_plane::values::Values;
 use super::data_plane::{DataPlane, Expectation};
 use super::exit::ExitReason;
 use super::history::History;
-use super::options::PythonOptions;
+use super::options::{PythonOptions, ReloadRule};
 use super::script_worker::ScriptWorker;
 use super::supervision::health::{Hang, Limits};
 use super::supervision::lifecycle::{AfterExit, LifeEvent, LifeState, Policy};
@@ -36,6 +38,7 @@ use crate::status::{InstanceState, InstanceStatus};
 use mm_shared::wakeup::IdleMode;
 use mm_shared::{Event, Violation};
 use std::time::Instant;
+use versions::{ReloadCause, Versions};
 
 /// One script instance.
 pub struct ScriptInstance {
@@ -46,6 +49,8 @@ pub struct ScriptInstance {
     history: History,
     spec: WorkerSpec,
     memory_limit: Option<u64>,
+    versions: Versions,
+    reload_rule: ReloadRule,
     /// The channels of the show that the next worker is to know, if they are others.
     next_names: Option<Vec<String>>,
     /// The state after the last event.
@@ -67,6 +72,8 @@ impl ScriptInstance {
             history: History::default(),
             spec: WorkerSpec::new(show, &live.instance.name, &options),
             memory_limit: options.memory_limit,
+            versions: Versions::default(),
+            reload_rule: options.reload,
             next_names: None,
             last_state: LifeState::Stopped,
         }
@@ -162,6 +169,12 @@ impl ScriptInstance {
 
     /// A command of the user, or of the show.
     pub fn command(&mut self, event: LifeEvent, cx: &mut LoopContext<'_>) {
+        match event {
+            LifeEvent::Reload => self.note_reload(ReloadCause::User),
+            LifeEvent::Restart => self.versions.ask_for_start(),
+            LifeEvent::Start if !self.has_begun() => self.versions.ask_for_start(),
+            _ => {}
+        }
         self.supervision.command(event, moment(cx));
         self.follow_up(cx);
     }
@@ -183,7 +196,25 @@ impl ScriptInstance {
             return;
         }
         tracing::info!(event = "script_changed", instance = %self.name, "the script has changed, reloading");
-        self.command(LifeEvent::Reload, cx);
+        self.note_reload(ReloadCause::FileChange);
+        self.supervision.command(LifeEvent::Reload, moment(cx));
+        self.follow_up(cx);
+    }
+
+    /// Whether it runs, or a start is under way.
+    fn has_begun(&self) -> bool {
+        let state = self.supervision.state();
+        matches!(state, LifeState::Starting { .. } | LifeState::Running { .. } | LifeState::Reloading { .. })
+    }
+
+    fn note_reload(&mut self, cause: ReloadCause) {
+        match self.supervision.state() {
+            LifeState::Running { .. } => self.versions.ask_for_reload(cause, false),
+            LifeState::Reloading { .. } => self.versions.ask_for_reload(cause, true),
+            // No worker runs that could be kept, so this is a start.
+            _ if cause == ReloadCause::User => self.versions.ask_for_start(),
+            _ => {}
+        }
     }
 
     /// Applies what a new show file says about it.
@@ -192,6 +223,7 @@ impl ScriptInstance {
         self.supervision.apply(policy(&options), limits(&options), cx.now);
         self.apply_memory_limit(options.memory_limit, cx);
         self.data.apply(options.queue, Failsafe::new(show, live.place, &options));
+        self.reload_rule = options.reload;
         let spec = WorkerSpec::new(show, &live.instance.name, &options);
         let names: Vec<String> = live.instance.channels.iter().map(|channel| channel.name.clone()).collect();
         let same_names = match &self.next_names {
@@ -204,6 +236,9 @@ impl ScriptInstance {
         }
         if spec.watched_files().is_none() {
             cx.script_watch.unwatch(&self.name);
+        }
+        if spec != self.spec {
+            self.versions.forget();
         }
         self.spec = spec;
         self.next_names = Some(names);

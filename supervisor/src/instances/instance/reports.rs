@@ -80,6 +80,43 @@ pub fn names_left_out(name: &str, count: usize) {
     }
 }
 
+pub fn reload_refused(name: &str, channels: &str) {
+    tracing::error!(
+        event = "reload_refused",
+        instance = %name,
+        "the changed script has no handler for {channels}, previous worker keeps running\n\
+         hint: `mm-supervisor reload {name}` loads it as it is"
+    );
+}
+
+pub fn handlers_lost(name: &str, channels: &str) {
+    tracing::warn!(
+        event = "handlers_lost",
+        instance = %name,
+        "the new script has no handler for {channels}, which the old one had"
+    );
+}
+
+pub fn rolling_back(name: &str, reason: &str) {
+    tracing::error!(
+        event = "script_rolled_back",
+        instance = %name,
+        "the script cannot be started: {reason}; starting its last good version"
+    );
+}
+
+pub fn sources_reported(name: &str, files: usize) {
+    tracing::debug!(event = "sources_reported", instance = %name, files, "has loaded files of the script");
+}
+
+pub fn last_good_serves(name: &str, reason: &str) {
+    tracing::warn!(
+        event = "last_good_version_serving",
+        instance = %name,
+        "serves the last good version of the script, not the files as they are: {reason}"
+    );
+}
+
 pub fn violation(name: &str, what: &str) {
     tracing::error!(
         event = "protocol_violated",
@@ -142,7 +179,7 @@ pub fn exit_place(doing: ActivitySnapshot, in_hand: Option<Event>, values: &Valu
 
 /// An import failed.
 pub fn import_failed(name: &str, failure: &Failure) {
-    let Failure { module, summary, traceback } = failure;
+    let Failure { module, summary, traceback, .. } = failure;
     if traceback.trim_end().contains('\n') {
         tracing::error!(
             event = "import_failed",

@@ -5,12 +5,14 @@ use super::{ScriptInstance, moment, reports};
 use crate::ids::WorkerId;
 use crate::instances::context::LoopContext;
 use crate::instances::exit::ExitReason;
+use crate::instances::script_sources::ScriptSources;
 use crate::instances::script_worker::ScriptWorker;
 use crate::instances::supervision::WantedWorker;
+use crate::instances::supervision::workers::Role;
 use crate::instances::transition::{StartNumber, Transition};
 use crate::instances::worker_message::WorkerMessage;
 use crate::poller::{Interest, Wake};
-use std::path::PathBuf;
+use mm_shared::control::ImportMode;
 
 impl ScriptInstance {
     /// It may be its turn to have a worker started.
@@ -47,6 +49,7 @@ impl ScriptInstance {
     pub(super) fn take_next_names(&mut self) {
         if let Some(names) = self.next_names.take() {
             self.data.values_mut().rename(names);
+            self.versions.renumber();
         }
     }
 
@@ -91,17 +94,28 @@ impl ScriptInstance {
         start: StartNumber,
         cx: &mut LoopContext<'_>,
     ) -> Result<ScriptWorker, String> {
-        self.watch_files(Vec::new(), cx);
+        self.watch_known_sources(cx);
+        let main = self.supervision.workers().main().map(|member| &member.worker);
+        let import = match wanted {
+            WantedWorker::Replacement => self.versions.next_beside(main, self.reload_rule),
+            WantedWorker::Main => self.versions.next_alone(),
+        };
+        let has_company = !self.supervision.workers().is_empty();
+        let is_last_good = matches!(import, ImportMode::LastGood(_));
         let values = self.data.values_mut();
         if self.spec.fits_spare()
             && let Some(mut process) = cx.take_spare(self.id, &self.name)
         {
-            let booted = self.spec.boot(&mut process, values)?;
-            return Ok(ScriptWorker::new(process, wanted, start, booted, cx.now));
+            let booted = self.spec.boot(&mut process, values, import)?;
+            self.versions.note_begun(process.id, is_last_good);
+            return Ok(ScriptWorker::new(process, wanted, start, booted, has_company, cx.now));
         }
         let id = cx.next_worker_id(self.id);
-        match self.spec.begin(cx.launcher, cx.poller, id, values) {
-            Ok((process, booted)) => Ok(ScriptWorker::new(process, wanted, start, booted, cx.now)),
+        match self.spec.begin(cx.launcher, cx.poller, id, values, import) {
+            Ok((process, booted)) => {
+                self.versions.note_begun(id, is_last_good);
+                Ok(ScriptWorker::new(process, wanted, start, booted, has_company, cx.now))
+            }
             Err(error) => {
                 cx.registry.forget(id);
                 Err(error)
@@ -109,12 +123,31 @@ impl ScriptInstance {
         }
     }
 
-    /// Has the files of the script watched, if the show asks for it; `more` are files that an
-    /// import has reported.
-    pub(super) fn watch_files(&self, more: Vec<PathBuf>, cx: &mut LoopContext<'_>) {
+    /// Has the files of the script watched, if the show asks for it: those of its `module` options,
+    /// and `sources`.
+    fn watch_files(&self, sources: &ScriptSources, loaded: &[u8], cx: &mut LoopContext<'_>) {
         let Some(mut files) = self.spec.watched_files() else { return };
-        files.extend(more);
-        cx.script_watch.watch(&self.name, files);
+        files.extend_from_slice(sources.files());
+        cx.script_watch.watch(&self.name, files, loaded.to_vec());
+    }
+
+    /// The same with what the last worker was loaded from, until the next one has reported its own.
+    fn watch_known_sources(&self, cx: &mut LoopContext<'_>) {
+        let main = self.supervision.workers().main().map(|member| &member.worker);
+        self.watch_files(self.versions.known_sources(main).unwrap_or(&ScriptSources::default()), &[], cx);
+    }
+
+    /// The same with the files that a worker has reported, unless these are of a version that is
+    /// being replaced.
+    pub(super) fn watch_sources(&self, id: WorkerId, cx: &mut LoopContext<'_>) {
+        let Some(member) = self.supervision.workers().get(id) else { return };
+        if member.role().is_main() || member.role() == Role::Replacement {
+            let sources = &member.worker.sources;
+            reports::sources_reported(&self.name, sources.files().len());
+            // The files of a version that was kept may have changed long ago.
+            let loaded = if self.versions.is_last_good(id) { &[] } else { sources.list() };
+            self.watch_files(sources, loaded, cx);
+        }
     }
 
     /// Lets a worker serve that supervision has attached.
@@ -133,6 +166,9 @@ impl ScriptInstance {
         }
         worker.process.send(WorkerMessage::Serve(changed));
         reports::ready(&self.name, pid, took, is_reload);
+        if let Some(reason) = self.versions.note_serving(id) {
+            reports::last_good_serves(&self.name, reason);
+        }
         self.history.reach(start, Transition::Serves { pid, took });
     }
 }

@@ -50,7 +50,7 @@ pub fn status(
     script_output: &ScriptOutput,
     now: Instant,
 ) -> InstanceStatus {
-    let ScriptInstance { name, supervision, data, history, .. } = instance;
+    let ScriptInstance { name, supervision, data, history, versions, .. } = instance;
     let worker = supervision.workers().main().map(|member| &member.worker);
     let progress = worker.map(|worker| &worker.process.end.progress);
     let since = worker.and_then(ScriptWorker::served_since).filter(|_| supervision.is_serving());
@@ -81,6 +81,7 @@ pub fn status(
                 max: micros(times.max())?,
             })
         }),
+        note: versions.reason().map(|reason| format!("serves the last good version of the script: {reason}")),
         ..InstanceStatus::default()
     }
 }

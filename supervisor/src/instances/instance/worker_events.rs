@@ -4,7 +4,7 @@ use super::{ScriptInstance, moment, reports};
 use crate::ids::WorkerId;
 use crate::instances::context::LoopContext;
 use crate::instances::exit::{ExitReason, ExitRecord};
-use crate::instances::supervision::lifecycle::{AfterExit, LifeEvent, LifeState};
+use crate::instances::supervision::lifecycle::{AfterExit, LifeState};
 use crate::instances::supervision::stop::StopStage;
 use crate::instances::supervision::workers::Role;
 use crate::instances::transition::Transition;
@@ -57,14 +57,21 @@ impl ScriptInstance {
             FromWorker::Hello { protocol, .. } => {
                 self.violated(id, &format!("it speaks protocol {protocol}, this supervisor {PROTOCOL}"), cx);
             }
-            FromWorker::Sources(files) => self.watch_files(files, cx),
-            FromWorker::Ready => {
+            FromWorker::Sources(list) => match member.worker.sources.add(&list) {
+                Ok(()) => self.watch_sources(id, cx),
+                Err(what) => self.violated(id, &what, cx),
+            },
+            FromWorker::Ready { handled } => {
                 cx.registry.starts.finished(id);
-                self.supervision.ready(id, moment(cx));
+                self.imported(id, handled, cx);
             }
+            FromWorker::ResourceBusy(exception) => self.resource_busy(id, exception, cx),
             FromWorker::Failed(failure) => {
                 cx.registry.starts.finished(id);
-                reports::import_failed(&self.name, &failure);
+                // The restart that follows logs it otherwise.
+                if member.role() != Role::Replacement || !failure.is_busy {
+                    reports::import_failed(&self.name, &failure);
+                }
                 member.worker.note_failure(failure);
             }
             FromWorker::Channel { number, name } => {
@@ -143,7 +150,9 @@ impl ScriptInstance {
             // It had nothing to clean up, so KILL was how it was asked to stop.
             reason = ExitReason::Stopped;
         }
-        let traceback = worker.take_failure().map(|failure| failure.traceback);
+        let failure = worker.take_failure();
+        let busy = failure.as_ref().filter(|failure| failure.is_busy).map(|failure| failure.summary.clone());
+        self.versions.note_end(id, worker);
         self.history.note_errors(worker.process.end.progress.errors());
         cx.script_output.remove(id);
         cx.registry.forget(id);
@@ -153,34 +162,37 @@ impl ScriptInstance {
         } else {
             reports::exit_place(doing, in_hand, self.data.values())
         };
+        let traceback = failure.map(|failure| failure.traceback);
         let exit = ExitRecord { worker_id: Some(id), traceback, ..ExitRecord::now(&reason, &place) };
+        if self.rolls_back(id, &reason) {
+            self.roll_back(id, exit, cx);
+            return;
+        }
         let promotes = role.is_main() && matches!(self.supervision.state(), LifeState::Reloading { .. });
-        self.note_exit(id, &reason, &exit);
+        if let Some(busy) = busy.filter(|_| role == Role::Replacement) {
+            self.supervision.exited(id, false, moment(cx));
+            self.stop_first(&busy, cx);
+            return;
+        }
+        self.note_exit(id, &exit);
         match reason {
             ExitReason::Lost => self.supervision.lost(id, moment(cx)),
             _ => self.supervision.exited(id, reason.is_clean(), moment(cx)),
         };
-        if role == Role::Replacement && cannot_run_twice(&reason) {
-            reports::fallback(&self.name, &exit.reason);
-            self.supervision.command(LifeEvent::Restart, moment(cx));
-            return;
-        }
         let lost_event = in_hand.is_some();
         let text = &exit.reason;
         let report = reports::Exit { role, reason: &reason, text, lost_event, was_asked, promotes };
         reports::exit(&self.name, &report, self.supervision.state(), cx.now);
+        self.note_end_of_another(cx);
     }
 
     /// Notes the end of a worker, and what it means to clients, before the state machine knows of
     /// it.
-    fn note_exit(&mut self, id: WorkerId, reason: &ExitReason, exit: &ExitRecord) {
+    fn note_exit(&mut self, id: WorkerId, exit: &ExitRecord) {
         let Some(member) = self.supervision.workers().get(id) else { return };
         let (role, start) = (member.role(), member.worker.start);
         let (text, traceback) = (exit.reason.clone(), exit.traceback.clone());
         match (role, self.supervision.state()) {
-            (Role::Replacement, _) if cannot_run_twice(reason) => {
-                self.history.reach(start, Transition::Fallback { reason: text });
-            }
             (Role::Replacement, _) => {
                 self.history.reach(start, Transition::ReloadFailed { reason: text, traceback });
             }
@@ -194,12 +206,4 @@ impl ScriptInstance {
             self.history.note_exit(exit.clone());
         }
     }
-}
-
-/// Whether an import failed because the worker that serves holds something that there is only one
-/// of, such as a port.
-fn cannot_run_twice(reason: &ExitReason) -> bool {
-    // EADDRINUSE, in the words of Python and of the C library.
-    let texts = ["[Errno 98]", "Address already in use"];
-    matches!(reason, ExitReason::ImportFailed(summary) if texts.iter().any(|text| summary.contains(text)))
 }

@@ -20,7 +20,7 @@ fn the_defaults_are_those_of_the_table() {
         .filter(|spec| !spec.default.is_empty())
         .map(|spec| format!("{} = {}\n", spec.name, spec.default))
         .collect();
-    assert_eq!(written.lines().count(), 13);
+    assert_eq!(written.lines().count(), 14);
     assert_eq!(python("", &written), PythonOptions::default());
     assert_eq!(python("", ""), PythonOptions::default());
 }
@@ -29,7 +29,7 @@ fn the_defaults_are_those_of_the_table() {
 fn every_option_of_a_python_instance_is_read() {
     let all = "watchdog = off\nrestart = on-failure\nbackoff = 0.5s\nbackoff-max = 1h\nstable = 5m\n\
                max-restarts = 3/60\nstart-timeout = 1m\nstop-timeout = 0ms\nqueue = 16\nfailsafe = zero\n\
-               failsafe.a.b = 0.25\nfailsafe-after = 3s\nmemory-limit = 256M\nwatch = yes";
+               failsafe.a.b = 0.25\nfailsafe-after = 3s\nmemory-limit = 256M\nreload = restart\nwatch = yes";
     let options = python("", &format!("{all}\nmodule = a.py\nmodule = b\ndefault-handler = a.f"));
     assert_eq!(options.watchdog, None);
     assert_eq!(options.restart, RestartRule::OnFailure);
@@ -44,6 +44,7 @@ fn every_option_of_a_python_instance_is_read() {
     assert_eq!(options.failsafe_channels.get("a.b"), Some(&0.25));
     assert_eq!(options.failsafe_after, Duration::from_secs(3));
     assert_eq!(options.memory_limit, Some(256 << 20));
+    assert_eq!(options.reload, ReloadRule::Restart);
     assert!(options.watch);
     assert_eq!(options.modules.len(), 2);
     assert_eq!(options.default_handler.as_deref(), Some("a.f"));

@@ -16,6 +16,7 @@
 //!      └── restart policy ◄── exited: Backoff   fault, stop, restart: Stopping ── exited ─► Stopped, Starting, …
 //! ```
 
+mod rollback;
 mod terms;
 
 use super::backoff::{Intensity, delay};

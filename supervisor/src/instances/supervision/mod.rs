@@ -9,12 +9,14 @@
 //!   ([`Supervision::serve_next`]). A reload therefore needs not name its successor: whatever is
 //!   started, stopped or lost while the predecessor finishes its handler, the one worker that is
 //!   ready then serves, once, and with the values of that moment.
-//! - A stop or a restart is over when no worker is left that handles events, a predecessor
-//!   included.
+//! - A stop is over when no worker is left that handles events, a predecessor included. A restart
+//!   starts the next worker when no worker is left at all, since any of them may hold what the
+//!   script needs.
 
 pub mod backoff;
 pub mod health;
 pub mod lifecycle;
+mod rollback;
 pub mod stop;
 #[cfg(test)]
 mod tests;
@@ -362,14 +364,19 @@ impl<W: WorkerHandle> Supervision<W> {
         Some(replacement.worker.id())
     }
 
-    /// Tells the state machine that its worker has exited. While it waits to be stopped or
-    /// restarted, that is when no predecessor handles events either.
+    /// Tells the state machine that its worker has exited. While it waits to be stopped, that is
+    /// when no predecessor handles events either; to be restarted, when no worker is left.
     fn report_exit(&mut self, moment: Moment) {
         if let LifeState::Stopping { after } = self.lifecycle.state() {
             if self.workers.main().is_none() {
                 self.unreported_exit.get_or_insert(LifeEvent::Exited { clean: false });
             }
-            if after != AfterExit::ApplyPolicy && self.workers.is_handing_over() {
+            let waits = match after {
+                AfterExit::ApplyPolicy => false,
+                AfterExit::StayStopped => self.workers.is_handing_over(),
+                AfterExit::Restart => !self.workers.is_empty(),
+            };
+            if waits {
                 self.limit_hand_over(moment.now);
                 return;
             }

@@ -233,6 +233,14 @@ impl<W: WorkerHandle> WorkerTable<W> {
         self.members.iter_mut().find(|member| member.role.is_main())
     }
 
+    /// The worker, if there is one only.
+    pub fn only_mut(&mut self) -> Option<&mut Member<W>> {
+        match self.members.as_mut_slice() {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+
     pub(super) fn replacement_mut(&mut self) -> Option<&mut Member<W>> {
         self.members.iter_mut().find(|member| member.role == Role::Replacement)
     }

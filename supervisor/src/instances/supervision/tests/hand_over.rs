@@ -105,12 +105,53 @@ fn a_stop_and_a_start_while_the_predecessor_still_handles_start_one_after_it() {
     world.command(LifeEvent::Stop);
     world.command(LifeEvent::Start);
     world.exit(2, true);
-    assert_eq!(world.role(3), None);
     world.finish(1);
     world.yield_events(1);
+    // Its cleanup handler may still hold what the next one needs.
+    assert_eq!(world.role(3), None);
+    world.exit(1, true);
     world.import(3);
     assert_eq!((world.role(3), world.worker(3).knows), (Some(Role::Serving), Some(1)));
     assert_eq!(world.worker(3).ring, [(0, 2), (0, 3)]);
+}
+
+#[test]
+fn a_restart_starts_the_next_worker_when_no_other_one_is_left() {
+    let mut world = World::running();
+    world.command(LifeEvent::Reload);
+    world.import(2);
+    world.yield_events(1);
+    assert_eq!((world.role(1), world.role(2)), (Some(Role::Retiring), Some(Role::Serving)));
+    world.command(LifeEvent::Restart);
+    world.yield_events(2);
+    world.exit(2, true);
+    assert_eq!(world.role(3), None, "beside a worker that has not ended");
+    world.exit(1, true);
+    assert_eq!(world.role(3), Some(Role::Starting));
+}
+
+#[test]
+fn a_replacement_that_is_not_wanted_ends_and_the_main_worker_goes_on() {
+    let mut world = World::running();
+    world.command(LifeEvent::Reload);
+    let moment = world.moment();
+    world.supervision.refuse_replacement(moment);
+    assert_eq!((world.role(1), world.role(2)), (Some(Role::Serving), Some(Role::Retiring)));
+    assert_eq!(world.orders(2), [Order::Kill]);
+    assert!(matches!(world.state(), LifeState::Running { .. }));
+}
+
+#[test]
+fn another_version_is_started_at_once_in_place_of_a_worker_that_never_served() {
+    let mut world = World::running();
+    world.exit(1, false);
+    let moment = world.moment();
+    world.starts.finished(WorkerId(2));
+    world.supervision.exited_for_another(WorkerId(2), moment);
+    world.follow_up();
+    assert_eq!((world.role(2), world.role(3)), (None, Some(Role::Starting)));
+    world.import(3);
+    assert_eq!(world.role(3), Some(Role::Serving));
 }
 
 #[test]
