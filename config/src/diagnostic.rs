@@ -89,7 +89,7 @@ impl Diagnostics {
         self.add(Severity::Warning, span.into(), message.into())
     }
 
-    fn add(&mut self, severity: Severity, span: Option<Span>, message: String) -> &mut Diagnostic {
+    pub(crate) fn add(&mut self, severity: Severity, span: Option<Span>, message: String) -> &mut Diagnostic {
         match severity {
             Severity::Error => self.errors += 1,
             Severity::Warning => self.warnings += 1,

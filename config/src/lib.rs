@@ -72,6 +72,9 @@ pub struct Overrides {
     pub backend: Vec<String>,
     /// `INSTANCE.OPTION=VALUE`, from `-i`.
     pub instance: Vec<String>,
+    /// One that finds nothing to apply to is a warning, not an error: the show was read before, and
+    /// may have lost what it was for.
+    pub may_be_unused: bool,
 }
 
 /// Reads the show file at `path` and its includes, for a program that has these backends.

@@ -24,6 +24,8 @@ pub(crate) struct Override {
     pub key: Span,
     pub value: Span,
     pub applied: bool,
+    /// Whether it is a warning that it was not applied.
+    pub may_be_unused: bool,
 }
 
 impl OverrideFlag {
@@ -46,7 +48,9 @@ impl OverrideFlag {
 pub(crate) fn parse(overrides: &Overrides, directory: &Path, diagnostics: &mut Diagnostics) -> Vec<Override> {
     let backend = overrides.backend.iter().map(|text| (OverrideFlag::Backend, text));
     let instance = overrides.instance.iter().map(|text| (OverrideFlag::Instance, text));
-    backend.chain(instance).filter_map(|(flag, text)| one(flag, text, directory, diagnostics)).collect()
+    let parsed = backend.chain(instance).filter_map(|(flag, text)| one(flag, text, directory, diagnostics));
+    let may_be_unused = overrides.may_be_unused;
+    parsed.map(|one| Override { may_be_unused, ..one }).collect()
 }
 
 fn one(flag: OverrideFlag, text: &str, directory: &Path, diagnostics: &mut Diagnostics) -> Option<Override> {
@@ -60,7 +64,8 @@ fn one(flag: OverrideFlag, text: &str, directory: &Path, diagnostics: &mut Diagn
     });
     match parts {
         Some((target, key, value)) if !target.is_empty() && !key.is_empty() => {
-            Some(Override { flag, target: target.span, key: key.span, value: value.span, applied: false })
+            let (target, key, value) = (target.span, key.span, value.span);
+            Some(Override { flag, target, key, value, applied: false, may_be_unused: false })
         }
         _ => {
             let message = format!("`{}` has no valid override", flag.name());

@@ -4,10 +4,17 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::ops::Range;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 /// The most bytes of one file.
 const FILE_LIMIT: u64 = 16 << 20;
+
+/// Where the kernel has files of its own, which may never end.
+const KERNEL_DIRECTORIES: [&str; 2] = ["/proc", "/sys"];
+
+/// `O_NONBLOCK` of Linux, which a regular file ignores.
+const NONBLOCK: i32 = 0o4000;
 
 /// The most bytes of one line.
 pub(crate) const LINE_LIMIT: usize = 64 << 10;
@@ -50,7 +57,8 @@ pub(crate) struct SourceText {
     pub errors: Vec<(Range<usize>, LineError)>,
 }
 
-/// Reads a file as text. It must be a regular file: a pipe would block.
+/// Reads a file as text. It must be a regular file: a pipe would block, and so would some files of
+/// the kernel that pass for regular ones, such as `/proc/kmsg`.
 pub(crate) fn read(path: &Path) -> Result<SourceText, ReadError> {
     let kind = fs::metadata(path).map_err(unreadable)?;
     if kind.is_dir() {
@@ -59,9 +67,15 @@ pub(crate) fn read(path: &Path) -> Result<SourceText, ReadError> {
     if !kind.is_file() {
         return Err(ReadError::Special);
     }
+    let place = fs::canonicalize(path).map_err(unreadable)?;
+    if KERNEL_DIRECTORIES.iter().any(|directory| place.starts_with(directory)) {
+        return Err(ReadError::Special);
+    }
     let mut bytes = Vec::new();
     // A file can grow while it is read, so the limit applies to the bytes that are read.
-    let limited = File::open(path).map(|file| file.take(FILE_LIMIT + 1));
+    // A pipe that took its place since is opened without waiting for a writer.
+    let file = File::options().read(true).custom_flags(NONBLOCK).open(place);
+    let limited = file.map(|file| file.take(FILE_LIMIT + 1));
     limited.and_then(|mut file| file.read_to_end(&mut bytes)).map_err(unreadable)?;
     if bytes.len() as u64 > FILE_LIMIT {
         return Err(ReadError::TooLarge);
@@ -123,6 +137,14 @@ mod tests {
     #[test]
     fn a_byte_order_mark_is_dropped() {
         assert_eq!(decode(b"\xef\xbb\xbf[map]\n".to_vec()).unwrap().text, "[map]\n");
+    }
+
+    #[test]
+    fn what_may_block_or_never_end_is_not_read() {
+        for path in ["/proc/kmsg", "/proc/self/status", "/dev/null", "/dev/zero"] {
+            assert!(matches!(read(Path::new(path)), Err(ReadError::Special)), "{path}");
+        }
+        assert!(matches!(read(Path::new("/proc")), Err(ReadError::Directory)));
     }
 
     #[test]

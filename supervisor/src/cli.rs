@@ -140,7 +140,7 @@ impl ShowArgs {
     /// The options set on the command line.
     #[must_use]
     pub fn overrides(&self) -> Overrides {
-        Overrides { backend: self.backend.clone(), instance: self.instance.clone() }
+        Overrides { backend: self.backend.clone(), instance: self.instance.clone(), may_be_unused: false }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::settings::SectionKind;
 use super::{Declaration, Resolver};
 use crate::ast::{Assignment, Block};
+use crate::diagnostic::Severity;
 use crate::model::{Instance, Section};
 use crate::options::BackendSpec;
 use crate::overrides::OverrideFlag;
@@ -162,6 +163,7 @@ impl<'s> Resolver<'s, '_> {
     pub(super) fn report_unapplied(&mut self) {
         for one in std::mem::take(&mut self.overrides).into_iter().filter(|one| !one.applied) {
             let target = self.text(one.target);
+            let severity = if one.may_be_unused { Severity::Warning } else { Severity::Error };
             match one.flag {
                 OverrideFlag::Backend if self.find_backend(target).is_none() => {
                     self.unknown_backend(one.target, false)
@@ -169,13 +171,13 @@ impl<'s> Resolver<'s, '_> {
                 OverrideFlag::Backend => {
                     let message = format!("`-b` for `{target}` was never applied");
                     let label = format!("the show does not use the backend `{target}`");
-                    self.diagnostics.error(one.target, message).label(label);
+                    self.diagnostics.add(severity, Some(one.target), message).label(label);
                 }
                 OverrideFlag::Instance if self.declared.contains_key(target) => {}
                 OverrideFlag::Instance => {
                     let names = self.show.instances.iter().map(|instance| instance.name.as_str());
                     let message = format!("`-i` for `{}` was never applied", excerpt(target));
-                    let error = self.diagnostics.error(one.target, message);
+                    let error = self.diagnostics.add(severity, Some(one.target), message);
                     error.label("no instance has this name").maybe_hint(did_you_mean(target, names));
                 }
             }

@@ -25,7 +25,7 @@ pub fn valid(loaded: LoadedShowFile) -> Show {
 
 pub fn overrides(backend: &[&str], instance: &[&str]) -> Overrides {
     let owned = |texts: &[&str]| texts.iter().map(ToString::to_string).collect();
-    Overrides { backend: owned(backend), instance: owned(instance) }
+    Overrides { backend: owned(backend), instance: owned(instance), may_be_unused: false }
 }
 
 pub fn instance<'s>(show: &'s Show, name: &str) -> &'s Instance {

@@ -92,7 +92,7 @@ proptest! {
 
     #[test]
     fn no_override_makes_it_panic(backend in vec(fragment(), 0..8), instance in "\\PC{0,20}") {
-        let overrides = Overrides { backend: vec![backend.concat()], instance: vec![instance] };
+        let overrides = Overrides { backend: vec![backend.concat()], instance: vec![instance], may_be_unused: false };
         load_text(Path::new("s.cfg"), "[osc o]\n", &overrides, BACKENDS).diagnostics.render(false);
     }
 

@@ -44,10 +44,11 @@ impl ControlRequests {
         }
     }
 
-    /// Takes over the names of a new show, which lacks the instances `removed`.
-    pub fn apply(&mut self, show: &LiveShow, removed: &[String]) {
+    /// Takes over the names of a new show, which lacks the instances `removed`. Returns the old
+    /// ones.
+    pub fn apply(&mut self, names: Arc<NameIndex>, removed: &[String]) -> Arc<NameIndex> {
         self.flush_monitors();
-        self.names = Arc::new(NameIndex::new(show));
+        let old = std::mem::replace(&mut self.names, names);
         self.monitors.forget_names();
         for instance in removed {
             self.record_outcome(instance, StartNumber::LAST, |_| {
@@ -55,6 +56,7 @@ impl ControlRequests {
                 Some(Outcome { instance: instance.clone(), ok: false, message, traceback: None })
             });
         }
+        old
     }
 
     /// The names of the show.

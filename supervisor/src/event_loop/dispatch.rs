@@ -72,7 +72,7 @@ impl EventLoop {
             }
             let Some(message) = self.mailbox.try_receive() else { return };
             match message {
-                LoopMessage::ShowRead(outcome) => self.show_was_read(outcome, now),
+                LoopMessage::ShowRead(number, outcome) => self.show_was_read(number, outcome, now),
                 LoopMessage::HostResolved(answer) => {
                     self.with_backends(|backends, access| backends.host_resolved(&answer, now, access));
                 }

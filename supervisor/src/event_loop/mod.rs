@@ -203,7 +203,7 @@ impl EventLoop {
             last_good,
             systemd: Systemd::from_env(Instant::now()),
             systemd_status_is_old: true,
-            show_reload: ShowReload::Idle,
+            show_reload: ShowReload::default(),
             names,
             control,
             loop_monitor,
@@ -340,10 +340,13 @@ impl EventLoop {
         let (instances, backends) = (self.registry.deadline(), self.backends.deadline());
         let (spare, reaper) = (self.spare.deadline(), self.launcher.reaper.deadline());
         let (systemd, restored) = (self.systemd.deadline(), self.restored.deadline());
-        [instances, backends, spare, reaper, systemd, state_file, restored].into_iter().flatten().min()
+        let show_reload = self.show_reload.deadline();
+        let parts = [instances, backends, spare, reaper, systemd, state_file, restored, show_reload];
+        parts.into_iter().flatten().min()
     }
 
     fn tick(&mut self, now: Instant) {
+        self.check_show_reload(now);
         self.with_instances(now, InstanceSet::tick);
         self.with_instances(now, |_, cx| cx.tick_spare());
         self.launcher.reaper.tick(&self.poller, now);

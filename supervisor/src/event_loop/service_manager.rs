@@ -1,7 +1,6 @@
 //! The service manager from the loop's side: reports the state of the show, and keeps its watchdog
 //! from triggering.
 
-use super::show_reload::ShowReload;
 use super::{EventLoop, Phase};
 use std::time::Instant;
 
@@ -9,7 +8,7 @@ impl EventLoop {
     /// Reports the state of the show if it has changed, and that the loop is alive.
     pub(super) fn notify_service_manager(&mut self, now: Instant) {
         // While the show file is being read again, the service manager waits for the end of that.
-        if self.show_reload == ShowReload::Idle && std::mem::take(&mut self.systemd_status_is_old) {
+        if self.show_reload.is_idle() && std::mem::take(&mut self.systemd_status_is_old) {
             let text = self.summary();
             match self.phase {
                 Phase::Starting => self.systemd.status(&text, now),

@@ -10,6 +10,7 @@ use super::supervision::workers::WorkerHandle;
 use super::transition::StartNumber;
 use super::worker::Worker;
 use super::worker_message::WorkerMessage;
+use super::worker_spec::Specification;
 use crate::ids::WorkerId;
 use mm_shared::control::{BitSet, Failure, NameError};
 use nix::unistd::Pid;
@@ -19,10 +20,7 @@ use std::time::{Duration, Instant};
 pub struct ScriptWorker {
     /// The process and its channels.
     pub process: Worker,
-    /// What it was begun as.
-    pub wanted_as: WantedWorker,
-    /// Which start of the instance's workers this was.
-    pub start: StartNumber,
+    purpose: Purpose,
     /// What it knows of the channels, until it serves.
     booted: Option<BootedNames>,
     begun: Instant,
@@ -49,6 +47,17 @@ enum Company {
 /// How long after the end of the last other worker a failure of this one may be due to it.
 const SETTLE_TIME: Duration = Duration::from_secs(2);
 
+/// What a worker was begun for.
+#[derive(Debug)]
+pub struct Purpose {
+    /// What it is to be.
+    pub wanted: WantedWorker,
+    /// Which start of the instance's workers this is.
+    pub start: StartNumber,
+    /// What it was begun with, if that is not what the worker before it had.
+    pub specification: Option<Specification>,
+}
+
 /// A worker was told to serve.
 #[derive(Debug, Clone, Copy)]
 struct Served {
@@ -63,16 +72,14 @@ impl ScriptWorker {
     #[must_use]
     pub fn new(
         process: Worker,
-        wanted_as: WantedWorker,
-        start: StartNumber,
+        purpose: Purpose,
         booted: BootedNames,
         has_company: bool,
         now: Instant,
     ) -> Self {
         Self {
             process,
-            wanted_as,
-            start,
+            purpose,
             booted: Some(booted),
             begun: now,
             served: None,
@@ -110,6 +117,29 @@ impl ScriptWorker {
     pub fn take_script(&mut self) -> GoodScript {
         let (sources, handled) = (std::mem::take(&mut self.sources), std::mem::take(&mut self.handled));
         GoodScript { sources, handled }
+    }
+
+    /// Which start of the instance's workers it came from.
+    #[must_use]
+    pub fn start(&self) -> StartNumber {
+        self.purpose.start
+    }
+
+    /// Whether it was begun as a replacement.
+    #[must_use]
+    pub fn is_replacement(&self) -> bool {
+        self.purpose.wanted == WantedWorker::Replacement
+    }
+
+    /// The number of the specification that it was begun with, if that was a new one.
+    #[must_use]
+    pub fn generation(&self) -> Option<u64> {
+        self.purpose.specification.as_ref().map(|specification| specification.generation)
+    }
+
+    /// The specification that it was begun with, if that was a new one.
+    pub fn take_specification(&mut self) -> Option<Specification> {
+        self.purpose.specification.take()
     }
 
     /// Its rings.

@@ -28,6 +28,17 @@ pub struct WorkerSpec {
     watch: bool,
 }
 
+/// What a new show file says of the workers of an instance.
+#[derive(Debug, Clone)]
+pub struct Specification {
+    /// What they run.
+    pub spec: WorkerSpec,
+    /// All their channels.
+    pub names: Vec<String>,
+    /// Its number within the instance.
+    pub generation: u64,
+}
+
 impl WorkerSpec {
     /// The specification for the instance called `instance`.
     #[must_use]

@@ -184,7 +184,8 @@ impl Router {
 
     /// Applies the mappings of a new show. Events that wait are kept if their channels still exist;
     /// what is left of events that were begun has to be taken out before.
-    pub fn apply(&mut self, table: RouteTable) {
+    /// Returns the old ones, which a large show takes milliseconds to drop.
+    pub fn apply(&mut self, table: RouteTable) -> RouteTable {
         let old = std::mem::replace(&mut self.table, table);
         let table = &self.table;
         let now = |source: SourceIndex| {
@@ -195,6 +196,7 @@ impl Router {
         self.traffic.resize(table.id_limit(), Traffic::default());
         self.waiting.resize(table.id_limit());
         self.waiting.change_all(|event| Some(QueuedEvent { source: now(event.source)?, ..event }));
+        old
     }
 
     /// Whether no event waits.

@@ -68,7 +68,8 @@ pub fn begin(
 }
 
 fn read(origin: &Origin) -> Result<LoadedShow, String> {
-    let loaded = show_file::load(&origin.show.path, &origin.overrides);
+    let overrides = Overrides { may_be_unused: true, ..origin.overrides.clone() };
+    let loaded = show_file::load(&origin.show.path, &overrides);
     let files = loaded.copies();
     let mut diagnostics = loaded.diagnostics;
     let (show, change) = origin.show.successor(loaded.show);

@@ -1,4 +1,4 @@
-//! Fault `show-file-broken`, and every other way to reload a show with HUP: only what differs
+//! Faults `show-file-broken` and `changed-script-broken`, and every other way to reload a show with HUP: only what differs
 //! changes.
 
 use mm_tests::osc::F;
@@ -10,6 +10,15 @@ pub const SCRIPT: &str = "
     print('values', midimonster.inputvalue('h.ask'))
     def ask(value):
         midimonster.output('answer', value)
+";
+
+/// A script that also takes events of a channel that the show does not have yet.
+const WITH_MORE: &str = "import midimonster
+print('values', midimonster.inputvalue('h.ask'))
+def ask(value):
+    midimonster.output('answer', value)
+def more(value):
+    print('more', value)
 ";
 
 pub const TEXT: &str = "[python one]\nmodule = h\n[python two]\nmodule = h\n[map]\n\
@@ -111,15 +120,99 @@ fn how_an_instance_is_supervised_changes_without_touching_its_process() {
 }
 
 #[test]
-fn an_instance_with_other_channels_is_restarted_with_its_values() {
+fn an_instance_with_other_channels_is_reloaded() {
     let (show, others) = start();
     let (one, two) = (show.worker("one"), show.worker("two"));
     reload(&show, |text| format!("{text}net./more > two.more\n"), &done());
     show.log().wait_for_nth(2, Event::named("worker_ready").instance("two"));
-    show.wait_for(Event::printed("two", "values 0.25"));
     assert_answers(&show, "two", 0.5);
     assert_eq!(show.worker("one"), one);
-    assert!(!two.is_alive());
+    wait_until("the end of the old worker", || !two.is_alive());
+    finish(show, others);
+}
+
+#[test]
+fn events_of_new_channels_wait_for_the_worker_that_knows_them_and_no_other_event_does() {
+    let (show, others) = start();
+    let two = show.worker("two");
+    let slow = format!(
+        "import os, time\nprint('importing')\nwhile not os.path.exists('go'):\n    time.sleep(0.01)\n{}",
+        WITH_MORE
+    );
+    show.stage().replace("h.py", &slow);
+    let more = |text: &str| format!("{text}net./more > two.h.more\n");
+    reload(&show, more, &done());
+    show.wait_for(Event::printed("two", "importing"));
+    for value in [0.125, 0.375] {
+        show.send("/more", &[F(value)]);
+    }
+    assert_answers(&show, "two", 0.5);
+    assert_eq!(show.worker("two"), two);
+    show.stage().write("go", "");
+    show.wait_for(Event::printed("two", "more 0.125"));
+    show.wait_for(Event::printed("two", "more 0.375"));
+    assert_answers(&show, "two", 0.75);
+    finish(show, others);
+}
+
+#[test]
+fn a_changed_script_that_cannot_be_imported_leaves_the_old_worker_with_what_it_had() {
+    let (show, others) = start();
+    let workers = ["one", "two"].map(|name| show.worker(name));
+    show.stage().replace("h.py", WITH_MORE);
+    show.stage().python("broken.py", "raise RuntimeError('on purpose')\n");
+    let change = |text: &str| {
+        let text = text
+            .replace("[python two]\nmodule = h\n", "[python two]\nmodule = h\nmodule = broken\nwatch = on\n");
+        format!("{text}net./more > two.h.more\n")
+    };
+    reload(&show, change, &done());
+    show.wait_for(Event::named("reload_failed").instance("two"));
+    assert_answers(&show, "two", 0.5);
+    assert_eq!(["one", "two"].map(|name| show.worker(name)), workers);
+    let mut control = show.control();
+    let noted = |status: &serde_json::Value| {
+        status["note"].as_str().is_some_and(|note| note.contains("RuntimeError"))
+    };
+    control.wait_for("the error to be in the status", "two", noted);
+    // What ran before runs again after a crash.
+    workers[1].signal(Signal::SIGKILL);
+    show.log().wait_for_nth(2, Event::named("worker_ready").instance("two"));
+    assert_answers(&show, "two", 0.75);
+    // Once it is corrected, the watch brings the new one, which gets what has waited for it.
+    show.send("/more", &[F(0.125)]);
+    show.stage().replace("broken.py", "corrected = True\n");
+    show.wait_for(Event::printed("two", "more 0.125"));
+    assert!(control.standing("two")["note"].is_null());
+    finish(show, others);
+}
+
+#[test]
+fn an_override_for_an_instance_that_is_gone_is_a_warning() {
+    let stage = TestShow::new();
+    stage.python("h.py", SCRIPT);
+    stage.osc_show(TEXT);
+    let path = stage.path("show.cfg");
+    let show = stage.start_show_with(&["-i", "two.watchdog=4s", "--config", &path]);
+    show.wait_for(Event::named("show_running"));
+    let gone = |text: &str| {
+        text.replace("[python two]\nmodule = h\n", "")
+            .replace("net./two > two.h.ask\ntwo.answer > net./from/two\n", "")
+    };
+    reload(&show, gone, &done());
+    show.wait_for(Event::named("show_file_warned").field_part("report", "`-i` for `two`"));
+    assert_answers(&show, "one", 0.5);
+    show.stop();
+}
+
+#[test]
+fn a_file_that_never_ends_is_refused() {
+    let (show, others) = start();
+    let failed = Event::named("show_reload_failed").level("error");
+    reload(&show, |text| format!("[include /proc/kmsg]\n{text}"), &failed);
+    show.wait_for(failed.field_part("report", "not a regular file"));
+    reload(&show, |text| text.replace("[include /proc/kmsg]\n", ""), &done());
+    assert_answers(&show, "one", 0.5);
     finish(show, others);
 }
 

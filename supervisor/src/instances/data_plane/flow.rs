@@ -25,6 +25,8 @@ pub struct EventFlow {
     /// Last values and names of the channels.
     pub values: Values,
     queue: ConflatingQueue<Event>,
+    /// Events of channels that the show has and the present worker does not know.
+    unknown: ConflatingQueue<Event>,
     limit: usize,
     /// Events in the ring that are not published yet.
     staged: bool,
@@ -44,6 +46,7 @@ impl EventFlow {
         Self {
             values,
             queue: ConflatingQueue::new(limit),
+            unknown: ConflatingQueue::new(limit),
             limit,
             staged,
             fresh: 0,
@@ -55,18 +58,31 @@ impl EventFlow {
     /// Events that wait outside the ring.
     #[must_use]
     pub fn queued(&self) -> usize {
-        self.queue.len()
+        self.queue.len() + self.unknown.len()
     }
 
     /// Events that were replaced by a later one of their channel.
     #[must_use]
     pub fn conflated(&self) -> u64 {
-        self.queue.conflated()
+        self.queue.conflated() + self.unknown.conflated()
+    }
+
+    /// The show has other channels, which the next worker knows; no worker is attached. Events that
+    /// came in for those that are new follow what waits.
+    pub fn rename(&mut self, names: Vec<String>) {
+        self.values.rename(names);
+        let unknown: Vec<Event> = std::iter::from_fn(|| self.unknown.pop()).collect();
+        unknown.into_iter().for_each(|event| self.accept(event, None));
+        self.unknown.shrink();
     }
 
     /// Takes an event for the instance; `end` is that of the worker that serves, if one does.
     #[inline]
     pub fn accept(&mut self, event: Event, end: Option<&mut WorkerRings>) {
+        if event.channel.0 >= self.values.mapped() {
+            self.unknown.push(event);
+            return;
+        }
         if let Some(end) = end
             && self.queue.is_empty()
             && end.down.push(event).is_ok()
@@ -238,15 +254,18 @@ impl EventFlow {
     pub fn set_limit(&mut self, limit: usize) {
         self.limit = limit;
         self.queue.set_limit(limit);
+        self.unknown.set_limit(limit);
     }
 
     /// No worker takes events for an unknown time: only the last value of each channel is kept.
     pub fn keep_latest_only(&mut self) {
         self.queue.set_limit(0);
+        self.unknown.set_limit(0);
     }
 
     /// A worker takes events, or will soon: they are kept in order.
     pub fn keep_order(&mut self) {
         self.queue.raise_limit(self.limit);
+        self.unknown.raise_limit(self.limit);
     }
 }

@@ -81,6 +81,11 @@ impl DataPlane {
         &self.flow.values
     }
 
+    /// The show has other channels, and the worker that serves next knows them.
+    pub fn rename(&mut self, names: Vec<String>) {
+        self.flow.rename(names);
+    }
+
     /// Names and last values of the channels.
     pub fn values_mut(&mut self) -> &mut Values {
         &mut self.flow.values

@@ -7,6 +7,7 @@
 //! Every entry ends with [`ScriptInstance::follow_up`], which does what supervision has left to do.
 //! What comes from workers is in [`worker_events`].
 
+mod apply;
 mod memory;
 mod reloads;
 mod reports;
@@ -35,6 +36,7 @@ use crate::script_output::ScriptOutput;
 use crate::show::{LiveInstance, LiveShow};
 use crate::state::SavedChannel;
 use crate::status::{InstanceState, InstanceStatus};
+use apply::NextSpec;
 use mm_shared::wakeup::IdleMode;
 use mm_shared::{Event, Violation};
 use std::time::Instant;
@@ -51,8 +53,10 @@ pub struct ScriptInstance {
     memory_limit: Option<u64>,
     versions: Versions,
     reload_rule: ReloadRule,
-    /// The channels of the show that the next worker is to know, if they are others.
-    next_names: Option<Vec<String>>,
+    /// What a new show file says of its workers, until one that was started with it serves.
+    next: Option<NextSpec>,
+    /// Counts the specifications of its workers.
+    generation: u64,
     /// The state after the last event.
     last_state: LifeState,
 }
@@ -74,7 +78,8 @@ impl ScriptInstance {
             memory_limit: options.memory_limit,
             versions: Versions::default(),
             reload_rule: options.reload,
-            next_names: None,
+            next: None,
+            generation: 0,
             last_state: LifeState::Stopped,
         }
     }
@@ -169,6 +174,7 @@ impl ScriptInstance {
 
     /// A command of the user, or of the show.
     pub fn command(&mut self, event: LifeEvent, cx: &mut LoopContext<'_>) {
+        self.forget_failed_next();
         match event {
             LifeEvent::Reload => self.note_reload(ReloadCause::User),
             LifeEvent::Restart => self.versions.ask_for_start(),
@@ -192,10 +198,11 @@ impl ScriptInstance {
             self.supervision.state(),
             LifeState::Stopped | LifeState::Stopping { after: AfterExit::StayStopped }
         );
-        if is_stopped || self.spec.watched_files().is_none() {
+        if is_stopped || self.wanted_spec().watched_files().is_none() {
             return;
         }
         tracing::info!(event = "script_changed", instance = %self.name, "the script has changed, reloading");
+        self.forget_failed_next();
         self.note_reload(ReloadCause::FileChange);
         self.supervision.command(LifeEvent::Reload, moment(cx));
         self.follow_up(cx);
@@ -214,42 +221,6 @@ impl ScriptInstance {
             // No worker runs that could be kept, so this is a start.
             _ if cause == ReloadCause::User => self.versions.ask_for_start(),
             _ => {}
-        }
-    }
-
-    /// Applies what a new show file says about it.
-    pub fn apply(&mut self, show: &LiveShow, live: LiveInstance<'_>, cx: &mut LoopContext<'_>) {
-        let options = PythonOptions::of(show, live.instance);
-        self.supervision.apply(policy(&options), limits(&options), cx.now);
-        self.apply_memory_limit(options.memory_limit, cx);
-        self.data.apply(options.queue, Failsafe::new(show, live.place, &options));
-        self.reload_rule = options.reload;
-        let spec = WorkerSpec::new(show, &live.instance.name, &options);
-        let names: Vec<String> = live.instance.channels.iter().map(|channel| channel.name.clone()).collect();
-        let same_names = match &self.next_names {
-            Some(next) => *next == names,
-            None => names.iter().map(String::as_str).eq(self.data.values().mapped_names()),
-        };
-        if spec == self.spec && same_names {
-            self.follow_up(cx);
-            return;
-        }
-        if spec.watched_files().is_none() {
-            cx.script_watch.unwatch(&self.name);
-        }
-        if spec != self.spec {
-            self.versions.forget();
-        }
-        self.spec = spec;
-        self.next_names = Some(names);
-        if self.supervision.state() == LifeState::Stopped {
-            self.take_next_names();
-            self.follow_up(cx);
-        } else {
-            tracing::info!(event = "instance_changed", instance = %self.name, "changed in the show, restarting");
-            // No worker takes new events from here on, so none gets those of channels that it does
-            // not know.
-            self.command(LifeEvent::Restart, cx);
         }
     }
 
@@ -319,6 +290,7 @@ impl ScriptInstance {
                 reports::replacement_timeout(&self.name);
                 let reason = ExitReason::StartTimeout.to_string();
                 let start = self.start_of(id);
+                self.note_failed_next(id, &reason);
                 self.history.reach(start, Transition::ReloadFailed { reason, traceback: None });
             }
             Task::ReportStopTimeout(_) => reports::stop_timeout(&self.name),

@@ -126,6 +126,7 @@ impl ScriptInstance {
         reports::rolling_back(&self.name, &exit.reason);
         let (reason, traceback) = (exit.reason.clone(), exit.traceback.clone());
         self.history.reach(self.start_of(id), Transition::RolledBack { reason, traceback });
+        self.note_failed_next(id, &exit.reason);
         self.versions.roll_back(exit.reason.clone());
         self.history.note_exit(exit);
         self.supervision.exited_for_another(id, moment(cx));

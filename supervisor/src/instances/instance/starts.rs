@@ -6,7 +6,7 @@ use crate::ids::WorkerId;
 use crate::instances::context::LoopContext;
 use crate::instances::exit::ExitReason;
 use crate::instances::script_sources::ScriptSources;
-use crate::instances::script_worker::ScriptWorker;
+use crate::instances::script_worker::{Purpose, ScriptWorker};
 use crate::instances::supervision::WantedWorker;
 use crate::instances::supervision::workers::Role;
 use crate::instances::transition::{StartNumber, Transition};
@@ -29,7 +29,7 @@ impl ScriptInstance {
     /// Which start a worker came from.
     pub(super) fn start_of(&self, id: WorkerId) -> StartNumber {
         let member = self.supervision.workers().get(id);
-        member.map_or(self.history.last_start(), |member| member.worker.start)
+        member.map_or(self.history.last_start(), |member| member.worker.start())
     }
 
     /// Begins the worker that supervision wants, if it is its turn. Returns whether it was.
@@ -45,20 +45,11 @@ impl ScriptInstance {
         is_turn
     }
 
-    /// No worker is left that knows the channels as they were.
-    pub(super) fn take_next_names(&mut self) {
-        if let Some(names) = self.next_names.take() {
-            self.data.values_mut().rename(names);
-            self.versions.renumber();
-        }
-    }
-
     fn begin(&mut self, wanted: WantedWorker, cx: &mut LoopContext<'_>) {
         let start = self.history.note_begin();
         match wanted {
             WantedWorker::Main => {
                 self.history.note_start();
-                self.take_next_names();
             }
             // The modules may ask for values.
             WantedWorker::Replacement => drop(self.waiting()),
@@ -79,6 +70,9 @@ impl ScriptInstance {
                     WantedWorker::Replacement => {
                         let reason = ExitReason::NotStarted(error).to_string();
                         reports::reload_failed(&self.name, &reason);
+                        if let Some(next) = &mut self.next {
+                            next.failure = Some(reason.clone());
+                        }
                         self.history.reach(start, Transition::ReloadFailed { reason, traceback: None });
                     }
                 }
@@ -102,31 +96,31 @@ impl ScriptInstance {
         };
         let has_company = !self.supervision.workers().is_empty();
         let is_last_good = matches!(import, ImportMode::LastGood(_));
-        let values = self.data.values_mut();
-        if self.spec.fits_spare()
-            && let Some(mut process) = cx.take_spare(self.id, &self.name)
-        {
-            let booted = self.spec.boot(&mut process, values, import)?;
-            self.versions.note_begun(process.id, is_last_good);
-            return Ok(ScriptWorker::new(process, wanted, start, booted, has_company, cx.now));
-        }
-        let id = cx.next_worker_id(self.id);
-        match self.spec.begin(cx.launcher, cx.poller, id, values, import) {
-            Ok((process, booted)) => {
-                self.versions.note_begun(id, is_last_good);
-                Ok(ScriptWorker::new(process, wanted, start, booted, has_company, cx.now))
+        let specification = self.usable_next().cloned();
+        let spec = specification.as_ref().map_or(&self.spec, |specification| &specification.spec);
+        let mut renamed = specification.as_ref().map(|next| self.data.values().renamed(&next.names));
+        let values = renamed.as_mut().unwrap_or(self.data.values_mut());
+        let taken = if spec.fits_spare() { cx.take_spare(self.id, &self.name) } else { None };
+        let (process, booted) = match taken {
+            Some(mut process) => {
+                let booted = spec.boot(&mut process, values, import)?;
+                (process, booted)
             }
-            Err(error) => {
-                cx.registry.forget(id);
-                Err(error)
+            None => {
+                let id = cx.next_worker_id(self.id);
+                let begun = spec.begin(cx.launcher, cx.poller, id, values, import);
+                begun.inspect_err(|_| cx.registry.forget(id))?
             }
-        }
+        };
+        self.versions.note_begun(process.id, is_last_good);
+        let purpose = Purpose { wanted, start, specification };
+        Ok(ScriptWorker::new(process, purpose, booted, has_company, cx.now))
     }
 
     /// Has the files of the script watched, if the show asks for it: those of its `module` options,
     /// and `sources`.
     fn watch_files(&self, sources: &ScriptSources, loaded: &[u8], cx: &mut LoopContext<'_>) {
-        let Some(mut files) = self.spec.watched_files() else { return };
+        let Some(mut files) = self.wanted_spec().watched_files() else { return };
         files.extend_from_slice(sources.files());
         cx.script_watch.watch(&self.name, files, loaded.to_vec());
     }
@@ -152,11 +146,12 @@ impl ScriptInstance {
 
     /// Lets a worker serve that supervision has attached.
     pub(super) fn serve(&mut self, id: WorkerId, cx: &mut LoopContext<'_>) {
+        self.take_specification_of(id);
         let Some(member) = self.supervision.workers_mut().get_mut(id) else { return };
         let worker = &mut member.worker;
         let Some(booted) = worker.serve(cx.now) else { return };
         let changed = self.data.attach(worker.rings(), booted, cx);
-        let (start, is_reload) = (worker.start, worker.wanted_as == WantedWorker::Replacement);
+        let (start, is_reload) = (worker.start(), worker.is_replacement());
         let (took, pid) = (worker.age(cx.now).as_millis(), worker.pid().map_or(0, |pid| pid.as_raw()));
         if let Err(error) =
             cx.poller.watch(&worker.rings().bell_from_worker, Interest::ReadEdge, Wake::Bell(id))

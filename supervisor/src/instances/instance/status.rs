@@ -50,7 +50,7 @@ pub fn status(
     script_output: &ScriptOutput,
     now: Instant,
 ) -> InstanceStatus {
-    let ScriptInstance { name, supervision, data, history, versions, .. } = instance;
+    let ScriptInstance { name, supervision, data, history, .. } = instance;
     let worker = supervision.workers().main().map(|member| &member.worker);
     let progress = worker.map(|worker| &worker.process.end.progress);
     let since = worker.and_then(ScriptWorker::served_since).filter(|_| supervision.is_serving());
@@ -81,9 +81,18 @@ pub fn status(
                 max: micros(times.max())?,
             })
         }),
-        note: versions.reason().map(|reason| format!("serves the last good version of the script: {reason}")),
+        note: note(instance),
         ..InstanceStatus::default()
     }
+}
+
+/// Why the instance does not run what the show and its files say.
+fn note(instance: &ScriptInstance) -> Option<String> {
+    let rolled_back = instance.versions.reason();
+    let rolled_back =
+        rolled_back.map(|reason| format!("serves the last good version of the script: {reason}"));
+    rolled_back
+        .or_else(|| instance.failed_next().map(|reason| format!("runs what it ran before HUP: {reason}")))
 }
 
 fn last_exit(history: &History, script_output: &ScriptOutput) -> Option<LastExit> {

@@ -190,10 +190,11 @@ impl ScriptInstance {
     /// it.
     fn note_exit(&mut self, id: WorkerId, exit: &ExitRecord) {
         let Some(member) = self.supervision.workers().get(id) else { return };
-        let (role, start) = (member.role(), member.worker.start);
+        let (role, start) = (member.role(), member.worker.start());
         let (text, traceback) = (exit.reason.clone(), exit.traceback.clone());
         match (role, self.supervision.state()) {
             (Role::Replacement, _) => {
+                self.note_failed_next(id, &text);
                 self.history.reach(start, Transition::ReloadFailed { reason: text, traceback });
             }
             (Role::HandingOver | Role::Retiring, _) => return,

@@ -61,7 +61,11 @@ fn an_instance_wins_over_the_backend_and_the_last_line_over_the_first() {
 
 #[test]
 fn a_global_override_is_a_default_that_an_instance_wins_over() {
-    let flags = Overrides { backend: vec!["python.restart=never".into()], instance: Vec::new() };
+    let flags = Overrides {
+        backend: vec!["python.restart=never".into()],
+        instance: Vec::new(),
+        may_be_unused: false,
+    };
     let show =
         load_text(Path::new("s.cfg"), "[python a]\n[python b]\nrestart = always\n", &flags, &[SPEC]).show;
     assert_eq!(PythonOptions::of(&show, instance(&show, "a")).restart, RestartRule::Never);

@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 /// The channels of an instance, by number: those of the show first, then those that the script
 /// added by sending on them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Values {
     names: Names,
     /// Values by number. There are more of them than names between a record and the message that
@@ -80,6 +80,15 @@ impl Values {
         self.unnumbered = HashMap::new();
         self.version += 1;
         self.numbering += 1;
+    }
+
+    /// These values as they will be after [`Values::rename`]: what a worker gets at its boot that
+    /// will serve with other channels. Changes until then count as changes since its boot.
+    #[must_use]
+    pub fn renamed(&self, mapped: &[String]) -> Self {
+        let mut renamed = self.clone();
+        renamed.rename(mapped.to_vec());
+        Self { version: self.version, ..renamed }
     }
 
     /// The names that the show's mappings use.
