@@ -70,8 +70,8 @@ fn an_included_file_that_has_changed_is_read_again() {
     show.expect("/from/one", &[F(0.75)]);
     show.stage().write("more.map", "net./more > two.h.ask\n");
     reload(&show, str::to_owned, &done());
-    show.send("/more", &[F(0.25)]);
-    show.expect("/from/two", &[F(0.25)]);
+    show.send("/more", &[F(0.375)]);
+    show.expect("/from/two", &[F(0.375)]);
     finish(show, others);
 }
 
