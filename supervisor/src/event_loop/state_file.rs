@@ -106,13 +106,16 @@ impl EventLoop {
     /// Copies the last values of all channels. What it returns puts them together.
     fn saved(&self) -> impl FnOnce() -> Saved + Send + 'static {
         let mut all = Vec::new();
+        let without_failsafe = self.values_without_failsafe();
         for InstanceNames { id, instance, channels } in &self.names.instances {
             let values = match self.instances.values(*id) {
                 Some(values) => LastValues::Script(values.snapshot()),
                 None => {
                     let numbers = (0..).map(ChannelId).take(channels.len());
                     let unsent = |number| self.restored.value(*id, number);
-                    let last = |number| self.router.last(*id, number).or_else(|| unsent(number));
+                    let own = |number| without_failsafe.get(&(*id, number)).copied();
+                    let routed = |number| own(number).or_else(|| self.router.last(*id, number));
+                    let last = |number| routed(number).or_else(|| unsent(number));
                     let last = numbers.map(last).collect();
                     LastValues::Other(Arc::clone(channels), last)
                 }
@@ -123,6 +126,21 @@ impl EventLoop {
             let saved = put_together(&all, true);
             if saved.fits() { saved } else { put_together(&all, false) }
         }
+    }
+
+    /// What outputs that failsafe has set would show if their instances ran. A value of failsafe is
+    /// not one to go back to at the next start, when the instance runs.
+    fn values_without_failsafe(&self) -> HashMap<(InstanceId, ChannelId), f64> {
+        let mut values = HashMap::new();
+        for (instance, channel, set_to, own) in self.instances.failsafe_values() {
+            for target in self.router.targets(instance, channel) {
+                // Another source may have sent something since.
+                if self.router.last(target.instance, target.channel) == Some(set_to) {
+                    values.insert((target.instance, target.channel), own);
+                }
+            }
+        }
+        values
     }
 
     /// Hands the values over to the state file if it is time to.

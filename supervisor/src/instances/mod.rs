@@ -46,8 +46,8 @@ use context::{LoopContext, Registry};
 use data_plane::values::Values;
 use instance::ScriptInstance;
 use memory_watch::OverMemory;
-use mm_shared::Event;
 use mm_shared::wakeup::IdleMode;
+use mm_shared::{ChannelId, Event};
 use std::time::Instant;
 use supervision::lifecycle::LifeEvent;
 use transition::{Reached, StartNumber};
@@ -328,6 +328,15 @@ impl InstanceSet {
     #[must_use]
     pub fn has_settled(&self, id: InstanceId, now: Instant) -> bool {
         self.get(id).is_none_or(|instance| instance.has_settled(now))
+    }
+
+    /// The channels of all instances that failsafe has set: what to, and their last values of their
+    /// own.
+    pub fn failsafe_values(&self) -> impl Iterator<Item = (InstanceId, ChannelId, f64, f64)> {
+        self.instances.iter().flat_map(|instance| {
+            let id = instance.id();
+            instance.failsafe_values().map(move |(channel, value, own)| (id, channel, value, own))
+        })
     }
 
     fn get(&self, id: InstanceId) -> Option<&ScriptInstance> {

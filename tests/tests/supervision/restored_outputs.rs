@@ -110,3 +110,25 @@ fn an_output_waits_for_the_scripts_that_may_send_on_it_and_no_other_does() {
     assert_eq!(messages(&again, 2), [message("/x", 0.25), message("/y", 0.125)]);
     again.stop();
 }
+
+#[test]
+fn a_value_of_failsafe_is_not_what_an_output_comes_back_with() {
+    let stage = TestShow::new();
+    stage.python("h.py", SCRIPT);
+    stage.osc_show(
+        "[supervisor]\nstate-file = state\n[python py]\nmodule = h\nfailsafe.x = 0.875\nfailsafe-after = 500ms\n\
+         [map]\nnet./set > py.h.set\npy.x > net./x\nnet./echo > net./echoed\n",
+    );
+    let mut show = stage.run();
+    show.send("/set", &[F(0.5)]);
+    show.expect("/x", &[F(0.25)]);
+    show.ask(&["stop", "py"]).assert(0, &[]);
+    show.expect("/x", &[F(0.875)]);
+    show.send("/echo", &[F(0.375)]);
+    show.expect("/echoed", &[F(0.375)]);
+    kill_when_kept(&mut show, &[0.25, 0.375]);
+    let again = show.run_again();
+    // Where the start takes longer than `failsafe-after`, failsafe comes first.
+    wait_until("the value from before failsafe", || again.peer().receive() == message("/x", 0.25));
+    again.stop();
+}

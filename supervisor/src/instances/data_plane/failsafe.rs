@@ -111,6 +111,16 @@ impl Failsafe {
         }
     }
 
+    /// The channels that are set, with what they are set to.
+    pub fn set(&self) -> impl Iterator<Item = (ChannelId, f64)> {
+        let is_set = |channel: &ChannelId| match &self.state {
+            FailsafeState::Set => true,
+            FailsafeState::GivingBack(_, channels) => channels.contains(channel),
+            FailsafeState::Inactive | FailsafeState::Waiting(_) => false,
+        };
+        self.settings.iter().copied().filter(move |(channel, _)| is_set(channel))
+    }
+
     /// When [`Failsafe::due`] has something.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
@@ -171,6 +181,22 @@ mod tests {
             [(ChannelId(0), 0.0), (ChannelId(3), 0.5)]
         );
         assert_eq!(failsafe.deadline(), None);
+    }
+
+    #[test]
+    fn channels_are_set_until_each_has_its_own_value_again() {
+        let start = Instant::now();
+        let mut failsafe = failsafe();
+        assert_eq!(failsafe.set().count(), 0);
+        failsafe.ceased(start);
+        assert_eq!(failsafe.set().count(), 0);
+        failsafe.due(start + Duration::from_secs(1), |_| Some(0.9));
+        assert_eq!(failsafe.set().collect::<Vec<_>>(), [(ChannelId(0), 0.0), (ChannelId(3), 0.5)]);
+        failsafe.resumed(start + Duration::from_secs(2));
+        failsafe.sent(ChannelId(0));
+        assert_eq!(failsafe.set().collect::<Vec<_>>(), [(ChannelId(3), 0.5)]);
+        failsafe.due(start + Duration::from_secs(3), |_| Some(0.9));
+        assert_eq!(failsafe.set().count(), 0);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use failsafe::Failsafe;
 use flow::{EventFlow, ROUTER_LIMIT};
 use mm_shared::wakeup::constants::SPARSE_EVENTS_LIMIT;
 use mm_shared::wakeup::{IdleMode, Spinner, WakeupMode, cpu};
-use mm_shared::{Event, Violation};
+use mm_shared::{ChannelId, Event, Violation};
 use rings::WorkerRings;
 use std::time::Instant;
 use values::{BootedNames, ChangedValue, Values};
@@ -232,6 +232,12 @@ impl DataPlane {
             Expectation::NoWorker => self.flow.keep_latest_only(),
             Expectation::Attached | Expectation::NextWorker => self.flow.keep_order(),
         }
+    }
+
+    /// The channels that failsafe has set: what to, and their last values of their own.
+    pub fn failsafe_values(&self) -> impl Iterator<Item = (ChannelId, f64, f64)> {
+        let values = &self.flow.values;
+        self.failsafe.set().filter_map(|(channel, value)| Some((channel, value, values.output(channel)?)))
     }
 
     /// When [`DataPlane::apply_failsafe`] has something to do.

@@ -8,6 +8,7 @@ use crate::instances::supervision::Supervision;
 use crate::instances::supervision::lifecycle::LifeState;
 use crate::script_output::ScriptOutput;
 use crate::status::{HandlerTimes, InstanceState, InstanceStatus, LastExit};
+use mm_shared::ChannelId;
 use mm_shared::sys::memory::resident;
 use std::time::{Duration, Instant};
 
@@ -40,6 +41,11 @@ impl ScriptInstance {
         };
         let since = member.worker.served_since().filter(|_| member.worker.has_begun_to_serve());
         since.is_some_and(|since| now >= since + GIVE_BACK_DELAY)
+    }
+
+    /// The channels that failsafe has set: what to, and their last values of their own.
+    pub fn failsafe_values(&self) -> impl Iterator<Item = (ChannelId, f64, f64)> {
+        self.data.failsafe_values()
     }
 }
 
