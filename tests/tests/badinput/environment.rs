@@ -15,20 +15,6 @@ fn a_port_that_is_in_use() {
     show.wait_for_end().assert(1, &["error", "`net`", &address, "in use"]);
 }
 
-#[test]
-fn a_host_that_does_not_exist() {
-    let stage = TestShow::new();
-    stage.show("[osc net]\nbind = $IN\ndest = no-such-host.invalid 9000\n/a = f 0 1\n");
-    stage.start_show().wait_for_end().assert(1, &["error", "`net`", "no-such-host.invalid"]);
-}
-
-#[test]
-fn an_address_that_this_machine_does_not_have() {
-    let stage = TestShow::new();
-    stage.show("[osc net]\nbind = 192.0.2.1 8000\n");
-    stage.start_show().wait_for_end().assert(1, &["error", "`net`", "192.0.2.1"]);
-}
-
 /// A copy of the supervisor in a directory of its own, with a worker beside it that is this shell
 /// script.
 ///
