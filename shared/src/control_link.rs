@@ -15,15 +15,17 @@
 //!
 //! - [`FromWorkerReceiver`] never blocks and has a descriptor to poll: it is for the supervisor's
 //!   event loop.
-//! - [`ToWorkerSender::connect`] works in the file system and [`ToWorkerSender::send`] makes memory
-//!   files: they are for a thread. Neither waits for the worker, as long as the sender's limits are
+//! - [`ToWorkerConnector::connect`] works in the file system and [`ToWorkerSender::send`] makes
+//!   memory files: they are for a thread. Neither waits for the worker, as long as the sender's limits are
 //!   kept.
 //! - [`ToWorkerReceiver`] has no descriptor to poll: receive in a thread of its own.
 
+mod connector;
 mod from_worker;
 mod to_worker;
 
-pub use from_worker::{FromWorkerReceiver, FromWorkerSender, LONGEST, pair};
+pub use connector::ToWorkerConnector;
+pub use from_worker::{FromWorkerReceiver, FromWorkerSender, LONGEST, TEXT_LIMIT, pair};
 pub use to_worker::{MESSAGES_PER_LIFE, ToWorkerListener, ToWorkerReceiver, ToWorkerSender};
 
 use crate::frame::FrameError;
@@ -46,6 +48,9 @@ pub enum LinkError {
     /// More messages than a worker is ever sent.
     #[error("too many control messages")]
     TooMany,
+    /// The worker's socket has a full queue: it does not accept the supervisor's connection.
+    #[error("its socket for the control channel accepts no connection")]
+    QueueFull,
     /// The system's error.
     #[error("the control channel failed: {0}")]
     System(#[from] io::Error),

@@ -4,8 +4,8 @@
 
 use mm_shared::control::{FromWorker, PROTOCOL, ToWorker};
 use mm_shared::control_link::{
-    self, FromWorkerReceiver, FromWorkerSender, LONGEST, LinkError, MESSAGES_PER_LIFE, ToWorkerListener,
-    ToWorkerSender,
+    self, FromWorkerReceiver, FromWorkerSender, LONGEST, LinkError, MESSAGES_PER_LIFE, TEXT_LIMIT,
+    ToWorkerConnector, ToWorkerListener, ToWorkerSender,
 };
 use mm_shared::frame::{self, Kind};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -55,6 +55,10 @@ fn stranger() -> (FromWorkerReceiver, PipeWriter) {
     (receiver, pipe.into())
 }
 
+fn connect(address: &str) -> Result<ToWorkerSender, LinkError> {
+    ToWorkerConnector::new(&std::env::temp_dir()).expect("writable").connect(address)
+}
+
 /// Waits for the next message.
 fn receive(receiver: &mut FromWorkerReceiver) -> Result<FromWorker, LinkError> {
     loop {
@@ -90,7 +94,7 @@ fn messages_go_both_ways() {
     let Ok(FromWorker::Hello { protocol: PROTOCOL, pid: 1, address }) = receive(&mut receiver) else {
         panic!("no hello");
     };
-    let mut sender = ToWorkerSender::connect(&address).expect("it listens");
+    let mut sender = connect(&address).expect("it listens");
     sender.send(&ToWorker::Stop).expect("it is there");
     worker.join().expect("it ends well");
     assert!(matches!(receive(&mut receiver), Err(LinkError::Closed)));
@@ -103,7 +107,7 @@ fn a_large_message_arrives_whole() {
     let place = Place::enter();
     let listener = place.listen();
     let blob: Vec<u8> = (0..3_000_000u32).map(|n| n as u8).collect();
-    let mut sender = ToWorkerSender::connect(listener.address()).expect("it listens");
+    let mut sender = connect(listener.address()).expect("it listens");
     sender.send(&ToWorker::Boot(blob.clone())).expect("it is there");
     let receiver = listener.accept().expect("the supervisor has connected");
     assert!(matches!(receiver.recv(), Ok(ToWorker::Boot(bytes)) if bytes == blob));
@@ -113,7 +117,7 @@ fn a_large_message_arrives_whole() {
 fn sending_does_not_wait_for_a_worker_that_does_not_read_and_has_a_limit() {
     let place = Place::enter();
     let listener = place.listen();
-    let mut sender = ToWorkerSender::connect(listener.address()).expect("it listens");
+    let mut sender = connect(listener.address()).expect("it listens");
     for length in (0..MESSAGES_PER_LIFE).map(|number| if number % 2 == 0 { 1_900 } else { 3_000_000 }) {
         sender.send(&ToWorker::Boot(vec![1; length])).expect("there is room");
     }
@@ -141,8 +145,30 @@ fn a_worker_that_is_not_where_it_says_is_an_error() {
     let address = gone.address().to_owned();
     drop(gone);
     for address in [&*address, "/nowhere/at/all", "", "with\0zero", &"x".repeat(108)] {
-        assert!(ToWorkerSender::connect(address).is_err(), "{address}");
+        assert!(connect(address).is_err(), "{address}");
     }
+}
+
+#[test]
+fn a_worker_whose_queue_of_connections_is_full_is_an_error() {
+    let place = Place::enter();
+    let listener = place.listen();
+    let connector = ToWorkerConnector::new(&place.0).expect("writable");
+    // More than a queue holds. The senders stay, and nothing is accepted.
+    let outcomes: Vec<_> = (0..5000).map(|_| connector.connect(listener.address())).collect();
+    assert!(matches!(outcomes.last(), Some(Err(LinkError::QueueFull))), "{:?}", outcomes.last());
+    assert!(outcomes[0].is_ok());
+}
+
+#[test]
+fn a_connector_leaves_nothing_behind_and_does_not_need_its_directory_any_more() {
+    let directory = tempfile::tempdir().expect("writable");
+    let connector = ToWorkerConnector::new(directory.path()).expect("writable");
+    assert_eq!(fs::read_dir(directory.path()).expect("it exists").count(), 0);
+    directory.close().expect("it is empty");
+    let place = Place::enter();
+    let listener = place.listen();
+    drop(connector.connect(listener.address()).expect("it listens"));
 }
 
 #[test]
@@ -168,6 +194,14 @@ fn a_message_that_claims_to_hold_more_than_it_does_is_malformed() {
     let (mut receiver, mut pipe) = stranger();
     let packet = [&fields[..], &hasher.finalize().to_le_bytes(), &list].concat();
     pipe.write_all(&packet).expect("connected");
+    assert!(matches!(receive(&mut receiver), Err(LinkError::Malformed)));
+}
+
+#[test]
+fn a_text_that_is_too_long_is_malformed_before_it_is_read() {
+    let packet = message_frame(&FromWorker::Warning("w".repeat(TEXT_LIMIT)));
+    let (mut receiver, mut pipe) = stranger();
+    pipe.write_all(&packet[..100]).expect("connected");
     assert!(matches!(receive(&mut receiver), Err(LinkError::Malformed)));
 }
 
@@ -215,8 +249,8 @@ fn reading_stops_at_its_budget_and_goes_on_with_the_next() {
 fn a_message_that_is_too_long_is_not_sent_and_the_next_one_is() {
     let (mut receiver, pipe) = control_link::pair().expect("descriptors");
     let sender = FromWorkerSender::from(pipe);
-    let long = FromWorker::Warning("x".repeat(LONGEST + 1));
-    assert!(matches!(sender.send(&long), Err(LinkError::TooLong)));
+    let long = [FromWorker::Warning("x".repeat(TEXT_LIMIT)), FromWorker::Sources(vec![0; LONGEST])];
+    assert!(long.iter().all(|message| matches!(sender.send(message), Err(LinkError::TooLong))));
     sender.send(&FromWorker::Stopped).expect("it is there");
     assert!(matches!(receive(&mut receiver), Ok(FromWorker::Stopped)));
 }

@@ -13,9 +13,17 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// Most bytes of a message. The longest that a worker sends are lists of files, and tracebacks,
-/// which it cuts.
+/// Most bytes of a message that is little more than one run of bytes, so that decoding it costs no
+/// more than a copy: lists of files, and sets of channels.
 pub const LONGEST: usize = 4 << 20;
+
+/// Most bytes of any other message. The longest that a worker sends are tracebacks, which it cuts.
+/// Decoding one takes some ten microseconds of the event loop's time.
+pub const TEXT_LIMIT: usize = 256 << 10;
+
+/// The first byte of a [`FromWorker::Sources`] and of a [`FromWorker::Ready`]: bincode begins with
+/// the number of the variant.
+const RUNS_OF_BYTES: [u8; 2] = [1, 2];
 
 /// A [`FromWorker`].
 const MESSAGE: Kind = Kind { magic: *b"MMfw", version: PROTOCOL };
@@ -29,6 +37,11 @@ pub fn pair() -> io::Result<(FromWorkerReceiver, OwnedFd)> {
     let (ours, theirs) = io::pipe()?;
     fcntl(&ours, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
     Ok((FromWorkerReceiver { pipe: ours, frame: Vec::new() }, theirs.into()))
+}
+
+/// How long a message may be that begins with this byte.
+fn limit(kind: u8) -> usize {
+    if RUNS_OF_BYTES.contains(&kind) { LONGEST } else { TEXT_LIMIT }
 }
 
 /// The worker's end.
@@ -50,7 +63,7 @@ impl FromWorkerSender {
     /// could not.
     pub fn send(&self, message: &FromWorker) -> Result<(), LinkError> {
         let frame = frame::encode(MESSAGE, message)?;
-        if frame.len() > HEADER + LONGEST {
+        if frame.len() > HEADER + frame.get(HEADER).map_or(LONGEST, |kind| limit(*kind)) {
             return Err(LinkError::TooLong);
         }
         (&self.0).write_all(&frame).map_err(LinkError::of)
@@ -80,6 +93,14 @@ impl FromWorkerReceiver {
             return Ok(None);
         }
         let length = frame::payload_length(MESSAGE, LONGEST, &self.frame[..HEADER])?;
+        if length > TEXT_LIMIT {
+            if !self.fill(HEADER + 1, budget)? {
+                return Ok(None);
+            }
+            if length > limit(self.frame[HEADER]) {
+                return Err(LinkError::Malformed);
+            }
+        }
         if !self.fill(HEADER + length, budget)? {
             return Ok(None);
         }
@@ -121,5 +142,19 @@ impl AsFd for FromWorkerReceiver {
     /// Readable (to be watched by level) when there is something to receive.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.pipe.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::BitSet;
+
+    #[test]
+    fn the_messages_that_may_be_long_are_those_that_are_one_run_of_bytes() {
+        let kind = |message| frame::encode(MESSAGE, &message).expect("small")[HEADER];
+        let runs = [FromWorker::Sources(Vec::new()), FromWorker::Ready { handled: BitSet::default() }];
+        assert_eq!(runs.map(kind), RUNS_OF_BYTES);
+        assert_eq!(limit(kind(FromWorker::Warning(String::new()))), TEXT_LIMIT);
     }
 }

@@ -12,7 +12,7 @@ use super::LinkError;
 use crate::control::{PROTOCOL, ToWorker};
 use crate::frame::{self, Kind};
 use ipc_channel::IpcError;
-use ipc_channel::ipc::{self, IpcOneShotServer, IpcReceiver, IpcSender, IpcSharedMemory};
+use ipc_channel::ipc::{IpcOneShotServer, IpcReceiver, IpcSender, IpcSharedMemory};
 use nix::unistd::mkdtemp;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -33,7 +33,7 @@ const MESSAGE_LIMIT: usize = frame::BOOT_LIMIT + (1 << 10);
 const MESSAGE: Kind = Kind { magic: *b"MMtw", version: PROTOCOL };
 
 /// The longest path that the address of a socket has room for.
-const ADDRESS_LIMIT: usize = 107;
+pub(super) const ADDRESS_LIMIT: usize = 107;
 
 /// Bytes that `ipc-channel` adds to the path of a directory for a socket in it:
 /// `/.tmpXXXXXX/socket`.
@@ -44,13 +44,13 @@ const FALLBACKS: [&str; 3] = ["/tmp", "/dev/shm", "/var/tmp"];
 
 /// What is sent: the frame of a message.
 #[derive(Debug, Serialize, Deserialize)]
-enum Packet {
+pub(super) enum Packet {
     Inline(Vec<u8>),
     InMemory(IpcSharedMemory),
 }
 
 /// What the supervisor hands over when it connects.
-type Introduction = IpcReceiver<Packet>;
+pub(super) type Introduction = IpcReceiver<Packet>;
 
 /// The supervisor's end.
 #[derive(Debug)]
@@ -60,22 +60,8 @@ pub struct ToWorkerSender {
 }
 
 impl ToWorkerSender {
-    /// Connects to a worker that listens at `address`, and hands it the other end.
-    ///
-    /// When the worker has ended already, `ipc-channel` leaves a descriptor open; so ask
-    /// [`is_closed`](super::FromWorkerReceiver::is_closed) before.
-    ///
-    /// # Errors
-    ///
-    /// [`LinkError::Malformed`] for what cannot be an address, and those of the system.
-    pub fn connect(address: &str) -> Result<ToWorkerSender, LinkError> {
-        if address.contains('\0') || address.len() > ADDRESS_LIMIT {
-            return Err(LinkError::Malformed);
-        }
-        let worker = IpcSender::<Introduction>::connect(address.to_owned())?;
-        let (channel, receiver) = ipc::channel()?;
-        worker.send(receiver)?;
-        Ok(ToWorkerSender { channel, left: MESSAGES_PER_LIFE })
+    pub(super) fn new(channel: IpcSender<Packet>) -> ToWorkerSender {
+        ToWorkerSender { channel, left: MESSAGES_PER_LIFE }
     }
 
     /// Sends a message without waiting for the worker.
@@ -170,7 +156,7 @@ impl ToWorkerListener {
 }
 
 /// Where a socket can be made.
-fn place(directory: &Path) -> io::Result<(PathBuf, Option<PrivateDir>)> {
+pub(super) fn place(directory: &Path) -> io::Result<(PathBuf, Option<PrivateDir>)> {
     let mut outcome = match PrivateDir::new(directory) {
         Ok(_) => return Ok((directory.to_owned(), None)),
         Err(error) => error,
@@ -185,10 +171,10 @@ fn place(directory: &Path) -> io::Result<(PathBuf, Option<PrivateDir>)> {
 }
 
 /// A directory that only its owner may enter; it is removed when dropped.
-struct PrivateDir(PathBuf);
+pub(super) struct PrivateDir(pub(super) PathBuf);
 
 impl PrivateDir {
-    fn new(parent: &Path) -> io::Result<PrivateDir> {
+    pub(super) fn new(parent: &Path) -> io::Result<PrivateDir> {
         let template = parent.join("mm-XXXXXX");
         if template.as_os_str().len() + SOCKET_BYTES > ADDRESS_LIMIT || template.to_str().is_none() {
             let message = format!("the path `{}` cannot hold a socket", parent.display());
@@ -206,7 +192,7 @@ impl Drop for PrivateDir {
 }
 
 /// Runs a function of `ipc-channel` that may panic. What it worked on is not used again after that.
-fn guarded<T>(act: impl FnOnce() -> Result<T, IpcError>) -> Result<T, LinkError> {
+pub(super) fn guarded<T>(act: impl FnOnce() -> Result<T, IpcError>) -> Result<T, LinkError> {
     match catch_unwind(AssertUnwindSafe(act)) {
         Ok(outcome) => Ok(outcome?),
         Err(_) => Err(LinkError::Malformed),

@@ -45,7 +45,7 @@ impl WorkerLauncher {
         runtime_dir: PathBuf,
         report: impl Fn(LauncherReport) + Send + 'static,
     ) -> io::Result<Self> {
-        let commands = launcher_thread::start(report)?;
+        let commands = launcher_thread::start(runtime_dir.clone(), report)?;
         let helper = commands.clone();
         let reaper = ReaperClient::new(move |job| {
             // The thread lives as long as this.

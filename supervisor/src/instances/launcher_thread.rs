@@ -6,19 +6,19 @@
 //! It is started before the event loop claims its priority, which neither the reaper nor workers
 //! are to inherit.
 //!
-//! No worker can hold the thread up: it connects to a socket that listens, and a worker is never
-//! sent more than fits into its channel unread ([`mm_shared::control_link`]). One that cannot be
-//! reached is reported, and ended.
+//! No worker can hold the thread up: a socket whose queue is full is not waited for, a worker is
+//! never sent more than fits into its channel unread, and it cannot send descriptors whose end would
+//! take long ([`mm_shared::control_link`]). One that cannot be reached is reported, and ended.
 
 use super::worker_message::WorkerMessage;
 use crate::ids::WorkerId;
 use crate::reaper::Job;
 use crate::worker_binary::{self, WorkerBinaryError};
-use mm_shared::control_link::{LinkError, ToWorkerSender};
+use mm_shared::control_link::{LinkError, ToWorkerConnector, ToWorkerSender};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
@@ -52,15 +52,21 @@ pub enum LauncherReport {
     LinkFailed(WorkerId, String),
 }
 
-/// Starts the thread, which ends when nothing can send a command any more.
+/// Starts the thread, which ends when nothing can send a command any more. It makes a socket in
+/// `runtime_dir`, and leaves nothing there.
 ///
 /// # Errors
 ///
 /// The system refuses a thread.
-pub fn start(report: impl Fn(LauncherReport) + Send + 'static) -> io::Result<Sender<LauncherCommand>> {
+pub fn start(
+    runtime_dir: PathBuf,
+    report: impl Fn(LauncherReport) + Send + 'static,
+) -> io::Result<Sender<LauncherCommand>> {
     let (commands, queue) = channel();
     thread::Builder::new().name("launcher".into()).spawn(move || {
-        let mut links = ControlLinks { links: HashMap::new(), report };
+        // Early, while there are descriptors. If it fails, the next worker tries again.
+        let connector = ToWorkerConnector::new(&runtime_dir).ok();
+        let mut links = ControlLinks { links: HashMap::new(), report, runtime_dir, connector };
         while let Ok(command) = queue.recv() {
             match command {
                 LauncherCommand::FindProgram => {
@@ -78,6 +84,8 @@ pub fn start(report: impl Fn(LauncherReport) + Send + 'static) -> io::Result<Sen
 struct ControlLinks<R> {
     links: HashMap<WorkerId, Link>,
     report: R,
+    runtime_dir: PathBuf,
+    connector: Option<ToWorkerConnector>,
 }
 
 enum Link {
@@ -92,7 +100,11 @@ impl<R: Fn(LauncherReport)> ControlLinks<R> {
     fn execute(&mut self, worker_id: WorkerId, command: LinkCommand) {
         let entry = self.links.entry(worker_id);
         let outcome = match command {
-            LinkCommand::Connect(address) => entry.or_insert(Link::Waiting(Vec::new())).connect(&address),
+            LinkCommand::Connect(address) => {
+                connector(&mut self.connector, &self.runtime_dir).and_then(|connector| {
+                    entry.or_insert(Link::Waiting(Vec::new())).connect(connector, &address)
+                })
+            }
             LinkCommand::Send(message) => entry.or_insert(Link::Waiting(Vec::new())).send(message),
             LinkCommand::Close => {
                 if let Entry::Occupied(link) = entry {
@@ -112,10 +124,20 @@ impl<R: Fn(LauncherReport)> ControlLinks<R> {
     }
 }
 
+fn connector<'a>(
+    made: &'a mut Option<ToWorkerConnector>,
+    runtime_dir: &Path,
+) -> Result<&'a ToWorkerConnector, LinkError> {
+    Ok(match made.take() {
+        Some(connector) => made.insert(connector),
+        None => made.insert(ToWorkerConnector::new(runtime_dir)?),
+    })
+}
+
 impl Link {
-    fn connect(&mut self, address: &str) -> Result<(), LinkError> {
+    fn connect(&mut self, connector: &ToWorkerConnector, address: &str) -> Result<(), LinkError> {
         let Link::Waiting(messages) = self else { return Ok(()) };
-        let mut sender = ToWorkerSender::connect(address)?;
+        let mut sender = connector.connect(address)?;
         for message in messages.drain(..) {
             sender.send(&message.encode()?)?;
         }

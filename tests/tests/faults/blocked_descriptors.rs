@@ -4,6 +4,7 @@
 use crate::{assert_serves, finish, run};
 use mm_tests::Event;
 use mm_tests::osc::F;
+use std::net::TcpListener;
 
 /// Finds the descriptors that a worker shares with its supervisor, and makes them blocking: those
 /// that it has, and others of the same pipes.
@@ -106,17 +107,17 @@ def harm(value):
 /// a connection that is to linger waits.
 #[test]
 fn a_worker_that_sends_descriptors_whose_end_takes_long_does_not_stop_the_supervisor() {
+    // What it sends is never read, and outlives the worker: its end of the connection lingers.
+    let sink = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let port = sink.local_addr().expect("it is bound").port();
     let script = "
 def harm(value):
-    listener = socket.create_server(('127.0.0.1', 0), backlog=1)
-    kept = []
     for fd in map(int, os.listdir('/proc/self/fd')):
         try:
             channel = socket.socket(fileno=os.dup(fd))
         except OSError:
             continue
-        client = socket.create_connection(listener.getsockname())
-        kept.append(listener.accept()[0])
+        client = socket.create_connection(('127.0.0.1', PORT))
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 600))
         client.setblocking(False)
         try:
@@ -130,14 +131,19 @@ def harm(value):
             socket.send_fds(channel, [b'MMfw'], [client.fileno()])
         except OSError:
             pass
-        # Not the last one to be closed, where the kernel has taken the other.
-        client.close()
-    time.sleep(600)
+        # Here, closing it would wait.
+        keep.append(client)
+    os._exit(3)
+keep = []
 ";
-    let (show, others) = run(&format!("{COMMON}{script}"), "watchdog = 1s\nbackoff = 1ms", MAPPINGS);
+    let script = script.replace("PORT", &port.to_string());
+    let (show, others) = run(&format!("{COMMON}{script}"), "watchdog = 5s\nbackoff = 1ms", MAPPINGS);
     show.send("/harm", &[F(0.5)]);
     show.wait_for(Event::named("worker_exited").instance("py"));
     show.log().wait_for_nth(2, Event::named("worker_ready").instance("py"));
     assert_serves(&show);
+    // The ends of channels, and the connections of workers after them, are not waited for either.
+    show.ask(&["restart", "py"]).assert(0, &["running"]);
+    show.log().wait_for_nth(3, Event::named("worker_ready").instance("py"));
     finish(show, others);
 }

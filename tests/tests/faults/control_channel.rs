@@ -2,8 +2,15 @@
 //! supervisor. It is for sockets what `random-writes` is for memory.
 
 use crate::{assert_serves, finish, run};
-use mm_tests::Event;
 use mm_tests::osc::F;
+use mm_tests::{BackgroundTraffic, Event, TestShow, supervisor, worker};
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, listen, socket};
+use std::fs;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 /// Writes `bytes` into all pipes and sockets of the worker, standard streams apart.
 fn script(bytes: &str) -> String {
@@ -70,7 +77,7 @@ def frame(payload):
     return fields + struct.pack('<I', zlib.crc32(fields + payload)) + payload
 def pour(fd):
     while True:
-        os.write(fd, frame(b'\\x05\\x04text'))
+        os.write(fd, frame(b'\\x06\\x04text'))
 def spoil(value):
     for fd in range(3, 100):
         try:
@@ -90,4 +97,64 @@ def ask(value):
     assert_serves(&show);
     let ended = finish(show, others);
     assert_eq!(ended.log.count(Event::named("worker_exited")), 0);
+}
+
+/// In place of `mm-worker`: runs it, except for an instance with a virtual environment. For that
+/// one it says hello with the address of a socket where no connection is ever accepted.
+const BROKEN_WORKER: &str = "#!/usr/bin/env python3
+import os, re, struct, subprocess, sys, time, zlib
+if '--venv' not in sys.argv:
+    os.execv('REAL', ['mm-worker'] + sys.argv[1:])
+version = subprocess.check_output(['REAL', '--version'], text=True)
+protocol = int(re.search('protocol ([0-9]+)', version)[1])
+control = int(sys.argv[sys.argv.index('--fds') + 1].split(',')[-1])
+address = b'ADDRESS'
+payload = bytes([0, protocol, 251]) + struct.pack('<H', 1000) + bytes([len(address)]) + address
+fields = b'MMfw' + struct.pack('<II', protocol, len(payload))
+os.write(control, fields + struct.pack('<I', zlib.crc32(fields + payload)) + payload)
+time.sleep(600)
+";
+
+/// A socket that listens at `path`, and whose queue of connections is full: what keeps it so.
+fn full_socket(path: &Path) -> Vec<OwnedFd> {
+    let open = |flags| socket(AddressFamily::Unix, SockType::SeqPacket, flags, None).expect("a socket");
+    let address = UnixAddr::new(path).expect("a short path");
+    let mut all = vec![open(SockFlag::SOCK_CLOEXEC)];
+    bind(all[0].as_raw_fd(), &address).expect("a new path");
+    listen(&all[0], Backlog::new(1).expect("a number")).expect("it is bound");
+    loop {
+        let client = open(SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK);
+        match connect(client.as_raw_fd(), &address) {
+            Ok(()) => all.push(client),
+            Err(Errno::EAGAIN) => return all,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[test]
+fn a_worker_where_no_connection_is_accepted_does_not_keep_the_others_from_starting() {
+    let stage = TestShow::new();
+    stage.python("h.py", "def ask(value):\n    pass\n");
+    BackgroundTraffic::show(
+        &stage,
+        "[python py]\nmodule = h\nvenv = venv\nstart-timeout = 1s\n[map]\nnet./ask > py.h.ask\n",
+    );
+    stage.write("venv/pyvenv.cfg", "");
+    let address = stage.directory().join("full");
+    let kept = full_socket(&address);
+    let program = stage.directory().join("bin/mm-supervisor");
+    let real = worker().to_string_lossy().into_owned();
+    let text = BROKEN_WORKER.replace("REAL", &real).replace("ADDRESS", &address.to_string_lossy());
+    let broken = stage.write("bin/mm-worker", text);
+    fs::set_permissions(broken, fs::Permissions::from_mode(0o755)).expect("the stage is ours");
+    fs::copy(supervisor(), &program).expect("there is room");
+    let show = stage.with_program(program).start_show();
+    show.wait_for(Event::named("worker_exited").instance("py"));
+    show.wait_for(Event::named("worker_ready").instance("steady"));
+    // Nor from a restart.
+    show.worker("steady").signal(Signal::SIGKILL);
+    show.log().wait_for_nth(2, Event::named("worker_ready").instance("steady"));
+    drop(kept);
+    show.stop();
 }

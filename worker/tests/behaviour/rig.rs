@@ -5,7 +5,7 @@
 use mm_shared::control::{
     Boot, ChannelBoot, Failure, FromWorker, ImportMode, Module, NameAllowance, ToWorker,
 };
-use mm_shared::control_link::{FromWorkerReceiver, ToWorkerSender};
+use mm_shared::control_link::{FromWorkerReceiver, ToWorkerConnector, ToWorkerSender};
 use mm_shared::{ChannelId, Event, RingSizes, SupervisorEnd, frame};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
@@ -153,7 +153,8 @@ impl Worker {
         let messages = messages(control);
         let hello = messages.recv_timeout(PATIENCE).expect("the worker says hello");
         let FromWorker::Hello { address, .. } = &hello else { panic!("no hello, but {hello:?}") };
-        let sender = ToWorkerSender::connect(address).expect("the worker listens");
+        let connector = ToWorkerConnector::new(&std::env::temp_dir()).expect("writable");
+        let sender = connector.connect(address).expect("the worker listens");
         let names = script.boot.channels.iter().map(|channel| channel.name.clone()).collect();
         let (sender, warnings) = (Some(RefCell::new(sender)), Vec::new());
         Worker { script, child, hello, end, names, sender, warnings, messages, lines, stderr }
