@@ -250,6 +250,12 @@ impl BitSet {
         self.0[byte] |= 1 << bit;
     }
 
+    /// Whether a number is in the set.
+    #[must_use]
+    pub fn contains(&self, number: u32) -> bool {
+        self.0.get(number as usize / 8).is_some_and(|byte| byte & (1 << (number % 8)) != 0)
+    }
+
     /// The numbers below `limit` that are in this set and not in `other`, in order.
     pub fn minus<'a>(&'a self, other: &'a Self, limit: u32) -> impl Iterator<Item = u32> + 'a {
         let bytes = self.0.iter().zip(0u32..).take(limit.div_ceil(8) as usize);

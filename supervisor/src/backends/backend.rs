@@ -40,6 +40,12 @@ pub trait BackendKind: Sync {
         false
     }
 
+    /// Whether its instances are closed and opened again where they have other channels. They are
+    /// spared that where they only lack some: those stay until there is another reason.
+    fn reopens_for_channels(&self) -> bool {
+        false
+    }
+
     /// Plans its `instances`, which may be none. What the show file has wrong goes to
     /// `diagnostics`, names of channels included; what is returned then is not opened. `section`
     /// holds the global options.
@@ -131,7 +137,7 @@ pub trait Backend {
     fn restore(&mut self, _instance: LocalInstance, _channel: ChannelId, _value: f64) {}
 
     /// Goes on under a new plan of the same key and kind, without closing what did not change.
-    /// Local indices are those of the new plan from this call on.
+    /// Local indices and channel numbers are those of the new plan from this call on.
     fn reconfigure(
         &mut self,
         _plan: &dyn Plan,

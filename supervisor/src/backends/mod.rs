@@ -45,6 +45,12 @@ pub fn echoes(backend: &str) -> bool {
     BACKENDS.iter().any(|kind| kind.spec().name == backend && kind.echoes())
 }
 
+/// Whether instances of this backend are closed and opened again where they have other channels.
+#[must_use]
+pub fn reopens_for_channels(backend: &str) -> bool {
+    BACKENDS.iter().any(|kind| kind.spec().name == backend && kind.reopens_for_channels())
+}
+
 /// Waits until MIDI ports of backends that were dropped are closed by their threads, for at most
 /// `timeout`. Returns whether they are.
 pub fn wait_until_closed(timeout: Duration) -> bool {

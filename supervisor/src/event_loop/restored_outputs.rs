@@ -10,6 +10,7 @@ use super::EventLoop;
 use crate::backends::{PYTHON, echoes};
 use crate::ids::InstanceId;
 use crate::show::LiveShow;
+use crate::show::change::ShowChange;
 use mm_shared::ChannelId;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
@@ -64,6 +65,16 @@ impl RestoredOutputs {
         }
         groups.values_mut().for_each(|outputs| outputs.sort_unstable_by(|one, two| two.cmp(one)));
         Self { values, groups, next_look: Some(now) }
+    }
+
+    /// A new show is applied: channels that no mapping uses any more are no outputs.
+    pub fn renumber(&mut self, change: &ShowChange) {
+        let now = |(instance, channel): Output| Some((instance, change.channel(instance, channel)?));
+        let values = std::mem::take(&mut self.values);
+        self.values = values.into_iter().filter_map(|(output, value)| Some((now(output)?, value))).collect();
+        for outputs in self.groups.values_mut() {
+            *outputs = outputs.drain(..).filter_map(now).collect();
+        }
     }
 
     /// When [`RestoredOutputs::take`] has to be called next.

@@ -166,9 +166,12 @@ impl EventLoop {
         // What workers have sent so far goes where it was meant to go.
         self.route(now);
         self.finish_begun();
+        self.route_incoming();
+        // First: what backends and instances send from here on has the numbers of the new show.
+        let old_table = self.router.apply(table, &change);
+        self.restored.renumber(&change);
         self.with_backends(|backends, access| backends.apply(plans, &show, &change, access));
         self.with_instances(now, |instances, cx| instances.apply(&show, &change, cx));
-        let old_table = self.router.apply(table);
         if self.phase == Phase::Running && self.instances.wants_spare() {
             self.spare.wanted(now);
         }

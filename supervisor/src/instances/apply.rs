@@ -31,7 +31,7 @@ impl InstanceSet {
         for live in show.instances_of(PYTHON) {
             let instance = match kept.remove(&live.id) {
                 Some(mut instance) => {
-                    instance.apply(show, live, cx);
+                    instance.apply(show, live, change, cx);
                     instance
                 }
                 None => {

@@ -2,7 +2,7 @@
 //! it has ended.
 
 use super::data_plane::rings::WorkerRings;
-use super::data_plane::values::BootedNames;
+use super::data_plane::values::{BootedNames, Values};
 use super::exit::ExitReason;
 use super::script_sources::{GoodScript, ScriptSources};
 use super::supervision::WantedWorker;
@@ -14,6 +14,8 @@ use super::worker_spec::Specification;
 use crate::ids::WorkerId;
 use mm_shared::control::{BitSet, Failure, NameError};
 use nix::unistd::Pid;
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 /// A worker of a script instance.
@@ -140,6 +142,26 @@ impl ScriptWorker {
     /// The specification that it was begun with, if that was a new one.
     pub fn take_specification(&mut self) -> Option<Specification> {
         self.purpose.specification.take()
+    }
+
+    /// The mapped channels that it handles, with the numbers of the worker that serves. Channels
+    /// that only that one knows count as handled: no mapping uses them any more.
+    #[must_use]
+    pub fn handled_by_names<'a>(&self, handled: &'a BitSet, serving: &Values) -> Cow<'a, BitSet> {
+        let Some(specification) = &self.purpose.specification else { return Cow::Borrowed(handled) };
+        let names = &specification.names;
+        let missing: HashSet<&str> = (0..)
+            .zip(names)
+            .filter(|(number, _)| !handled.contains(*number))
+            .map(|(_, name)| name.as_str())
+            .collect();
+        let mut translated = BitSet::default();
+        for (number, name) in (0..).zip(serving.mapped_names()) {
+            if !missing.contains(name) {
+                translated.insert(number);
+            }
+        }
+        Cow::Owned(translated)
     }
 
     /// Its rings.

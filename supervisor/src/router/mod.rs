@@ -14,6 +14,7 @@ pub mod table;
 
 use crate::backends::Incoming;
 use crate::ids::InstanceId;
+use crate::show::change::ShowChange;
 use activity::{ChannelActivity, LastPassage};
 use fair_queue::{EventShare, FairQueue, QueuedEvent};
 use mm_shared::ChannelId;
@@ -183,14 +184,15 @@ impl Router {
     }
 
     /// Applies the mappings of a new show. Events that wait are kept if their channels still exist;
-    /// what is left of events that were begun has to be taken out before.
+    /// what is left of events that were begun has to be taken out before. From here on, events have
+    /// the numbers of the new show.
     /// Returns the old ones, which a large show takes milliseconds to drop.
-    pub fn apply(&mut self, table: RouteTable) -> RouteTable {
+    pub fn apply(&mut self, table: RouteTable, change: &ShowChange) -> RouteTable {
         let old = std::mem::replace(&mut self.table, table);
         let table = &self.table;
         let now = |source: SourceIndex| {
             let origin = old.origin(source)?;
-            table.source(origin.instance, origin.channel)
+            table.source(origin.instance, change.channel(origin.instance, origin.channel)?)
         };
         self.activity = self.activity.renumbered(table.channels(), now);
         self.traffic.resize(table.id_limit(), Traffic::default());

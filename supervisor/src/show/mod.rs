@@ -44,23 +44,30 @@ impl LiveShow {
         Self::with_ids(show, (0..count).map(InstanceId).collect(), (0..count).map(Some).collect())
     }
 
-    /// The show that takes the place of this one, and what has changed. Channels keep their
-    /// numbers, too.
+    /// The show that takes the place of this one, and what has changed. Channels keep their order;
+    /// those that no mapping uses any more are left out, except where a backend has to be
+    /// reopened for that and for nothing else: `reopens` tells for which backends that is so.
     #[must_use]
-    pub fn successor(&self, mut show: Show) -> (Self, ShowChange) {
+    pub fn successor(&self, mut show: Show, reopens: impl Fn(&str) -> bool) -> (Self, ShowChange) {
         let (mut ids, mut places) = (Vec::with_capacity(show.instances.len()), vec![None; self.places.len()]);
         let mut change = ShowChange::default();
         for place in 0..show.instances.len() {
             let before = self.named(&show.instances[place]);
-            let kind = match before {
-                Some(before) => change::align(self, before.instance, &mut show, place),
-                None => InstanceChange::Added,
+            let (kind, numbers) = match before {
+                Some(before) => {
+                    let keeps_unused = reopens(before.instance.backend);
+                    change::align(self, before.instance, &mut show, place, keeps_unused)
+                }
+                None => (InstanceChange::Added, None),
             };
             let id = before.map_or(InstanceId(places.len()), |before| before.id);
             places.resize(places.len().max(id.0 + 1), None);
             places[id.0] = Some(place);
             ids.push(id);
             change.insert(id, kind);
+            if let Some(numbers) = numbers {
+                change.renumber(id, numbers);
+            }
         }
         for id in self.ids.iter().filter(|id| places[id.0].is_none()) {
             change.insert(*id, InstanceChange::Removed);
@@ -133,8 +140,13 @@ mod tests {
     use super::*;
     use crate::test_shows::{live_show, show};
     use mm_config::Show;
+    use mm_shared::ChannelId;
 
     const OLD: &str = "[loopback a]\n[loopback b]\n[python p]\nmodule = m\n[map]\na.x > b.y\na.z > p.q\n";
+
+    fn no(_backend: &str) -> bool {
+        false
+    }
 
     fn names(show: &Show, place: usize) -> Vec<&str> {
         show.instances[place].channels.iter().map(|channel| channel.name.as_str()).collect()
@@ -153,7 +165,7 @@ mod tests {
 
     #[test]
     fn the_same_show_differs_in_nothing() {
-        let (new, change) = live_show(OLD).successor(show(OLD));
+        let (new, change) = live_show(OLD).successor(show(OLD), no);
         assert_eq!(ids(&new), [0, 1, 2]);
         assert_eq!(kinds(&change, [0, 1, 2]), [UNCHANGED; 3]);
     }
@@ -162,30 +174,47 @@ mod tests {
     fn a_mapping_more_leaves_the_channel_numbers_of_the_others_alone() {
         let text =
             "[loopback a]\n[loopback b]\n[python p]\nmodule = m\n[map]\na.w > b.y\na.x > b.y\na.z > p.q\n";
-        let (new, change) = live_show(OLD).successor(show(text));
+        let (new, change) = live_show(OLD).successor(show(text), no);
         assert_eq!(names(&new, 0), ["x", "z", "w"]);
         assert_eq!(kinds(&change, [0, 1, 2]), [CHANGED, UNCHANGED, UNCHANGED]);
         assert_eq!(new.mappings.iter().map(|m| m.from.channel).collect::<Vec<_>>(), [2, 0, 1]);
     }
 
     #[test]
-    fn a_mapping_less_changes_no_instance() {
-        let text = "[loopback a]\n[loopback b]\n[python p]\nmodule = m\n[map]\na.z > p.q\n";
-        let (new, change) = live_show(OLD).successor(show(text));
+    fn a_channel_that_no_mapping_uses_any_more_is_left_out_and_the_others_keep_their_order() {
+        let text = "[loopback a]\n[loopback b]\n[python p]\nmodule = m\n[map]\na.w > b.y\na.z > p.q\n";
+        let (new, change) = live_show(OLD).successor(show(text), no);
+        assert_eq!(kinds(&change, [0, 1, 2]), [CHANGED, UNCHANGED, UNCHANGED]);
+        assert_eq!(names(&new, 0), ["z", "w"]);
+        assert_eq!(new.mappings.iter().map(|m| m.from.channel).collect::<Vec<_>>(), [1, 0]);
+        let now = |channel| change.channel(InstanceId(0), ChannelId(channel));
+        assert_eq!([now(0), now(1), now(2)], [None, Some(ChannelId(0)), None]);
+        assert_eq!(change.channel(InstanceId(1), ChannelId(7)), Some(ChannelId(7)));
+    }
+
+    #[test]
+    fn an_instance_that_would_be_reopened_keeps_channels_until_it_is_for_another_reason() {
+        let less = "[loopback a]\n[loopback b]\n[python p]\nmodule = m\n[map]\na.z > p.q\n";
+        let yes = |_: &str| true;
+        let (new, change) = live_show(OLD).successor(show(less), yes);
         assert_eq!(kinds(&change, [0, 1, 2]), [UNCHANGED; 3]);
         assert_eq!(names(&new, 0), ["x", "z"]);
         assert_eq!(new.mappings[0].from.channel, 1);
+        let (new, change) = new.successor(show(&format!("{less}a.w > p.q\n")), yes);
+        assert_eq!(kinds(&change, [0, 1, 2]), [CHANGED, UNCHANGED, UNCHANGED]);
+        assert_eq!(names(&new, 0), ["z", "w"]);
     }
 
     #[test]
     fn instances_keep_their_id_by_name_and_backend_and_no_id_is_given_twice() {
-        let text = "[python q]\nmodule = m\n[loopback p]\n[loopback b]\n[loopback a]\n";
-        let (new, change) = live_show(OLD).successor(show(text));
+        let text = "[python q]\nmodule = m\n[loopback p]\n[loopback b]\n[loopback a]\n[map]\n\
+            a.x > b.y\na.z > b.y\n";
+        let (new, change) = live_show(OLD).successor(show(text), no);
         assert_eq!(ids(&new), [3, 4, 1, 0]);
         assert_eq!(change.of(InstanceId(2)), Some(InstanceChange::Removed));
         assert_eq!(change.to_string(), "2 added, 0 changed, 1 removed, 2 unchanged");
         assert!(new.instance(InstanceId(2)).is_none());
-        let (again, change) = new.successor(show(OLD));
+        let (again, change) = new.successor(show(OLD), no);
         assert_eq!(ids(&again), [0, 1, 5]);
         assert_eq!(change.of(InstanceId(4)), Some(InstanceChange::Removed));
     }
@@ -193,7 +222,7 @@ mod tests {
     #[test]
     fn defaults_of_the_backend_count_as_options_of_its_instances() {
         let text = format!("[backend python]\nwatchdog = 1s\n{OLD}");
-        let (_, change) = live_show(OLD).successor(show(&text));
+        let (_, change) = live_show(OLD).successor(show(&text), no);
         assert_eq!(kinds(&change, [0, 1, 2]), [UNCHANGED, UNCHANGED, CHANGED]);
     }
 }

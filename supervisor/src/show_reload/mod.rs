@@ -72,7 +72,7 @@ fn read(origin: &Origin) -> Result<LoadedShow, String> {
     let loaded = show_file::load(&origin.show.path, &overrides);
     let files = loaded.copies();
     let mut diagnostics = loaded.diagnostics;
-    let (show, change) = origin.show.successor(loaded.show);
+    let (show, change) = origin.show.successor(loaded.show, backends::reopens_for_channels);
     let plans = backends::plan(&show, &mut diagnostics);
     let report = diagnostics.render(false);
     if diagnostics.has_errors() {

@@ -10,6 +10,7 @@ mod last_good;
 mod policy;
 mod restored_outputs;
 mod show_reload;
+mod show_reload_channels;
 mod show_reload_kinds;
 mod spare;
 mod state_file;

@@ -67,6 +67,11 @@ impl BackendKind for MidiKind {
         options::SPEC
     }
 
+    /// Its threads know the channels as they were when they were started.
+    fn reopens_for_channels(&self) -> bool {
+        true
+    }
+
     /// One plan per instance, so that a reload can replace one.
     fn plan(
         &self,

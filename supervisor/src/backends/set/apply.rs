@@ -26,6 +26,7 @@ impl BackendSet {
     ) {
         let now = Instant::now();
         let mut plans: Vec<_> = plans.into_iter().map(Some).collect();
+        self.slots.iter_mut().flatten().for_each(|slot| slot.renumber(change));
         for slot in 0..self.slots.len() {
             let Some(key) =
                 self.slots[slot].as_ref().and_then(|slot| slot.plan.as_ref()).map(|plan| plan.key())
@@ -40,7 +41,7 @@ impl BackendSet {
                     if let Some(served) = self.slot_mut(slot) {
                         served.plan = None;
                     }
-                    self.begin_close(slot, now, access);
+                    self.begin_close(slot, false, now, access);
                 }
             }
         }
@@ -77,21 +78,30 @@ impl BackendSet {
                     None => Reconfigured::Kept,
                 });
                 if outcome == Some(Reconfigured::Reopen) {
-                    self.begin_close(slot, now, access);
+                    let is_muted = instances.iter().any(|id| change.is_renumbered(*id));
+                    self.begin_close(slot, is_muted, now, access);
                 }
             }
             SlotState::Waiting => self.set_timer(slot, TimerPurpose::Open, now),
-            SlotState::Closing { .. } => {}
+            SlotState::Closing { .. } => {
+                if let Some(served) = self.slot_mut(slot)
+                    && let SlotState::Closing { is_muted, .. } = &mut served.state
+                {
+                    *is_muted |= instances.iter().any(|id| change.is_renumbered(*id));
+                }
+            }
         }
     }
 
     /// Begins to close the backend of a slot. The plan of the slot, if it has one, is opened when
-    /// the backend is closed.
-    fn begin_close(&mut self, slot: usize, now: Instant, access: &mut LoopAccess<'_>) {
+    /// the backend is closed. `is_muted`: what it still receives is dropped.
+    fn begin_close(&mut self, slot: usize, is_muted: bool, now: Instant, access: &mut LoopAccess<'_>) {
         self.with(slot, access, |backend, cx| backend.close(cx));
         let Some(served) = self.slot_mut(slot) else { return };
         served.state = match std::mem::replace(&mut served.state, SlotState::Waiting) {
-            SlotState::Open(backend) => SlotState::Closing { backend, deadline: now + CLOSE_TIMEOUT },
+            SlotState::Open(backend) => {
+                SlotState::Closing { backend, deadline: now + CLOSE_TIMEOUT, is_muted }
+            }
             other => other,
         };
         self.poll_closing(slot, now, access);
@@ -133,7 +143,7 @@ impl BackendSet {
         for slot in 0..self.slots.len() {
             if let Some(served) = self.slot_mut(slot) {
                 served.plan = None;
-                self.begin_close(slot, now, &mut LoopAccess { poller, events: &mut events });
+                self.begin_close(slot, false, now, &mut LoopAccess { poller, events: &mut events });
             }
         }
         while self.slots.iter().any(Option::is_some) {

@@ -377,8 +377,14 @@ impl BackendSet {
     ) -> Option<R> {
         let Self { slots, timers, resolver, unfinished, .. } = self;
         let BackendSlot { state, instances, plan, .. } = slots.get_mut(slot)?.as_mut()?;
-        let (SlotState::Open(backend) | SlotState::Closing { backend, .. }) = state else { return None };
-        let sink = EventSink::new(access.events, instances);
+        let (is_muted, backend) = match state {
+            SlotState::Open(backend) => (false, backend),
+            SlotState::Closing { backend, is_muted, .. } => (*is_muted, backend),
+            SlotState::Waiting => return None,
+        };
+        let mut unwanted = Vec::new();
+        let events = if is_muted { &mut unwanted } else { &mut *access.events };
+        let sink = EventSink::new(events, instances);
         let mut cx = BackendContext::new(sink, access.poller, timers, unfinished, resolver, slot as u32);
         match catch_unwind(AssertUnwindSafe(|| act(backend.as_mut(), plan.as_deref(), &mut cx))) {
             Ok(result) => Some(result),

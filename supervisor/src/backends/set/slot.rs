@@ -3,6 +3,7 @@
 use crate::backends::{Backend, Plan};
 use crate::ids::InstanceId;
 use crate::show::LiveShow;
+use crate::show::change::ShowChange;
 use mm_shared::ChannelId;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -23,6 +24,8 @@ pub enum SlotState {
     Closing {
         backend: Box<dyn Backend>,
         deadline: Instant,
+        /// Its events are dropped: it knows channels by the numbers of the last show.
+        is_muted: bool,
     },
 }
 
@@ -62,6 +65,18 @@ impl BackendSlot {
         };
         this.set_plan(plan, show);
         this
+    }
+
+    /// The values that are kept have the numbers of the new show from now on.
+    pub fn renumber(&mut self, change: &ShowChange) {
+        for kept in [&mut self.restored, &mut self.missed] {
+            if kept.keys().any(|(instance, _)| change.is_renumbered(*instance)) {
+                let all = std::mem::take(kept).into_iter();
+                *kept = all
+                    .filter_map(|((id, channel), value)| Some(((id, change.channel(id, channel)?), value)))
+                    .collect();
+            }
+        }
     }
 
     /// Takes over a new plan and its instances.

@@ -215,7 +215,7 @@ impl Rig {
     }
 
     fn apply(&mut self, text: &str) {
-        let (show, change): (_, ShowChange) = self.show.successor(show(text));
+        let (show, change): (_, ShowChange) = self.show.successor(show(text), |_| false);
         let plans = fake_plan(&show, &self.script);
         self.with(|set, access| set.apply(plans, &show, &change, access));
         self.show = show;

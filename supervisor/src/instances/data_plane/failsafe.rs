@@ -6,6 +6,7 @@
 //! it was set.
 
 use crate::instances::options::{FailsafeRule, PythonOptions};
+use crate::show::change::Renumbering;
 use mm_config::Show;
 use mm_shared::ChannelId;
 use std::collections::BTreeSet;
@@ -57,8 +58,11 @@ impl Failsafe {
         Self { settings: settings.collect(), after: options.failsafe_after, state: FailsafeState::Inactive }
     }
 
-    /// The show was read again: these settings count from now on.
-    pub fn update(&mut self, new: Failsafe) {
+    /// The show was read again: these settings count from now on, and its channel numbers.
+    pub fn update(&mut self, new: Failsafe, renumbering: Renumbering<'_>) {
+        if let FailsafeState::GivingBack(_, channels) = &mut self.state {
+            *channels = channels.iter().filter_map(|channel| renumbering.channel(*channel)).collect();
+        }
         self.settings = new.settings;
         self.after = new.after;
     }

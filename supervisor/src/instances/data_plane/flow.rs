@@ -6,11 +6,14 @@
 
 use super::hot::Looking;
 use super::rings::WorkerRings;
+use super::translation::Translation;
 use super::values::Values;
 use crate::conflating_queue::ConflatingQueue;
+use crate::show::change::Renumbering;
 use mm_shared::wakeup::{IdleMode, PollWindow, WakeupMode, cpu};
-use mm_shared::{Event, Violation};
+use mm_shared::{ChannelId, Event, Violation};
 use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::time::Instant;
 
 /// The most events of one worker that wait in the router. The rest waits in its ring, where it is
@@ -22,11 +25,15 @@ pub const ROUTER_LIMIT: usize = 512;
 /// The events of one instance.
 #[derive(Debug)]
 pub struct EventFlow {
-    /// Last values and names of the channels.
+    /// Last values and names of the channels, as the present worker numbers them.
     pub values: Values,
+    /// Events with the numbers of the present worker.
     queue: ConflatingQueue<Event>,
-    /// Events of channels that the show has and the present worker does not know.
+    /// Events of channels that the show has and the present worker does not know, with the numbers
+    /// of the show.
     unknown: ConflatingQueue<Event>,
+    /// `None`: show and worker have the same channels.
+    translation: Option<Translation>,
     limit: usize,
     /// Events in the ring that are not published yet.
     staged: bool,
@@ -47,6 +54,7 @@ impl EventFlow {
             values,
             queue: ConflatingQueue::new(limit),
             unknown: ConflatingQueue::new(limit),
+            translation: None,
             limit,
             staged,
             fresh: 0,
@@ -67,22 +75,70 @@ impl EventFlow {
         self.queue.conflated() + self.unknown.conflated()
     }
 
-    /// The show has other channels, which the next worker knows; no worker is attached. Events that
-    /// came in for those that are new follow what waits.
-    pub fn rename(&mut self, names: Vec<String>) {
+    /// The show has other channels, by these names. The present worker goes on with those that it
+    /// knows.
+    pub fn apply<'a>(&mut self, show: impl Iterator<Item = &'a str> + Clone, renumbering: Renumbering<'_>) {
+        self.translation = Translation::new(self.values.mapped_names(), show);
+        self.unknown.change_all(|Event { channel, value }| {
+            Some(Event { channel: renumbering.channel(channel)?, value })
+        });
+        self.accept_unknown();
+    }
+
+    /// A worker that was started with these channels is about to serve; no worker is attached.
+    /// `show` are those of the show. Events that came in for channels that the last worker did not
+    /// know follow what waits.
+    pub fn rename<'a>(&mut self, names: Vec<String>, show: impl Iterator<Item = &'a str> + Clone) {
+        let old: Vec<String> = self.values.mapped_names().map(str::to_owned).collect();
+        let numbers: HashMap<&str, ChannelId> =
+            names.iter().map(String::as_str).zip((0..).map(ChannelId)).collect();
+        let before = self.translation.take();
+        let unknown = &mut self.unknown;
+        self.queue.change_all(|Event { channel, value }| {
+            let number = old.get(channel.index()).and_then(|name| numbers.get(name.as_str()));
+            if number.is_none()
+                && let Some(channel) = to_show(before.as_ref(), channel)
+            {
+                unknown.push(Event { channel, value });
+            }
+            Some(Event { channel: *number?, value })
+        });
+        drop(numbers);
         self.values.rename(names);
+        self.translation = Translation::new(self.values.mapped_names(), show);
+        self.accept_unknown();
+    }
+
+    /// Events of channels that the worker knows by now follow what waits.
+    fn accept_unknown(&mut self) {
         let unknown: Vec<Event> = std::iter::from_fn(|| self.unknown.pop()).collect();
         unknown.into_iter().for_each(|event| self.accept(event, None));
         self.unknown.shrink();
     }
 
+    /// The worker's number of a channel of the show, if the worker knows it.
+    #[inline]
+    fn to_worker(&self, channel: ChannelId) -> Option<ChannelId> {
+        match &self.translation {
+            None => (channel.0 < self.values.mapped()).then_some(channel),
+            Some(translation) => translation.to_worker(channel),
+        }
+    }
+
+    /// The last value that the script sent on a channel of the show, if it has sent one.
+    #[must_use]
+    pub fn output(&self, channel: ChannelId) -> Option<f64> {
+        self.values.output(self.to_worker(channel)?)
+    }
+
     /// Takes an event for the instance; `end` is that of the worker that serves, if one does.
     #[inline]
     pub fn accept(&mut self, event: Event, end: Option<&mut WorkerRings>) {
-        if event.channel.0 >= self.values.mapped() {
+        let Some(channel) = self.to_worker(event.channel) else {
             self.unknown.push(event);
             return;
-        }
+        };
+        let event = Event { channel, ..event };
         if let Some(end) = end
             && self.queue.is_empty()
             && end.down.push(event).is_ok()
@@ -194,11 +250,13 @@ impl EventFlow {
         mut route: impl FnMut(Event),
     ) -> Result<usize, Violation> {
         let mapped = self.values.mapped();
-        let values = &mut self.values;
+        let Self { values, translation, .. } = self;
         let taken = end.take(looking, most, |event| {
             values.sent(event);
-            if event.channel.0 < mapped {
-                route(event);
+            if event.channel.0 < mapped
+                && let Some(channel) = to_show(translation.as_ref(), event.channel)
+            {
+                route(Event { channel, ..event });
             }
         });
         self.poll_window.note_received(*taken.as_ref().unwrap_or(&0));
@@ -267,5 +325,14 @@ impl EventFlow {
     pub fn keep_order(&mut self) {
         self.queue.raise_limit(self.limit);
         self.unknown.raise_limit(self.limit);
+    }
+}
+
+/// The show's number of a mapped channel of the worker, if mappings still use it.
+#[inline]
+fn to_show(translation: Option<&Translation>, channel: ChannelId) -> Option<ChannelId> {
+    match translation {
+        None => Some(channel),
+        Some(translation) => translation.to_show(channel),
     }
 }

@@ -7,12 +7,14 @@ pub mod failsafe;
 pub mod flow;
 pub mod hot;
 pub mod rings;
+mod translation;
 pub mod values;
 
 use super::context::LoopContext;
 use crate::backends::Incoming;
 use crate::ids::InstanceId;
 use crate::router::Router;
+use crate::show::change::Renumbering;
 use failsafe::Failsafe;
 use flow::{EventFlow, ROUTER_LIMIT};
 use mm_shared::wakeup::constants::SPARSE_EVENTS_LIMIT;
@@ -69,10 +71,17 @@ impl DataPlane {
         }
     }
 
-    /// Applies other options.
-    pub fn apply(&mut self, queue_limit: usize, failsafe: Failsafe) {
+    /// Applies what a new show says: other options, and other channels, by these names.
+    pub fn apply<'a>(
+        &mut self,
+        queue_limit: usize,
+        failsafe: Failsafe,
+        names: impl Iterator<Item = &'a str> + Clone,
+        renumbering: Renumbering<'_>,
+    ) {
         self.flow.set_limit(queue_limit);
-        self.failsafe.update(failsafe);
+        self.flow.apply(names, renumbering);
+        self.failsafe.update(failsafe, renumbering);
     }
 
     /// Names and last values of the channels.
@@ -81,9 +90,9 @@ impl DataPlane {
         &self.flow.values
     }
 
-    /// The show has other channels, and the worker that serves next knows them.
-    pub fn rename(&mut self, names: Vec<String>) {
-        self.flow.rename(names);
+    /// The worker that serves next was started with these channels; `show` are those of the show.
+    pub fn rename<'a>(&mut self, names: Vec<String>, show: impl Iterator<Item = &'a str> + Clone) {
+        self.flow.rename(names, show);
     }
 
     /// Names and last values of the channels.
@@ -236,8 +245,8 @@ impl DataPlane {
 
     /// The channels that failsafe has set: what to, and their last values of their own.
     pub fn failsafe_values(&self) -> impl Iterator<Item = (ChannelId, f64, f64)> {
-        let values = &self.flow.values;
-        self.failsafe.set().filter_map(|(channel, value)| Some((channel, value, values.output(channel)?)))
+        let flow = &self.flow;
+        self.failsafe.set().filter_map(|(channel, value)| Some((channel, value, flow.output(channel)?)))
     }
 
     /// When [`DataPlane::apply_failsafe`] has something to do.
@@ -260,8 +269,8 @@ impl DataPlane {
 
     /// Sets the output channels of an instance that does not run, or sends their last values again.
     pub fn apply_failsafe(&mut self, now: Instant, router: &mut Router) {
-        let values = &self.flow.values;
-        for (channel, value) in self.failsafe.due(now, |channel| values.output(channel)) {
+        let flow = &self.flow;
+        for (channel, value) in self.failsafe.due(now, |channel| flow.output(channel)) {
             router.accept(Incoming { instance: self.instance, channel, value });
         }
     }

@@ -3,7 +3,8 @@
 //! What it says of how workers are supervised applies at once. What it says of what they run, or of
 //! their channels, applies with a reload: the worker that serves goes on with what it was started
 //! with, channel numbers included, until one that was started with the new specification takes over.
-//! Events of channels that it does not know wait for that. If the new script cannot be imported, the
+//! Until then events are translated to its numbers and back
+//! ([`crate::instances::data_plane`]), and those of channels that it does not know wait. If the new script cannot be imported, the
 //! old worker stays, and a crash of it is followed by one that runs what it ran.
 
 use super::{ScriptInstance, limits, policy};
@@ -13,6 +14,7 @@ use crate::instances::data_plane::failsafe::Failsafe;
 use crate::instances::options::PythonOptions;
 use crate::instances::supervision::lifecycle::{AfterExit, LifeEvent, LifeState};
 use crate::instances::worker_spec::{Specification, WorkerSpec};
+use crate::show::change::ShowChange;
 use crate::show::{LiveInstance, LiveShow};
 
 /// What a new show file says of the workers of an instance, while none serves with it.
@@ -26,14 +28,21 @@ pub struct NextSpec {
 
 impl ScriptInstance {
     /// Applies what a new show file says about it.
-    pub fn apply(&mut self, show: &LiveShow, live: LiveInstance<'_>, cx: &mut LoopContext<'_>) {
+    pub fn apply(
+        &mut self,
+        show: &LiveShow,
+        live: LiveInstance<'_>,
+        change: &ShowChange,
+        cx: &mut LoopContext<'_>,
+    ) {
         let options = PythonOptions::of(show, live.instance);
         self.supervision.apply(policy(&options), limits(&options), cx.now);
         self.apply_memory_limit(options.memory_limit, cx);
         self.reload_rule = options.reload;
-        self.data.apply(options.queue, Failsafe::new(show, live.place, &options));
-        let spec = WorkerSpec::new(show, &live.instance.name, &options);
         let names = live.instance.channels.iter().map(|channel| channel.name.as_str());
+        let failsafe = Failsafe::new(show, live.place, &options);
+        self.data.apply(options.queue, failsafe, names.clone(), change.renumbering(live.id));
+        let spec = WorkerSpec::new(show, &live.instance.name, &options);
         let same_names = match &self.next {
             Some(next) => names.clone().eq(next.specification.names.iter().map(String::as_str)),
             None => names.clone().eq(self.data.values().mapped_names()),
@@ -105,7 +114,9 @@ impl ScriptInstance {
             self.versions.forget();
         }
         self.spec = spec;
-        self.data.rename(names);
+        // A later show file may have others.
+        let show = self.next.as_ref().map_or_else(|| names.clone(), |next| next.specification.names.clone());
+        self.data.rename(names, show.iter().map(String::as_str));
         self.versions.renumber();
     }
 

@@ -54,7 +54,8 @@ impl ScriptInstance {
             _ => return None,
         };
         let values = self.data.values();
-        let mut lost = before.minus(handled, values.mapped());
+        let handled = member.worker.handled_by_names(handled, values);
+        let mut lost = before.minus(&handled, values.mapped());
         let named: Vec<String> = lost
             .by_ref()
             .take(NAMED_LIMIT)

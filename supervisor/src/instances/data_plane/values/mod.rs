@@ -92,7 +92,7 @@ impl Values {
     }
 
     /// The names that the show's mappings use.
-    pub fn mapped_names(&self) -> impl Iterator<Item = &str> {
+    pub fn mapped_names(&self) -> impl Iterator<Item = &str> + Clone {
         self.names.iter().take(self.names.mapped()).map(AsRef::as_ref)
     }
 

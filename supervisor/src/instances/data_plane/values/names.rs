@@ -85,7 +85,7 @@ impl Names {
     }
 
     /// All names, in the order of their numbers.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<str>> {
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<str>> + Clone {
         self.blocks.iter().flat_map(|block| block.iter())
     }
 
