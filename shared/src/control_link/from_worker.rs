@@ -25,6 +25,9 @@ pub const TEXT_LIMIT: usize = 256 << 10;
 /// the number of the variant.
 const RUNS_OF_BYTES: [u8; 2] = [1, 2];
 
+/// The most bytes that a pipe takes in one piece.
+const PIPE_BUF: usize = 4096;
+
 /// A [`FromWorker`].
 const MESSAGE: Kind = Kind { magic: *b"MMfw", version: PROTOCOL };
 
@@ -67,6 +70,28 @@ impl FromWorkerSender {
             return Err(LinkError::TooLong);
         }
         (&self.0).write_all(&frame).map_err(LinkError::of)
+    }
+
+    /// Sends a message if that does not block; false: nothing of it was sent. The caller is the
+    /// only one that writes in the meantime.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError::Closed`] when the supervisor will not read it.
+    pub fn try_send(&self, message: &FromWorker) -> Result<bool, LinkError> {
+        let frame = frame::encode(MESSAGE, message)?;
+        // A pipe that is writable has room for this many bytes at least (pipe(7), `PIPE_BUF`).
+        if frame.len() > PIPE_BUF || !self.is_writable() {
+            return Ok(false);
+        }
+        (&self.0).write_all(&frame).map_err(LinkError::of)?;
+        Ok(true)
+    }
+
+    fn is_writable(&self) -> bool {
+        let mut set = [PollFd::new(self.0.as_fd(), PollFlags::POLLOUT)];
+        let ready = poll(&mut set, PollTimeout::ZERO).unwrap_or(0);
+        ready > 0 && set[0].revents().is_some_and(|flags| flags.contains(PollFlags::POLLOUT))
     }
 }
 

@@ -1,7 +1,8 @@
 //! The control plane's end in the worker: two threads, so that neither a handler nor the main loop
 //! ever waits for it.
 //!
-//! [`Inbox`] receives and wakes the main loop; [`Outgoing`] is a queue that its own thread empties.
+//! [`Inbox`] receives and wakes the main loop; [`Outgoing`] sends at once what the
+//! supervisor has room for; the rest is a queue that its own thread empties.
 
 mod incoming;
 mod outgoing;
