@@ -280,7 +280,7 @@ fn outcome(instance: &str, message: FromWorker) -> Option<Outcome> {
     match message {
         FromWorker::Ready { .. } => Some(Outcome::Ready),
         FromWorker::Failed(failure) => {
-            let outcome = if is_in_use(&failure.summary) { Outcome::InUse } else { Outcome::Failed };
+            let outcome = if failure.is_busy { Outcome::InUse } else { Outcome::Failed };
             Some(outcome(import_error(&failure.module, &failure.summary, &failure.traceback)))
         }
         FromWorker::Warning(text) => {
@@ -298,20 +298,6 @@ fn outcome(instance: &str, message: FromWorker) -> Option<Outcome> {
         | FromWorker::Yielded
         | FromWorker::Stopped => None,
     }
-}
-
-/// Whether an import failed because another process holds something that there is only one of: a
-/// port, a device, a lock. Python names the error's number, libraries often only its text.
-fn is_in_use(summary: &str) -> bool {
-    let texts = [
-        "[Errno 98]",
-        "Address already in use",
-        "[Errno 16]",
-        "Device or resource busy",
-        // a lock that is not waited for
-        "BlockingIOError: [Errno 11]",
-    ];
-    texts.iter().any(|text| summary.contains(text))
 }
 
 /// A missing module has no traceback beyond its summary.

@@ -64,8 +64,14 @@ fn what_the_running_show_has_in_use_is_a_warning() {
         .write("port.py", format!("{bind}port.bind(({:?}, {}))\n", address.ip().to_string(), address.port()));
     stage.write("device.py", "import errno, os\nraise OSError(errno.EBUSY, os.strerror(errno.EBUSY))\n");
     stage.write("lock.py", "import errno, os\nraise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))\n");
-    stage.show("[python a]\nmodule = port\n[python b]\nmodule = device\n[python c]\nmodule = lock");
-    let warnings = ["a", "b", "c"].map(|name| format!("warning: instance `{name}`: module"));
+    // A library that passes on neither the number nor the type.
+    stage
+        .write("library.py", "try:\n    import lock\nexcept OSError:\n    raise RuntimeError('no camera')\n");
+    stage.show(
+        "[python a]\nmodule = port\n[python b]\nmodule = device\n[python c]\nmodule = lock\n\
+         [python d]\nmodule = library",
+    );
+    let warnings = ["a", "b", "c", "d"].map(|name| format!("warning: instance `{name}`: module"));
     let ended = stage.check();
     ended.assert(0, &warnings.each_ref().map(String::as_str));
     ended.assert(0, &["in use by the running show", "valid"]);

@@ -177,6 +177,26 @@ fn a_lock_or_a_device_that_the_old_worker_holds_is_released_first() {
 }
 
 #[test]
+fn a_typo_where_the_script_handles_that_a_port_is_taken_leaves_the_old_worker() {
+    let text = "
+        import midimonster, socket
+        port = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            port.bind(('HOST', PORT))
+        except OSError:
+            prnt('taken')
+        def ask(value):
+            midimonster.output('one', value)
+    ";
+    let (show, _) = run(text, "");
+    let before = show.worker("py");
+    show.ask(&["reload", "py"]).assert(1, &["error: `py`", "NameError"]);
+    assert_eq!(show.control().standing("py")["pid"], before.pid);
+    assert_answers(&show, "/one", 0.5);
+    show.stop();
+}
+
+#[test]
 fn with_reload_restart_the_old_worker_ends_before_the_new_one_imports() {
     let text = "
         import midimonster, os

@@ -10,7 +10,7 @@ use super::{is_forked, traceback};
 use crate::link::Outgoing;
 use mm_shared::control::{Failure, FromWorker};
 use nix::errno::Errno;
-use pyo3::exceptions::PyBaseException;
+use pyo3::exceptions::{PyBaseException, PyNameError, PySyntaxError, PyUnboundLocalError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use std::ffi::CStr;
@@ -28,7 +28,9 @@ const CHAIN_LIMIT: usize = 64;
 const BUSY_CODES: [Errno; 3] = [Errno::EADDRINUSE, Errno::EBUSY, Errno::EAGAIN];
 
 /// The same in the words of libraries that do not pass the number on.
-const BUSY_TEXTS: [&str; 6] = [
+const BUSY_TEXTS: [&str; 8] = [
+    "[errno 98]",
+    "[errno 16]",
     "address already in use",
     "resource busy",
     "resource temporarily unavailable",
@@ -121,8 +123,11 @@ pub fn note_error(py: Python<'_>, error: &PyErr) {
 }
 
 /// Whether an exception, or one that it follows from, shows that another process holds what the
-/// script needs.
+/// script needs. A mistake in the code that handles such an exception does not.
 pub fn is_busy(py: Python<'_>, error: &PyErr) -> bool {
+    if is_mistake(py, error) {
+        return false;
+    }
     let mut chain = vec![error.value(py).clone().into_any()];
     let mut looked = 0;
     while let Some(error) = chain.pop() {
@@ -142,6 +147,14 @@ pub fn is_busy(py: Python<'_>, error: &PyErr) -> bool {
         }
     }
     false
+}
+
+/// Whether the script is wrong, whatever led there: a name that does not exist, a syntax error. A
+/// local name without a value does not count: `finally` branches close what could not be opened.
+fn is_mistake(py: Python<'_>, error: &PyErr) -> bool {
+    let is_name = error.is_instance_of::<PyNameError>(py) && !error.is_instance_of::<PyUnboundLocalError>(py);
+    let is_meant = error.cause(py).is_some();
+    (is_name || error.is_instance_of::<PySyntaxError>(py)) && !is_meant
 }
 
 fn is_busy_itself(error: &Bound<'_, PyAny>) -> bool {
