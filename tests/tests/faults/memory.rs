@@ -126,29 +126,52 @@ fn the_processes_of_a_script_count() {
     finish(show, others);
 }
 
+/// Waits until the memory of every worker was looked at after this call: the looks of one round are
+/// in no order, but a worker that exceeds its limit in the next round was started after this one.
+fn wait_for_looks(show: &Running) {
+    let over = Event::named("memory_limit_exceeded").instance("hoarder");
+    for number in [1, 2] {
+        show.log().wait_for_nth(number, Event::named("worker_ready").instance("hoarder"));
+        show.send("/hoard", &[F(0.25)]);
+        show.log().wait_for_nth(number, over.clone());
+    }
+}
+
 #[test]
 fn what_forked_processes_share_counts_once() {
     let more = "
-    import multiprocessing
-    kept.append(bytearray(60 << 20))
-    def rest(number):
+    import multiprocessing, os
+    def wait_and_grow(number):
+        while not os.path.exists('go'):
+            time.sleep(0.01)
+        kept = bytearray(60 << 20)
         time.sleep(3600)
     def children(value):
+        kept.append(bytearray(200 << 20))
         fork = multiprocessing.get_context('fork')
         for number in range(8):
-            fork.Process(target=rest, args=(number,), daemon=True).start()
+            fork.Process(target=wait_and_grow, args=(number,), daemon=True).start()
 ";
-    let mappings = format!("{MAPPINGS}\nnet./children > py.h.children");
-    let (show, others) = run(&script_and(more), "memory-limit = 200M", &mappings);
+    let options = "memory-limit = 400M\n[python hoarder]\nmodule = h\nmemory-limit = 100M";
+    let mappings = format!("{MAPPINGS}\nnet./children > py.h.children\nnet./hoard > hoarder.h.grow");
+    let (show, others) = run(&script_and(more), options, &mappings);
     let worker = show.worker("py");
     show.send("/children", &[F(0.5)]);
     let children = || worker.children().into_iter().filter_map(|(pid, _)| Process::of(pid));
-    wait_until("eight children", || children().count() == 8);
-    let all: u64 = children().map(Process::memory).sum();
-    assert!(all > 400 << 10, "{all} kB");
-    // The next look is at most a second away, and this takes longer: the limit is applied again.
-    show.send("/grow", &[F(0.2)]);
-    let over = show.wait_for(Event::named("memory_limit_exceeded").instance("py").message("of 200 MiB"));
+    let all = || children().map(Process::memory).sum::<u64>();
+    // What each of them has, added up, is far more than the limit.
+    wait_until("eight children", || children().count() == 8 && all() > 1600 << 10);
+    wait_for_looks(&show);
+    assert_serves(&show);
+    let over = Event::named("memory_limit_exceeded").instance("py");
+    assert_eq!(show.log().count(over.clone()), 0);
+    assert_eq!(show.worker("py"), worker);
+    show.stage().write("go", "");
+    let over = show.wait_for(over.message("of 400 MiB"));
     assert!(over.message.contains("in 9 processes"), "{}", over.message);
+    show.log().wait_for_nth(2, Event::named("worker_ready").instance("py"));
+    // The same value would not be sent again.
+    show.send("/ask", &[F(0.75)]);
+    show.expect("/answer", &[F(0.75)]);
     finish(show, others);
 }

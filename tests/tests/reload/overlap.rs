@@ -7,25 +7,35 @@ use mm_tests::{BackgroundTraffic, Event, Running, TestShow};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-/// A script that takes a second for the value 0.5, much longer than the `stop-timeout` of these
-/// tests.
+/// A script that takes `SECONDS` for the value 0.5, longer than the `stop-timeout` of these tests.
 const SLOW: &str = "
     import midimonster, time
     print('imported')
     def ask(value):
         if value == 0.5:
             print('handling')
-            time.sleep(1)
+            time.sleep(SECONDS)
         print('handled', value)
         midimonster.output('one', value)
 ";
 
 const OPTIONS: &str = "stop-timeout = 100ms\n";
 
-/// A running show whose worker handles a slow event; two more wait.
+/// A running show whose worker handles a slow event; two more wait. Workers have little time to
+/// end: one that has handed over may be killed for that.
 fn handling() -> (Running, BackgroundTraffic) {
-    let (show, others) = run(OPTIONS);
-    show.stage().replace("h.py", SLOW);
+    handling_with(OPTIONS, 1)
+}
+
+/// The same with a `stop-timeout` in which a worker ends however busy the machine is, so that one
+/// is killed only if the time of its handler counts.
+fn handling_with_time_to_end() -> (Running, BackgroundTraffic) {
+    handling_with("stop-timeout = 4s\n", 5)
+}
+
+fn handling_with(options: &str, seconds: u32) -> (Running, BackgroundTraffic) {
+    let (show, others) = run(options);
+    show.stage().replace("h.py", &SLOW.replace("SECONDS", &seconds.to_string()));
     show.ask(&["reload", "py"]).assert(0, &[]);
     show.wait_for(Event::printed("py", "imported"));
     for value in [0.5, 0.25, 0.75] {
@@ -55,7 +65,7 @@ fn assert_order(show: &Running) {
 
 #[test]
 fn a_reload_waits_for_a_handler_that_takes_longer_than_stop_timeout() {
-    let (show, others) = handling();
+    let (show, others) = handling_with_time_to_end();
     show.ask(&["reload", "py"]).assert(0, &["py: running, pid "]);
     assert_order(&show);
     finish(show, others);
@@ -63,7 +73,7 @@ fn a_reload_waits_for_a_handler_that_takes_longer_than_stop_timeout() {
 
 #[test]
 fn reloads_while_the_predecessor_of_the_last_one_still_handles_keep_the_order() {
-    let (show, others) = handling();
+    let (show, others) = handling_with_time_to_end();
     let mut controls = Vec::new();
     for number in 2..5 {
         let mut control = show.control();

@@ -1,12 +1,17 @@
 //! Faults `hostile-client` and `clients-idle`: clients of the control socket, as many as are
 //! allowed and more.
 
-use crate::{assert_answers, stage};
+use crate::{MAPPINGS, SCRIPT, assert_answers, stage};
 use mm_tests::control::socket;
-use mm_tests::{Control, wait_until};
-use serde_json::json;
-use std::io::{Read as _, Write as _};
+use mm_tests::osc::F;
+use mm_tests::wait::every;
+use mm_tests::{BackgroundTraffic, Control, Running, TestShow, wait_until};
+use serde_json::{Value, json};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 #[test]
 fn more_clients_than_there_may_be_are_refused_and_harm_nobody() {
@@ -45,7 +50,7 @@ fn a_client_that_watches_and_does_not_read_is_told_how_much_it_has_missed() {
     // More than the socket and the queue hold, and long before the watcher would be disconnected.
     for round in 0..60_u16 {
         for number in 0..100_u16 {
-            show.send("/ask", &[mm_tests::osc::F(f32::from(round * 100 + number) / 32_768.0)]);
+            show.send("/ask", &[F(f32::from(round * 100 + number) / 32_768.0)]);
         }
         let expected = u64::from(round + 1) * 100;
         counter.wait_for("the events", "py", |status| status["events_in"] == expected);
@@ -77,6 +82,57 @@ fn a_command_line_is_answered_while_all_places_are_taken_by_clients_that_do_noth
     show.ask(&["status"]).assert(0, &["py"]);
     assert_answers(&show, 0.5);
     drop(monitors);
+    show.stop();
+}
+
+/// Sends 30,000 events per second until it is told to stop.
+fn flood(show: &Running, stop: &AtomicBool) {
+    let peer = show.another_peer();
+    every(Duration::from_millis(1), || {
+        (0..30_u8).for_each(|number| peer.send("/ask", &[F(f32::from(number) / 32.0)]));
+        !stop.load(Ordering::Relaxed)
+    });
+}
+
+/// A client that has asked for all events, and reads none.
+fn monitor(show: &Running) -> BufReader<UnixStream> {
+    let mut stream = BufReader::new(UnixStream::connect(socket(show)).expect("a running show listens"));
+    stream.get_mut().write_all(b"{\"verb\":\"monitor\"}\n").expect("the show listens");
+    let mut answer = String::new();
+    stream.read_line(&mut answer).expect("an answer");
+    assert!(answer.contains("monitoring"), "{answer}");
+    stream
+}
+
+#[test]
+fn monitors_that_nobody_reads_cost_the_others_nothing_under_a_flood_of_events() {
+    let stage = TestShow::new();
+    stage.python("h.py", SCRIPT);
+    BackgroundTraffic::show(&stage, &format!("[python py]\nmodule = h\n[map]\n{MAPPINGS}"));
+    let show = stage.run();
+    let mut counter = show.control();
+    let others = BackgroundTraffic::start(&show);
+    let monitors: Vec<_> = (0..64).map(|_| monitor(&show)).collect();
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| flood(&show, &stop));
+        let events = |status: &Value| status["events_in"].as_u64().unwrap_or(0);
+        // More than the sockets and the queues of the monitors hold, again and again.
+        for round in 1..=5 {
+            counter.wait_for("the flood", "py", |status| events(status) > round * 6_000);
+            // It takes the place of a monitor, or there is one that was disconnected.
+            show.ask(&["status"]).assert(0, &["py", "steady"]);
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    others.finish(&show);
+    let lost = counter.standing("steady")["conflated"].clone();
+    assert_eq!(lost, json!(0));
+    // Each has been told how much it has missed, or was disconnected.
+    for monitor in monitors {
+        let mut lines = monitor.lines().map_while(Result::ok);
+        let _ = lines.find(|line| line.contains("\"dropped\""));
+    }
     show.stop();
 }
 

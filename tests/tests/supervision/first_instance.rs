@@ -1,5 +1,5 @@
-//! A show gets its first Python instance while it runs, and workers start when the runtime
-//! directory is gone.
+//! Fault `first-of-a-backend`: a show gets its first Python instance while it runs. And workers
+//! start when the runtime directory is gone.
 
 use crate::show_reload::{SCRIPT, TEXT, assert_answers, done, reload};
 use mm_tests::processes::tagged;

@@ -1,10 +1,12 @@
-//! SIGHUP with every kind of change: `[supervisor]`, global options of a backend, includes, and the
-//! first and the last instance of a backend.
+//! Fault `first-of-a-backend`, and SIGHUP with every other kind of change: `[supervisor]`, global
+//! options of a backend, includes, the last instance of a backend.
 
-use super::show_reload::{assert_answers, done, finish, reload, start};
+use super::show_reload::{SCRIPT, assert_answers, done, finish, reload, start};
 use mm_tests::osc::F;
-use mm_tests::{Event, Running, wait_until};
+use mm_tests::{Event, Running, TestShow, wait_until};
 use std::fs;
+use std::net::UdpSocket;
+use std::path::Path;
 
 /// Puts options into `[supervisor]`, in front of the rest of the show.
 fn with_supervisor(options: &'static str) -> impl Fn(&str) -> String {
@@ -86,6 +88,41 @@ fn the_first_and_the_last_loopback_come_and_go() {
     reload(&show, back, &done());
     assert_answers(&show, "one", 0.75);
     finish(show, others);
+}
+
+/// What a show has as its first instances of `osc` and `midi`, and of the mappings from and to them.
+const FIRST_OSC: &str = "[osc net]\nbind = $IN\ndest = $OUT\n/* = f 0 1\n/*/* = f 0 1\n";
+const OSC_MAPPINGS: &str = "net./one > one.h.ask\none.answer > net./from/one\n";
+const FIRST_MIDI: &str = "[midi pad]\nread = pad\n";
+const MIDI_MAPPINGS: &str = "pad.ch0.cc1 > one.h.ask\n";
+
+#[test]
+fn the_first_and_the_last_osc_and_midi_instance_come_and_go() {
+    let stage = TestShow::new();
+    stage.python("h.py", SCRIPT);
+    let alone = "[python one]\nmodule = h\n[loopback loop]\n[map]\nloop.in > loop.out\n";
+    stage.show(alone);
+    let show = stage.run();
+    let with = |sections: &str, mappings: &str| show.stage().fill(&format!("{sections}{alone}{mappings}"));
+    // Each round is the first of its kind again: its ports are open, or closed, as at a start.
+    for (round, value) in [(1, 0.5), (2, 0.75)] {
+        reload(&show, |_| with(FIRST_OSC, OSC_MAPPINGS), &done());
+        assert_answers(&show, "one", value);
+        // There may be no MIDI system; the rest runs all the same.
+        let both = [FIRST_OSC, FIRST_MIDI].concat();
+        reload(&show, |_| with(&both, &[OSC_MAPPINGS, MIDI_MAPPINGS].concat()), &done());
+        show.control().standing("pad");
+        assert_answers(&show, "one", value + 0.125);
+        if !Path::new("/dev/snd/seq").exists() {
+            show.log().wait_for_nth(round, Event::named("midi_unavailable").level("warn"));
+        }
+        reload(&show, |_| with(FIRST_MIDI, MIDI_MAPPINGS), &done());
+        show.ask(&["status", "net"]).assert(1, &["`net`"]);
+        wait_until("a free port", || UdpSocket::bind(show.stage().bind()).is_ok());
+        reload(&show, |_| with("", ""), &done());
+        show.ask(&["status", "pad"]).assert(1, &["`pad`"]);
+    }
+    show.stop();
 }
 
 #[test]
