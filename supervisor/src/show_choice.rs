@@ -139,7 +139,6 @@ impl ChosenShow {
                 let reason = last_good::summary(report);
                 tracing::warn!(
                     event = "last_good_running",
-                    reason = %reason,
                     "the last good show runs in place of `{path}`: {reason}; it is the copy kept in `{}`; \
                      repair the show file, then reload it with HUP",
                     found_in.display()

@@ -65,7 +65,7 @@ pub struct QuitArgs {
 /// The arguments of `send`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct SendArgs {
-    /// Put the value out on the channel, as if it had been routed there: does lamp 7 light?
+    /// Put the value out on the channel, to the lamp or to where a script's channel is mapped
     #[arg(long)]
     pub out: bool,
     /// Channel that the event comes in on, or goes out on

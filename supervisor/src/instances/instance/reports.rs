@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 pub fn ready(name: &str, pid: i32, took: u128, is_reload: bool) {
     let what = if is_reload { "reloaded, ready" } else { "ready" };
-    tracing::info!(event = "worker_ready", instance = %name, pid, reload = is_reload, "{what} after {took} ms");
+    tracing::info!(event = "worker_ready", instance = %name, pid, "{what} after {took} ms");
 }
 
 pub fn start_timeout(name: &str) {
