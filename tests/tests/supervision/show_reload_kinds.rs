@@ -104,22 +104,27 @@ fn the_first_and_the_last_osc_and_midi_instance_come_and_go() {
     stage.show(alone);
     let show = stage.run();
     let with = |sections: &str, mappings: &str| show.stage().fill(&format!("{sections}{alone}{mappings}"));
+    // Only the worker that knows the new channels sends on them to other instances.
+    let change = |sections: &str, mappings: &str| {
+        reload(&show, |_| with(sections, mappings), &done());
+        show.control().wait_for_state("one", "running");
+    };
     // Each round is the first of its kind again: its ports are open, or closed, as at a start.
     for (round, value) in [(1, 0.5), (2, 0.75)] {
-        reload(&show, |_| with(FIRST_OSC, OSC_MAPPINGS), &done());
+        change(FIRST_OSC, OSC_MAPPINGS);
         assert_answers(&show, "one", value);
         // There may be no MIDI system; the rest runs all the same.
         let both = [FIRST_OSC, FIRST_MIDI].concat();
-        reload(&show, |_| with(&both, &[OSC_MAPPINGS, MIDI_MAPPINGS].concat()), &done());
+        change(&both, &[OSC_MAPPINGS, MIDI_MAPPINGS].concat());
         show.control().standing("pad");
         assert_answers(&show, "one", value + 0.125);
         if !Path::new("/dev/snd/seq").exists() {
             show.log().wait_for_nth(round, Event::named("midi_unavailable").level("warn"));
         }
-        reload(&show, |_| with(FIRST_MIDI, MIDI_MAPPINGS), &done());
+        change(FIRST_MIDI, MIDI_MAPPINGS);
         show.ask(&["status", "net"]).assert(1, &["`net`"]);
         wait_until("a free port", || UdpSocket::bind(show.stage().bind()).is_ok());
-        reload(&show, |_| with("", ""), &done());
+        change("", "");
         show.ask(&["status", "pad"]).assert(1, &["`pad`"]);
     }
     show.stop();
