@@ -6,6 +6,7 @@
 //! and which nothing waits for. Python shows the latter to hooks that scripts may replace, so
 //! `busy.py` looks on one step before.
 
+use super::embedded::embedded;
 use super::{is_forked, traceback};
 use crate::link::Outgoing;
 use mm_shared::control::{Failure, FromWorker};
@@ -42,10 +43,7 @@ const BUSY_TEXTS: [&str; 8] = [
 /// What makes a refused access (EACCES) one of these errors: another process has exclusive access.
 const EXCLUSIVE_TEXTS: [&str; 2] = ["lock", "exclusive"];
 
-const CODE: &CStr = match CStr::from_bytes_with_nul(concat!(include_str!("busy.py"), "\0").as_bytes()) {
-    Ok(code) => code,
-    Err(_) => panic!("the code holds a NUL"),
-};
+const CODE: &CStr = embedded(concat!(include_str!("after_import.py"), include_str!("busy.py"), "\0"));
 
 static NOTES: Mutex<Notes> = Mutex::new(Notes { failure: None, report: None });
 

@@ -7,6 +7,7 @@
 //! change within one second would go unnoticed).
 
 use super::api::midimonster;
+use super::embedded::embedded;
 use super::{busy, forked};
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -25,15 +26,8 @@ pub const STACK_SIGNAL: i32 = 42;
 const BUILT_FOR: &str = env!("MM_PYTHON_EXECUTABLE");
 const BUILT_VERSION: &str = env!("MM_PYTHON_VERSION");
 
-const PRELUDE: &CStr = script(concat!(include_str!("prelude.py"), "\0"));
-const LEVELS: &CStr = script(concat!(include_str!("levels.py"), "\0"));
-
-const fn script(text: &str) -> &CStr {
-    match CStr::from_bytes_with_nul(text.as_bytes()) {
-        Ok(script) => script,
-        Err(_) => panic!("the script holds a NUL"),
-    }
-}
+const PRELUDE: &CStr = embedded(concat!(include_str!("prelude.py"), "\0"));
+const LEVELS: &CStr = embedded(concat!(include_str!("after_import.py"), include_str!("levels.py"), "\0"));
 
 /// Why there is no interpreter.
 #[derive(Debug, thiserror::Error)]

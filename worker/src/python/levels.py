@@ -1,4 +1,4 @@
-# Runs after prelude.py: lines of the log get the level that the script means. The supervisor reads the prefix `<N>`, as
+# Runs after prelude.py, behind after_import.py: lines of the log get the level that the script means. The supervisor reads the prefix `<N>`, as
 # systemd does (sd-daemon(3)), in front of a line on standard output or error.
 import sys
 
@@ -66,47 +66,5 @@ def unraisable(args, /):
     stream.flush()
 
 
-class AfterImport:
-    """Acts on modules of the standard library when the script imports them, which many scripts never do."""
-
-    def __init__(self, actions):
-        self.actions = actions
-
-    def find_spec(self, name, path=None, target=None):
-        if name not in self.actions:
-            return None
-        for finder in list(sys.meta_path):
-            if finder is not self and (spec := finder.find_spec(name, path, target)) is not None:
-                self.wrap(name, spec.loader)
-                return spec
-        return None
-
-    def wrap(self, name, loader):
-        if isinstance(loader, type):
-            return  # all modules share it
-        execute = loader.exec_module
-
-        def exec_module(module):
-            execute(module)
-            action = self.actions.pop(name, None)
-            if not self.actions and self in sys.meta_path:
-                sys.meta_path.remove(self)
-            try:
-                if action is not None:
-                    action(module)
-            except AttributeError:
-                pass  # a module of the script that has the name
-
-        try:
-            loader.exec_module = exec_module
-        except (AttributeError, TypeError):
-            pass  # a loader that cannot be changed: all its lines have the level of their stream
-
-
-actions = {"logging": mark_records, "threading": mark_thread_errors}
-for name in list(actions):
-    if name in sys.modules:
-        actions.pop(name)(sys.modules[name])
-if actions:
-    sys.meta_path.insert(0, AfterImport(actions))
+after_import({"logging": mark_records, "threading": mark_thread_errors})
 sys.unraisablehook = unraisable

@@ -6,6 +6,7 @@
 //! into this program.
 
 pub mod children;
+mod embedded;
 pub mod interpreter;
 
 pub mod modules;

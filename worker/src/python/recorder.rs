@@ -6,6 +6,7 @@
 //! a handler, is sent after [`GATHER_TIME`] together with others; nothing looks for such modules
 //! while none is imported.
 
+use super::embedded::embedded;
 use super::is_forked;
 use super::sources;
 use crate::link::Outgoing;
@@ -23,10 +24,7 @@ use std::time::Duration;
 /// How long modules that are imported after the start are gathered before they are sent.
 const GATHER_TIME: Duration = Duration::from_millis(250);
 
-const CODE: &CStr = match CStr::from_bytes_with_nul(concat!(include_str!("recorder.py"), "\0").as_bytes()) {
-    Ok(code) => code,
-    Err(_) => panic!("the recorder holds a NUL"),
-};
+const CODE: &CStr = embedded(concat!(include_str!("recorder.py"), "\0"));
 
 /// A process is one instance.
 static RECORDER: OnceLock<Recorder> = OnceLock::new();
