@@ -34,6 +34,7 @@ pub mod show_choice;
 
 pub mod ids;
 pub mod instances;
+pub mod lazy_thread;
 pub mod mailbox;
 pub mod reaper;
 pub mod show;

@@ -14,6 +14,7 @@
 //! There is no thread while no worker has a limit.
 
 use crate::ids::WorkerId;
+use crate::lazy_thread::LazyThread;
 use mm_shared::sys::memory::{proportional, resident, tree};
 use nix::unistd::Pid;
 use std::collections::HashMap;
@@ -45,9 +46,8 @@ pub struct OverMemory {
 /// Watches the memory of all workers that have a limit. Dropping it ends the watch.
 pub struct MemoryWatch {
     report: Report,
-    thread: Option<Sender<Command>>,
+    thread: LazyThread<Command>,
     workers: HashMap<WorkerId, u64>,
-    has_failed: bool,
 }
 
 type Report = Arc<dyn Fn(OverMemory) + Send + Sync>;
@@ -62,30 +62,22 @@ impl MemoryWatch {
     /// A watch that calls `report` once for each worker over its limit.
     #[must_use]
     pub fn new(report: impl Fn(OverMemory) + Send + Sync + 'static) -> Self {
-        Self { report: Arc::new(report), thread: None, workers: HashMap::new(), has_failed: false }
+        Self { report: Arc::new(report), thread: LazyThread::default(), workers: HashMap::new() }
     }
 
     /// From now on `limit`, in bytes, is the limit of a worker; `None`: it has none.
     pub fn watch(&mut self, worker_id: WorkerId, pid: Pid, limit: Option<u64>) {
         let Some(limit) = limit else { return self.forget(worker_id) };
-        if self.thread.is_none() {
-            match start(Arc::clone(&self.report)) {
-                Ok(thread) => self.thread = Some(thread),
-                Err(error) if !self.has_failed => {
-                    self.has_failed = true;
-                    tracing::warn!(
-                        event = "memory_watch_failed",
-                        "`memory-limit` has no effect: cannot start a thread: {error}"
-                    );
-                }
-                Err(_) => {}
-            }
+        if let Some(error) = self.thread.start(|| start(Arc::clone(&self.report))) {
+            tracing::warn!(
+                event = "memory_watch_failed",
+                "`memory-limit` has no effect: cannot start a thread: {error}"
+            );
         }
         let is_known = self.workers.get(&worker_id) == Some(&limit);
-        if let Some(thread) = self.thread.as_ref().filter(|_| !is_known) {
+        if self.thread.is_running() && !is_known {
             self.workers.insert(worker_id, limit);
-            // Fails only after a panic in the thread, which is in the log.
-            let _ = thread.send(Command::Watch { worker_id, pid: pid.as_raw(), limit });
+            self.thread.send(Command::Watch { worker_id, pid: pid.as_raw(), limit });
         }
     }
 
@@ -95,9 +87,9 @@ impl MemoryWatch {
             return;
         }
         if self.workers.is_empty() {
-            self.thread = None;
-        } else if let Some(thread) = &self.thread {
-            let _ = thread.send(Command::Forget(worker_id));
+            self.thread.stop();
+        } else {
+            self.thread.send(Command::Forget(worker_id));
         }
     }
 }
@@ -182,12 +174,12 @@ mod tests {
         let mut watch = MemoryWatch::new(|_| {});
         let own = Pid::this();
         watch.watch(WorkerId(1), own, None);
-        assert!(watch.thread.is_none());
+        assert!(!watch.thread.is_running());
         watch.watch(WorkerId(1), own, Some(1 << 40));
         watch.watch(WorkerId(2), own, Some(1 << 40));
         watch.forget(WorkerId(1));
-        assert!(watch.thread.is_some());
+        assert!(watch.thread.is_running());
         watch.watch(WorkerId(2), own, None);
-        assert!(watch.thread.is_none() && watch.workers.is_empty());
+        assert!(!watch.thread.is_running() && watch.workers.is_empty());
     }
 }

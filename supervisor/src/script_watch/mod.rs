@@ -26,6 +26,7 @@ mod scripts;
 #[cfg(test)]
 mod tests;
 
+use crate::lazy_thread::LazyThread;
 use scripts::Scripts;
 use std::collections::BTreeSet;
 use std::io;
@@ -59,9 +60,8 @@ const FILE_LIMIT: usize = 4096;
 /// Watches the scripts of all instances that ask for it. Dropping it ends the watch.
 pub struct ScriptWatch {
     report: Report,
-    thread: Option<Sender<Command>>,
+    thread: LazyThread<Command>,
     instances: BTreeSet<String>,
-    has_failed: bool,
 }
 
 type Report = Arc<dyn Fn(String) + Send + Sync>;
@@ -79,7 +79,7 @@ impl ScriptWatch {
     /// thread that calls it logs where the thread that first calls [`ScriptWatch::watch`] does.
     #[must_use]
     pub fn new(report: impl Fn(String) + Send + Sync + 'static) -> Self {
-        Self { report: Arc::new(report), thread: None, instances: BTreeSet::new(), has_failed: false }
+        Self { report: Arc::new(report), thread: LazyThread::default(), instances: BTreeSet::new() }
     }
 
     /// Makes `files` the files of an instance, in place of those that it had. Changes of files that
@@ -89,23 +89,15 @@ impl ScriptWatch {
     /// `loaded` is a list as in [`mm_shared::source_files`] of what the instance was loaded from: a
     /// file that is new here and holds another text by now has changed.
     pub fn watch(&mut self, instance: &str, files: Vec<PathBuf>, loaded: Vec<u8>) {
-        if self.thread.is_none() {
-            match start(Arc::clone(&self.report)) {
-                Ok(thread) => self.thread = Some(thread),
-                Err(error) if !self.has_failed => {
-                    self.has_failed = true;
-                    tracing::warn!(
-                        event = "script_watch_failed",
-                        "`watch = on` has no effect: cannot start a thread: {error}"
-                    );
-                }
-                Err(_) => {}
-            }
+        if let Some(error) = self.thread.start(|| start(Arc::clone(&self.report))) {
+            tracing::warn!(
+                event = "script_watch_failed",
+                "`watch = on` has no effect: cannot start a thread: {error}"
+            );
         }
-        if let Some(thread) = &self.thread {
+        if self.thread.is_running() {
             self.instances.insert(instance.to_owned());
-            // Fails only after a panic in the thread, which is in the log.
-            let _ = thread.send(Command::Watch(instance.to_owned(), files, loaded));
+            self.thread.send(Command::Watch(instance.to_owned(), files, loaded));
         }
     }
 
@@ -115,9 +107,9 @@ impl ScriptWatch {
             return;
         }
         if self.instances.is_empty() {
-            self.thread = None;
-        } else if let Some(thread) = &self.thread {
-            let _ = thread.send(Command::Watch(instance.to_owned(), Vec::new(), Vec::new()));
+            self.thread.stop();
+        } else {
+            self.thread.send(Command::Watch(instance.to_owned(), Vec::new(), Vec::new()));
         }
     }
 }

@@ -53,8 +53,8 @@ impl Fixture {
     /// Waits until the thread has done what was asked for.
     fn catch_up(&self) {
         let (done, is_done) = channel();
-        let thread = self.watch.thread.as_ref().expect("a thread");
-        thread.send(Command::Barrier(done)).expect("a thread");
+        assert!(self.watch.thread.is_running(), "a thread");
+        self.watch.thread.send(Command::Barrier(done));
         is_done.recv_timeout(DEADLINE).expect("an answer");
     }
 
@@ -249,9 +249,9 @@ fn the_thread_ends_with_the_watch() {
 fn the_thread_ends_with_the_last_instance_and_starts_with_the_next() {
     let mut fixture = Fixture::new();
     fixture.watch.unwatch("script");
-    assert!(fixture.watch.thread.is_some(), "`the end` is still watched");
+    assert!(fixture.watch.thread.is_running(), "`the end` is still watched");
     fixture.watch.unwatch("the end");
-    assert!(fixture.watch.thread.is_none());
+    assert!(!fixture.watch.thread.is_running());
     fixture.watch.watch("the end", vec![fixture.path("apart/end")], Vec::new());
     fixture.watch(&["scripts/x.py"]);
     fixture.write("scripts/x.py", "two");
