@@ -7,9 +7,9 @@ use crate::control::protocol::{
 };
 use crate::ids::InstanceId;
 use crate::router::activity::LastPassage;
-use crate::show::LiveInstance;
 use mm_config::Endpoint;
 use mm_shared::ChannelId;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// How many channels of an instance are described, and how many sources and destinations of each. A
@@ -30,10 +30,11 @@ impl EventLoop {
     /// One instance in detail.
     pub(super) fn detail(&mut self, name: &str, now: Instant) -> Result<InstanceDetail, ErrorReply> {
         let id = self.control.names().find_instance(name)?;
-        let Some(instance) = self.instance_status(id, now) else {
+        let show = Arc::clone(&self.origin.show);
+        let Some(live) = show.find(name) else {
             return Err(ErrorReply::new(format!("the show has no instance `{name}`")));
         };
-        let channels = self.origin.show.instance(id).map_or(0, |instance| instance.channels.len());
+        let (instance, channels) = (self.status_of(live, now), live.instance.channels.len());
         let shown = u32::try_from(channels.min(DETAIL_LIMIT)).unwrap_or(u32::MAX);
         let mut details: Vec<ChannelDetail> =
             (0..shown).map(|number| self.channel_detail(id, ChannelId(number))).collect();
@@ -83,12 +84,6 @@ impl EventLoop {
     fn full_name(&self, instance: InstanceId, channel: ChannelId) -> String {
         let name = self.control.names().channel(instance, channel);
         name.map_or_else(String::new, |name| format!("{}.{}", name.instance, name.channel))
-    }
-
-    fn instance_status(&mut self, id: InstanceId, now: Instant) -> Option<crate::status::InstanceStatus> {
-        let show = std::sync::Arc::clone(&self.origin.show);
-        let live: LiveInstance<'_> = show.live_instances().find(|live| live.id == id)?;
-        Some(self.status_of(live, now))
     }
 }
 

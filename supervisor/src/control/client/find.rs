@@ -57,7 +57,10 @@ pub(super) fn find(args: &SocketArgs) -> Result<ShowConnection, ClientError> {
     match shows.len() {
         0 => Err(ClientError::NoShow),
         1 => Ok(shows.remove(0).connection),
-        _ => Err(ClientError::Several(shows)),
+        _ => {
+            shows.iter_mut().for_each(RunningShow::ask);
+            Err(ClientError::Several(shows))
+        }
     }
 }
 
@@ -68,6 +71,7 @@ pub(super) fn others(known: &[u32]) -> Vec<RunningShow> {
         show.pid.is_some_and(|pid| u32::try_from(pid).is_ok_and(|pid| known.contains(&pid)))
     };
     shows.retain(|show| !is_known(show));
+    shows.iter_mut().for_each(RunningShow::ask);
     shows
 }
 
@@ -153,9 +157,6 @@ fn running(paths: Vec<PathBuf>) -> Vec<RunningShow> {
                 status: None,
             });
         }
-    }
-    if shows.len() > 1 {
-        shows.iter_mut().for_each(RunningShow::ask);
     }
     shows
 }
