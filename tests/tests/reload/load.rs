@@ -1,14 +1,7 @@
 //! Fault `reload-under-load`: reloads under load.
 
-use mm_tests::counter::{COUNTER, assert_complete, numbered};
-use mm_tests::osc::{F, Peer};
-use mm_tests::wait::every;
-use mm_tests::{Running, TestShow};
-use serde_json::json;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use mm_tests::TestShow;
+use mm_tests::counter::{COUNTER, NumberedStream};
 use std::time::Duration;
 
 /// Each event carries its number, and is sent on.
@@ -22,23 +15,6 @@ const SCRIPT: &str = "
 const BURST: u32 = 10;
 const PERIOD: Duration = Duration::from_millis(2);
 
-/// Sends numbered events until it is told to stop; returns how many.
-fn send(show: &Running, stop: &Arc<AtomicBool>) -> thread::JoinHandle<u32> {
-    let (address, stop) = (show.stage().bind(), Arc::clone(stop));
-    thread::spawn(move || {
-        let peer = Peer::new(SocketAddr::new(address.ip(), 0), address);
-        let mut sent = 0;
-        every(PERIOD, || {
-            for _ in 0..BURST {
-                sent += 1;
-                peer.send("/tick", &[numbered(sent)]);
-            }
-            !stop.load(Ordering::Relaxed)
-        });
-        sent
-    })
-}
-
 fn assert_lossless(verb: &str, times: usize) {
     let stage = TestShow::new();
     stage.python("h.py", SCRIPT);
@@ -48,19 +24,13 @@ fn assert_lossless(verb: &str, times: usize) {
          py.x > witness.w.tick\nnet./report > witness.w.report\n",
     );
     let show = stage.run();
-    let stop = Arc::new(AtomicBool::new(false));
-    let sender = send(&show, &stop);
+    let stream = NumberedStream::begin(&show, BURST, PERIOD);
     let mut control = show.control();
     for _ in 0..times {
         let outcome = control.act(verb, "py");
         assert_eq!(outcome["ok"], true, "{outcome}");
     }
-    stop.store(true, Ordering::Relaxed);
-    let sent = sender.join().expect("the sender only sends");
-    control.wait_for("all events at the far end", "witness", |status| status["events_in"] == sent);
-    show.send("/report", &[F(1.0)]);
-    assert_complete(&show, "witness", sent);
-    assert_eq!(control.standing("py")["conflated"], json!(0));
+    stream.finish(&show);
     show.stop();
 }
 

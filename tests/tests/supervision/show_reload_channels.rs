@@ -2,15 +2,9 @@
 //! not have before and without those of the last time.
 
 use super::show_reload::{done, reload};
-use mm_tests::counter::{COUNTER, assert_complete, numbered};
-use mm_tests::osc::{F, Peer};
-use mm_tests::wait::every;
+use mm_tests::counter::{COUNTER, NumberedStream};
+use mm_tests::osc::F;
 use mm_tests::{Event, Running, TestShow};
-use serde_json::json;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::Duration;
 
 /// Each event carries its number, and is sent on. The names that a worker knows are printed by its
@@ -45,20 +39,6 @@ fn text(stage: &TestShow, number: usize) -> String {
     ))
 }
 
-fn begin(show: &Running, stop: &Arc<AtomicBool>) -> thread::JoinHandle<u32> {
-    let (address, stop) = (show.stage().bind(), Arc::clone(stop));
-    thread::spawn(move || {
-        let peer = Peer::new(SocketAddr::new(address.ip(), 0), address);
-        let mut sent = 0;
-        every(PERIOD, || {
-            sent += 1;
-            peer.send("/tick", &[numbered(sent)]);
-            !stop.load(Ordering::Relaxed)
-        });
-        sent
-    })
-}
-
 /// Reloads with the names of this number; returns when the script serves with them.
 fn reload_with(show: &Running, number: usize) {
     let served = show.log().count(Event::named("worker_ready").instance("py"));
@@ -74,8 +54,7 @@ fn names_that_the_show_no_longer_has_are_forgotten_and_no_event_is_lost_meanwhil
     let first = text(&stage, 0);
     stage.write("show.cfg", first);
     let show = stage.run();
-    let stop = Arc::new(AtomicBool::new(false));
-    let stream = begin(&show, &stop);
+    let stream = NumberedStream::begin(&show, 1, PERIOD);
 
     reload_with(&show, 1);
     let before = show.process().memory();
@@ -95,13 +74,7 @@ fn names_that_the_show_no_longer_has_are_forgotten_and_no_event_is_lost_meanwhil
         show.ask(&["send", there, "0.5"]).assert(0, &[]);
     }
 
-    stop.store(true, Ordering::Relaxed);
-    let sent = stream.join().expect("the sender only sends");
-    let mut control = show.control();
-    control.wait_for("all events at the far end", "witness", |status| status["events_in"] == sent);
-    show.send("/report", &[F(1.0)]);
-    assert_complete(&show, "witness", sent);
-    assert_eq!(control.standing("py")["conflated"], json!(0));
+    stream.finish(&show);
     show.stop();
 }
 

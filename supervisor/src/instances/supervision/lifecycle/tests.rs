@@ -316,8 +316,8 @@ fn a_fault_kills_at_once_and_counts_as_a_crash() {
 #[test]
 fn whatever_happens_there_is_at_most_one_worker() {
     use LifeEvent::{
-        Exited, Fault, Hang, Ready, Reload, ReplacementFailed, ReplacementReady, Restart, SpawnFailed, Start,
-        Stop, Tick, Yielded,
+        Begun, Exited, Fault, Hang, Lost, Ready, Reload, ReplacementFailed, ReplacementReady, Restart,
+        SpawnFailed, Start, Stop, Tick, Yielded,
     };
     let clean = Exited { clean: true };
     let events = [
@@ -327,6 +327,8 @@ fn whatever_happens_there_is_at_most_one_worker() {
         Reload,
         Ready,
         clean,
+        Lost,
+        Begun,
         SpawnFailed,
         Hang,
         Fault,
@@ -343,7 +345,7 @@ fn whatever_happens_there_is_at_most_one_worker() {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let event = events[(seed >> 33) as usize % events.len()];
         let impossible = match event {
-            Exited { .. } | SpawnFailed | Yielded => workers == 0,
+            Exited { .. } | Lost | SpawnFailed | Yielded => workers == 0,
             ReplacementReady | ReplacementFailed => replacements == 0,
             _ => false,
         };
@@ -353,7 +355,7 @@ fn whatever_happens_there_is_at_most_one_worker() {
         // One that stops unasked during a reload is not the worker any more, whether it has exited
         // or not.
         let leaves = event == Yielded && matches!(life.state(), LifeState::Reloading { .. });
-        if leaves || matches!(event, Exited { .. } | SpawnFailed) {
+        if leaves || matches!(event, Exited { .. } | Lost | SpawnFailed) {
             workers -= 1;
         }
         life.wait(Duration::from_millis(seed >> 54));
