@@ -5,7 +5,7 @@
 //! - It connects to the worker's socket, which waits as long as the queue of that socket is full. So
 //!   the supervisor connects itself, without waiting, and only then sends what `ipc-channel` would
 //!   have sent.
-//! - A socket carries descriptors in both directions. The kernel closes those that nobody received
+//! - A socket carries descriptors in both directions. The kernel closes those that no process received
 //!   when the socket is closed, in the thread that closes it, and to close a TCP socket with
 //!   `SO_LINGER` may take minutes. So both sockets that a worker gets an end of are shut down
 //!   before it has that end, in the direction from the worker: it can send nothing over them.

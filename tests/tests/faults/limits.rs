@@ -38,7 +38,7 @@ fn assert_survived(show: &Running, others: BackgroundTraffic, limited: &[Process
     // An answer shows that the connection was accepted, which needs a descriptor.
     assert_eq!(control.standing("py")["state"], "running");
     limited.iter().for_each(|process| limit(*process, what, "1"));
-    // A spare worker that is there already, or on its way, needs nothing: whoever runs is killed
+    // A spare worker that is there already, or on its way, needs nothing: any that runs is killed
     // until none is left.
     control.wait_for("attempts to start a worker that fail", "py", |status| {
         if let Some(worker) = status["pid"].as_i64().filter(|_| status["state"] == "running") {

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 pub use terms::{Action, AfterExit, Import, LifeEvent, LifeState, Policy, StepContext};
 
 /// How long an import may be under way before a further reload ends it instead of waiting for it:
-/// it may hang, and whoever reloads again may have corrected that.
+/// it may hang, and the user who reloads again may have corrected that.
 const IMPORT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The life of one instance.
