@@ -6,6 +6,8 @@ CARGO_FLAGS ?=
 # The build with JACK in place of ALSA, and the peer that tests it.
 JACK := --features mm-supervisor/jack,mm-tests/jack
 TARGET := $(or $(CARGO_TARGET_DIR),target)
+# Tests that need what this machine lacks, with their reasons.
+skipped := $(abspath $(TARGET))/skipped-tests
 
 # Where `make install` puts what `make build` made; DESTDIR goes in front of all of it, for packages.
 PREFIX ?= /usr/local
@@ -41,10 +43,12 @@ build: prepare
 # The end-to-end tests start the two programs, which `cargo test` alone does not build. Loom replaces the atomics of
 # the ring: a build of its own, beside the usual one.
 test: lint
+	@rm -f $(skipped)
 	cargo build $(CARGO_FLAGS) --workspace
 	cargo build $(CARGO_FLAGS) --target-dir $(TARGET)/jack -p mm-supervisor -p mm-tests --bins $(JACK)
-	cargo test $(CARGO_FLAGS) --workspace --no-fail-fast
+	MM_SKIPPED_TESTS=$(skipped) cargo test $(CARGO_FLAGS) --workspace --no-fail-fast
 	RUSTFLAGS='--cfg loom' cargo test $(CARGO_FLAGS) --target-dir $(TARGET)/loom --release -p mm-shared --test loom
+	@if [ -s $(skipped) ]; then cat $(skipped); echo "$$(wc -l < $(skipped)) tests were skipped on this machine"; fi
 
 # Against the real sequencer of a kernel of its own, which most machines that build have not loaded.
 test-alsa: build prepare-alsa

@@ -38,6 +38,7 @@ pub mod log_event;
 pub mod osc;
 pub mod processes;
 pub mod running;
+pub mod skip;
 pub mod test_show;
 pub mod wait;
 
