@@ -158,6 +158,10 @@ impl EventFlow {
     /// The worker's cursor is where it cannot be.
     pub fn deliver(&mut self, end: &mut WorkerRings, is_pinned: bool) -> Result<(), Violation> {
         loop {
+            // What the worker has taken by now is known before it gets more, whatever the handler
+            // of that does to the cursor.
+            let values = &mut self.values;
+            end.down.reclaim_with(|event| values.taken(event))?;
             self.fill(end)?;
             if end.down.publish() {
                 // The worker may sleep on the same CPU.
@@ -167,9 +171,6 @@ impl EventFlow {
                 end.bell_to_worker.ring();
             }
             self.staged = false;
-            // What the worker has taken by now is known, whatever it does to its cursor later.
-            let values = &mut self.values;
-            end.down.reclaim_with(|event| values.taken(event))?;
             if self.queue.is_empty() {
                 self.queue.shrink();
                 self.stop_waiting(end);
