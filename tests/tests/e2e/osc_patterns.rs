@@ -1,7 +1,7 @@
 //! Patterns of the `osc` backend: each kind decides the format of what goes out.
 
 use mm_tests::TestShow;
-use mm_tests::osc::{Argument, F, I};
+use mm_tests::osc::{Argument, F, I, Message};
 
 /// Sends 0.5 to a channel `path` of an instance with this pattern for integers from 0 to 100, and
 /// behind it patterns of any path for floats. The type of what comes out shows which pattern
@@ -66,4 +66,23 @@ fn the_first_pattern_in_the_file_wins() {
     // `/kick = f 0 1` stands in front.
     assert!(!matches("/k*", "/kick"));
     assert!(matches("/k*", "/kiss"));
+}
+
+#[test]
+fn a_longer_pattern_gives_the_format_where_no_other_matches_with_a_warning() {
+    let stage = TestShow::new();
+    stage.show(
+        "[osc net]\nbind = $IN\ndest = $OUT\n/kick = f 0 1\n/ch/*/dyn/thr/f = i 0 100\n\
+         [map]\nnet./kick > net./ch/01/dyn/thr\nnet./kick > net./ch/02/dyn/thr",
+    );
+    let show = stage.run();
+    show.send("/kick", &[F(0.5)]);
+    for path in ["/ch/01/dyn/thr", "/ch/02/dyn/thr"] {
+        assert_eq!(show.peer().receive(), Message { path: path.into(), arguments: vec![I(50)] });
+    }
+    let ended = show.stop();
+    let warning = "the format of `/ch/01/dyn/thr` is taken from a longer pattern";
+    assert!(ended.text.contains(warning), "{}", ended.text);
+    assert_eq!(ended.text.matches("is taken from a longer pattern").count(), 1);
+    assert!(ended.text.contains("add the line `/ch/*/dyn/thr = i 0 100`"), "{}", ended.text);
 }

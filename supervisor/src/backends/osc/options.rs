@@ -132,6 +132,8 @@ pub enum OscDestination {
 pub struct OscRule {
     pub pattern: OscPattern,
     pub ranges: Arc<[OscRange]>,
+    /// `FORMAT MIN MAX …` as it is written.
+    pub format: String,
     /// Where the pattern is written.
     pub span: Span,
 }
@@ -244,7 +246,8 @@ fn read_rule(setting: &Setting, diagnostics: &mut Diagnostics) -> Option<OscRule
         }
     };
     let ranges = read_format(&setting.value, diagnostics)?;
-    Some(OscRule { pattern: pattern?, ranges: ranges.into(), span: setting.key.span })
+    let format = setting.value.value.clone();
+    Some(OscRule { pattern: pattern?, ranges: ranges.into(), format, span: setting.key.span })
 }
 
 /// Reads `FORMAT MIN MAX …`.

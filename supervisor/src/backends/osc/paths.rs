@@ -121,7 +121,8 @@ impl OscPaths {
         for (id, channel) in (0..).map(ChannelId).zip(&instance.channels) {
             match split(&channel.name) {
                 Ok((local, parameter)) => {
-                    let rule = options.rules.iter().find(|rule| rule.pattern.matches(local));
+                    let full = options.rules.iter().find(|rule| rule.pattern.matches(local));
+                    let rule = full.or_else(|| errors.longer_rule(&options.rules, local));
                     if let Some(rule) = rule.filter(|rule| parameter as usize >= rule.ranges.len()) {
                         errors.beyond(rule, channel);
                     }
@@ -327,6 +328,19 @@ impl ChannelErrors<'_> {
                 format!("this pattern has {count}; the last is `:{}`", count.saturating_sub(1)),
             );
         }
+    }
+
+    /// The first rule with a pattern that is longer than `path` and matches as far as that goes.
+    /// Shows of the reference depend on it, mostly without knowing.
+    fn longer_rule<'r>(&mut self, rules: &'r [OscRule], path: &str) -> Option<&'r OscRule> {
+        let (rule, part) = rules.iter().find_map(|rule| Some((rule, rule.pattern.beginning(path)?)))?;
+        if self.reported.insert(rule.span) {
+            let message = format!("the format of `{path}` is taken from a longer pattern");
+            let warning = self.diagnostics.warning(rule.span, message);
+            warning.label("matches as far as the path goes");
+            warning.hint(format!("add the line `{part} = {}` if that is meant", rule.format));
+        }
+        Some(rule)
     }
 
     fn too_long(&mut self, channel: &Channel) {

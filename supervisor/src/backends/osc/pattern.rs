@@ -21,6 +21,9 @@ pub struct OscPattern {
     literal: String,
     /// The rest.
     pieces: Vec<PatternPiece>,
+    text: String,
+    /// Where each of the pieces begins in the text.
+    starts: Vec<usize>,
 }
 
 #[derive(Debug)]
@@ -57,7 +60,7 @@ impl OscPattern {
     pub fn parse(text: &str) -> Result<Self, OscAddressError> {
         check_characters(text)?;
         let mut rest = text;
-        let mut pieces = Vec::new();
+        let (mut pieces, mut starts) = (Vec::new(), Vec::new());
         while let Some(character) = rest.chars().next() {
             let at = text.len() - rest.len();
             let (piece, length) = match character {
@@ -71,13 +74,15 @@ impl OscPattern {
                 _ => (PatternPiece::Char(character), character.len_utf8()),
             };
             pieces.push(piece);
+            starts.push(at);
             rest = &rest[length..];
         }
         let plain =
             pieces.iter().map_while(|piece| if let PatternPiece::Char(c) = piece { Some(*c) } else { None });
         let literal: String = plain.collect();
-        let pieces = pieces.split_off(literal.chars().count());
-        Ok(Self { literal, pieces })
+        let plain = literal.chars().count();
+        let (pieces, starts) = (pieces.split_off(plain), starts.split_off(plain));
+        Ok(Self { literal, pieces, text: text.to_owned(), starts })
     }
 
     /// Whether all of `path` matches.
@@ -86,14 +91,36 @@ impl OscPattern {
         if self.pieces.is_empty() {
             return rest.is_empty();
         }
-        // One flag for each byte position of `rest`, and one for its end.
-        let mut reached = vec![false; rest.len() + 1];
-        reached[0] = true;
+        let mut reached = positions(rest);
         for piece in &self.pieces {
             reached = piece.advance(rest, &reached);
         }
         reached[rest.len()]
     }
+
+    /// If `path` ends before the pattern does, and matches as far as it goes: that part of the
+    /// pattern. The reference takes it for a match.
+    pub fn beginning(&self, path: &str) -> Option<&str> {
+        let Some(rest) = path.strip_prefix(self.literal.as_str()) else {
+            return self.literal.starts_with(path).then(|| &self.literal[..path.len()]);
+        };
+        let mut reached = positions(rest);
+        for (piece, start) in self.pieces.iter().zip(&self.starts) {
+            if reached[rest.len()] {
+                return self.text.get(..*start);
+            }
+            reached = piece.advance(rest, &reached);
+        }
+        None
+    }
+}
+
+/// The positions in `rest` that the pieces may have reached before the first of them: one flag for
+/// each byte, and one for the end.
+fn positions(rest: &str) -> Vec<bool> {
+    let mut reached = vec![false; rest.len() + 1];
+    reached[0] = true;
+    reached
 }
 
 impl PatternPiece {
@@ -255,6 +282,20 @@ mod tests {
         );
         assert!(matches("/*{1,2}", "/ch1x2") && matches("/a{,b}", "/a") && matches("/a{,b}", "/ab"));
         assert!(!matches("/{red,green}", "/blue") && !matches("/{a,b}", "/ab"));
+    }
+
+    #[test]
+    fn the_beginning_of_a_pattern_matches_a_path_that_ends_before_it() {
+        let beginning = |pattern, path| {
+            OscPattern::parse(pattern).expect("it is right").beginning(path).map(str::to_owned)
+        };
+        let found = |text: &str| Some(text.to_owned());
+        assert_eq!(beginning("/ch/*/dyn/thr/f", "/ch/01/dyn/thr"), found("/ch/*/dyn/thr"));
+        assert_eq!(beginning("/fader/volume", "/fader"), found("/fader"));
+        assert_eq!(beginning("/[1-9]{a,b}/x", "/5b"), found("/[1-9]{a,b}"));
+        assert_eq!(beginning("/ch/*/dyn/thr/f", "/ch/01/dyn/ratio"), None);
+        assert_eq!(beginning("/ch/*", "/ch/01"), None);
+        assert_eq!(beginning("/fader", "/fader/volume"), None);
     }
 
     #[test]

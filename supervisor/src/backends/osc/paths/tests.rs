@@ -56,6 +56,15 @@ fn a_whole_number_has_the_range_of_the_real_numbers_before_it() {
 }
 
 #[test]
+fn a_longer_pattern_gives_the_format_where_no_other_matches() {
+    let patterns = [("/ch/*/thr/f", "i 0 4"), ("/a/long", "i 0 9"), ("/a", "f 0 2")];
+    let (mut paths, found) = build(&patterns, &["/ch/1/thr", "/ch/2/thr", "/a"]);
+    assert_eq!(found, [(Severity::Warning, "/ch/*/thr/f".to_owned())]);
+    assert_eq!(events(&mut paths, "/ch/2/thr", &[float(1.0)]).0, [(1, 0.25)]);
+    assert_eq!(events(&mut paths, "/a", &[float(1.0)]).0, [(2, 0.5)]);
+}
+
+#[test]
 fn the_first_pattern_in_file_order_that_matches_counts() {
     let mut paths = sound(&[("/a*", "f 0 2"), ("/ab", "f 0 4")], &["/ab"]);
     assert_eq!(events(&mut paths, "/ab", &[float(1.0)]).0, [(0, 0.5)]);
