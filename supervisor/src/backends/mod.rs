@@ -13,6 +13,7 @@
 pub mod loopback;
 pub mod midi;
 pub mod osc;
+pub mod sacn;
 
 pub mod backend;
 pub mod context;
