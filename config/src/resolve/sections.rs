@@ -7,7 +7,7 @@ use crate::diagnostic::Severity;
 use crate::model::{Instance, Section};
 use crate::options::BackendSpec;
 use crate::overrides::OverrideFlag;
-use crate::section_names::{ELSEWHERE, NOT_YET, WORDS};
+use crate::section_names::{FOREIGN_BACKENDS, WORDS, foreign_backend};
 use crate::source::{Span, excerpt};
 use crate::suggest::{closest, did_you_mean};
 
@@ -142,16 +142,20 @@ impl<'s> Resolver<'s, '_> {
 
     fn unknown_backend(&mut self, span: Span, header: bool) {
         let (name, known) = (self.text(span), self.known_backends());
-        if NOT_YET.contains(&name) {
-            let message = format!("backend `{name}` is not built into this version");
-            self.diagnostics.error(span, message).label("known, but not available yet").hint(known);
+        if let Some(foreign) = foreign_backend(name) {
+            let message = format!("this version does not have the backend `{name}`");
+            let plan = if foreign.is_planned {
+                "a backend of MIDIMonster, planned here"
+            } else {
+                "a backend of MIDIMonster, not planned here"
+            };
+            let error = self.diagnostics.error(span, message).label(plan);
+            error.hint(foreign.substitute.map_or(known, |substitute| format!("use {substitute}")));
             return;
         }
         let error = self.diagnostics.error(span, format!("unknown backend `{}`", excerpt(name)));
-        if ELSEWHERE.contains(&name) {
-            error.label("a backend of MIDIMonster that mm-supervisor does not have");
-        }
-        let names = self.backends.iter().map(|backend| backend.name).chain(NOT_YET);
+        let foreign = FOREIGN_BACKENDS.iter().map(|backend| backend.name);
+        let names = self.backends.iter().map(|backend| backend.name).chain(foreign);
         let words = WORDS.into_iter().filter(|_| header);
         match closest(name, names.chain(words)) {
             Some(word) => error.hint(format!("did you mean `{word}`?")),
