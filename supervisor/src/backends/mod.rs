@@ -15,6 +15,9 @@ pub mod midi;
 pub mod osc;
 pub mod sacn;
 
+pub mod dmx;
+pub mod udp;
+
 pub mod backend;
 pub mod context;
 

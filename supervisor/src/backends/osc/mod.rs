@@ -4,7 +4,6 @@
 //! events, [`tx`] turns events into datagrams. Each instance is a backend of its own. A reload that
 //! changes neither `bind` nor `destination` keeps the socket, so that no datagram is lost.
 
-mod host;
 mod options;
 mod pattern;
 
@@ -17,7 +16,6 @@ mod tx;
 mod tx_queue;
 
 mod destination;
-mod error_queue;
 mod opening;
 mod peer_watch;
 mod socket;
@@ -26,6 +24,7 @@ use super::{
     Backend, BackendContext, BackendKind, BackendState, BackendStatus, LocalInstance, OpenCause, OpenError,
     Plan, PlanChange, PlanKey, Reconfigured, SourceId, TimerId,
 };
+use crate::backends::udp::sender_address;
 use crate::ids::InstanceId;
 use crate::poller::Interest;
 use crate::resolver::ResolvedHost;
@@ -37,7 +36,7 @@ use mm_shared::{ChannelId, LogThrottle};
 use options::{OscAddress, OscDestination, OscOptions};
 use paths::OscPaths;
 use rx::OscRx;
-use socket::{OscSocket, sender_address};
+use socket::OscSocket;
 use std::any::Any;
 use std::fmt;
 use std::io;

@@ -1,15 +1,15 @@
 //! Opens the socket of an instance, or says why it cannot be opened and whether that may come right
 //! by itself.
 
-use super::error_queue::request_reports;
 use super::options::{OscAddress, OscDestination};
 use super::socket::OscSocket;
+use crate::backends::udp::{bind_error, enlarge_receive_buffer, request_reports};
 use crate::backends::{OpenCause, OpenError};
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrStorage, bind, setsockopt, socket, sockopt,
 };
-use std::io::{self, ErrorKind};
+use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 
@@ -112,48 +112,14 @@ fn open_at(local: SocketAddr) -> io::Result<UdpSocket> {
         setsockopt(&descriptor, sockopt::Ipv6V6Only, &false)?;
     }
     setsockopt(&descriptor, sockopt::Broadcast, &true)?;
-    // Beyond the limit of the system where that is permitted, else up to it. Smaller buffers work
-    // too.
-    if setsockopt(&descriptor, sockopt::RcvBufForce, &RECEIVE_BUFFER).is_err() {
-        let _ = setsockopt(&descriptor, sockopt::RcvBuf, &RECEIVE_BUFFER);
-    }
+    enlarge_receive_buffer(&descriptor, RECEIVE_BUFFER);
     // Without SO_REUSEADDR: two programs on one UDP port would take packets from each other.
     bind(descriptor.as_raw_fd(), &SockaddrStorage::from(local))?;
     Ok(UdpSocket::from(descriptor))
 }
 
 fn open_error(instance: &str, what: &str, error: io::Error) -> OpenError {
-    let (reason, hint) = match error.kind() {
-        ErrorKind::AddrInUse => {
-            ("the port is in use", Some("another program, or another show, listens on it"))
-        }
-        ErrorKind::AddrNotAvailable => (
-            "this machine does not have this address",
-            Some("`*` in place of the host listens on all addresses"),
-        ),
-        ErrorKind::PermissionDenied => {
-            ("not permitted", Some("ports below 1024 are for root unless the system says otherwise"))
-        }
-        _ => ("", None),
-    };
-    let reason = if reason.is_empty() { error.to_string() } else { reason.to_string() };
-    let cause = match error.raw_os_error().map(Errno::from_raw) {
-        Some(
-            Errno::EADDRINUSE
-            | Errno::EACCES
-            | Errno::EPERM
-            | Errno::EMFILE
-            | Errno::ENFILE
-            | Errno::ENOBUFS
-            | Errno::ENOMEM,
-        ) => OpenCause::Lasting,
-        _ => OpenCause::Network,
-    };
-    OpenError {
-        message: format!("instance `{instance}`: cannot open {what}: {reason}"),
-        hint: hint.map(str::to_string),
-        cause,
-    }
+    bind_error(&format!("instance `{instance}`"), what, error)
 }
 
 fn wrong_family(instance: &str, address: &OscAddress) -> OpenError {

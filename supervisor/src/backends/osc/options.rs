@@ -3,9 +3,9 @@
 //! The names of hosts are not looked up here but when the show runs, so that `check` asks no name
 //! server.
 
-use super::host;
 use super::pattern::{OscAddressError, OscPattern, check_address};
 use super::range::OscRange;
+use crate::backends::udp::host;
 use mm_config::options::{
     BackendSpec, InvalidValue, OptionSpec, ValueKind, check_address as check_host_and_port, check_port,
     switch, value_of,

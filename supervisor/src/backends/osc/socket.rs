@@ -7,7 +7,7 @@
 //! Consecutive datagrams of one length go to the system as one block (`UDP_SEGMENT`), which the
 //! system or the network card cuts up again. That is a fraction of the work of sending each.
 
-use super::error_queue::{SendReports, take_reports};
+use crate::backends::udp::each_report;
 use nix::errno::Errno;
 use nix::sys::socket::{
     ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg, sendmsg,
@@ -72,6 +72,15 @@ struct KeptDatagram {
 pub struct SentBatch {
     pub messages: usize,
     pub bytes: usize,
+}
+
+/// What the kernel has reported since the last look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SendReports {
+    /// Whether there was a report, for whatever address.
+    pub any: bool,
+    /// Why a datagram for the present peer was not received.
+    pub of_peer: Option<Errno>,
 }
 
 /// The address to send to, and a copy for each message of a batch.
@@ -184,7 +193,14 @@ impl OscSocket {
 
     /// What the kernel has learned about datagrams that were sent earlier.
     pub fn take_reports(&self) -> SendReports {
-        take_reports(self.socket.as_raw_fd(), self.peer())
+        let (mut reports, peer) = (SendReports::default(), self.peer());
+        each_report(self.socket.as_raw_fd(), |to, reason| {
+            reports.any = true;
+            if to.is_some() && to == peer {
+                reports.of_peer = reason.or(reports.of_peer);
+            }
+        });
+        reports
     }
 
     /// Sends datagrams to the peer, at most a batch. They stand one behind the other in `bytes`.
@@ -254,13 +270,6 @@ fn send_block(
     }
 }
 
-/// The sender of a datagram, if it can be answered.
-pub fn sender_address(sender: &SockaddrStorage) -> Option<SocketAddr> {
-    let v4 = || sender.as_sockaddr_in().map(|sender| SocketAddr::V4((*sender).into()));
-    let v6 = || sender.as_sockaddr_in6().map(|sender| SocketAddr::V6((*sender).into()));
-    v4().or_else(v6).filter(|sender| sender.port() != 0)
-}
-
 /// The address `to` in the form that a socket bound to `local` needs; `None`: it cannot reach it.
 fn reachable_from(local: SocketAddr, to: SocketAddr) -> Option<SocketAddr> {
     match (local.ip(), to.ip()) {
@@ -294,11 +303,5 @@ mod tests {
     fn a_socket_cannot_reach_the_other_family() {
         assert_eq!(reachable_from(address("[::1]:8000"), address("10.0.0.1:9")), None);
         assert_eq!(reachable_from(address("0.0.0.0:8000"), address("[::1]:9")), None);
-    }
-
-    #[test]
-    fn a_sender_with_port_0_cannot_be_answered() {
-        assert_eq!(sender_address(&address("10.0.0.1:0").into()), None);
-        assert_eq!(sender_address(&address("[::1]:5").into()), Some(address("[::1]:5")));
     }
 }

@@ -5,12 +5,12 @@
 //! socket's error queue, with the address that the datagram was for, and the next call on the
 //! socket fails once. As long as the queue is not empty, the poller reports the socket.
 
-use super::socket::sender_address;
+use super::sender_address;
 use nix::errno::Errno;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt};
 use std::io::IoSliceMut;
-use std::net::{SocketAddr, UdpSocket};
-use std::os::fd::RawFd;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, RawFd};
 
 /// The most reports that are read at once.
 const REPORTS_LIMIT: usize = 64;
@@ -18,24 +18,15 @@ const REPORTS_LIMIT: usize = 64;
 /// Space for the control messages of a report.
 const CONTROL_SIZE: usize = 256;
 
-/// What was reported since the last look.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct SendReports {
-    /// Whether there was a report, for whatever address.
-    pub any: bool,
-    /// Why a datagram for the present peer was not received.
-    pub of_peer: Option<Errno>,
-}
-
 /// Asks for reports. Without them only a missing peer stays unnoticed.
-pub fn request_reports(socket: &UdpSocket) {
+pub fn request_reports(socket: &impl AsFd) {
     let _ = setsockopt(socket, sockopt::Ipv4RecvErr, &true);
     let _ = setsockopt(socket, sockopt::Ipv6RecvErr, &true);
 }
 
-/// Empties the error queue of a socket, up to a limit.
-pub fn take_reports(descriptor: RawFd, peer: Option<SocketAddr>) -> SendReports {
-    let mut reports = SendReports::default();
+/// Empties the error queue of a socket, up to a limit. Calls `each` with the address that a datagram
+/// was for, if it is known, and why it was not received.
+pub fn each_report(descriptor: RawFd, mut each: impl FnMut(Option<SocketAddr>, Option<Errno>)) {
     let mut control = vec![0; CONTROL_SIZE];
     for _ in 0..REPORTS_LIMIT {
         let mut payload = [0; 0];
@@ -45,8 +36,7 @@ pub fn take_reports(descriptor: RawFd, peer: Option<SocketAddr>) -> SendReports 
         else {
             break;
         };
-        reports.any = true;
-        let is_of_peer = message.address.as_ref().and_then(sender_address).is_some_and(|to| Some(to) == peer);
+        let to = message.address.as_ref().and_then(sender_address);
         let codes = message.cmsgs().into_iter().flatten().filter_map(|control| match control {
             ControlMessageOwned::Ipv4RecvErr(report, _) => Some(report.ee_errno),
             ControlMessageOwned::Ipv6RecvErr(report, _) => Some(report.ee_errno),
@@ -54,9 +44,6 @@ pub fn take_reports(descriptor: RawFd, peer: Option<SocketAddr>) -> SendReports 
         });
         let reason = codes.last().map(|code| Errno::from_raw(code as i32));
         // A path that takes smaller packets only: the kernel cuts up what follows.
-        if is_of_peer && reason != Some(Errno::EMSGSIZE) {
-            reports.of_peer = reason.or(reports.of_peer);
-        }
+        each(to, reason.filter(|reason| *reason != Errno::EMSGSIZE));
     }
-    reports
 }
