@@ -160,7 +160,7 @@ impl Check {
             let names = live.instance.channels.iter().map(|channel| channel.name.clone());
             let (launcher, mut values) = (&mut self.launcher, Values::new(names));
             let (worker, _) = spec
-                .begin(launcher, &self.poller, WorkerId(id), &mut values, ImportMode::Alone)
+                .begin(launcher, WorkerId(id), &mut values, ImportMode::Alone)
                 .map_err(|error| StartError::system("a worker could not be started", error))?;
             let (instance, deadline) = (live.instance.name.clone(), Instant::now() + options.start_timeout);
             self.trials.push(Trial { instance, deadline, worker, outcome: None });
@@ -249,7 +249,7 @@ impl Check {
             WorkerEvent::Spawned(Ok(Spawned { pid, pidfd, stdout, stderr })) => {
                 self.script_output.add(trial.instance.clone(), worker_id, stdout, OutputStream::Stdout);
                 self.script_output.add(trial.instance.clone(), worker_id, stderr, OutputStream::Stderr);
-                trial.worker.arrived(pid, pidfd);
+                trial.worker.arrived(pid, pidfd, &self.poller);
                 None
             }
             WorkerEvent::Spawned(Err(error)) => {

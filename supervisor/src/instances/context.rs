@@ -96,7 +96,7 @@ impl LoopContext<'_> {
     /// Starts a spare if it is time to.
     pub fn tick_spare(&mut self) {
         let registry = &mut *self.registry;
-        self.spare.tick(|| registry.next_id(), self.launcher, self.poller, self.now);
+        self.spare.tick(|| registry.next_id(), self.launcher, self.now);
     }
 
     /// A random number from 0.0 to 1.0.

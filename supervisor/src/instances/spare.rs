@@ -107,18 +107,12 @@ impl Spare {
     }
 
     /// Starts one if it is time to; `id` is the number that it gets.
-    pub fn tick(
-        &mut self,
-        id: impl FnOnce() -> WorkerId,
-        launcher: &mut WorkerLauncher,
-        poller: &Poller,
-        now: Instant,
-    ) {
+    pub fn tick(&mut self, id: impl FnOnce() -> WorkerId, launcher: &mut WorkerLauncher, now: Instant) {
         if self.due.is_none_or(|due| now < due) {
             return;
         }
         self.due = None;
-        match Worker::begin(launcher, poller, id(), self.directory.clone(), None) {
+        match Worker::begin(launcher, id(), self.directory.clone(), None) {
             Ok(worker) => {
                 self.worker = Some(Waiting { worker, ready: false, pipes: Vec::new() });
             }
@@ -141,7 +135,7 @@ impl Spare {
         match event {
             WorkerEvent::Spawned(Ok(Spawned { pid, pidfd, stdout, stderr })) => {
                 waiting.pipes = vec![(stdout, OutputStream::Stdout), (stderr, OutputStream::Stderr)];
-                waiting.worker.arrived(pid, pidfd);
+                waiting.worker.arrived(pid, pidfd, poller);
             }
             WorkerEvent::Spawned(Err(error)) => {
                 waiting.worker.never_arrived();

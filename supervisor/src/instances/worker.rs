@@ -54,13 +54,11 @@ impl Worker {
     /// The system has no descriptor or memory left, or as for [`WorkerLauncher::launch`].
     pub fn begin(
         launcher: &mut WorkerLauncher,
-        poller: &Poller,
         id: WorkerId,
         directory: PathBuf,
         venv: Option<PathBuf>,
     ) -> io::Result<Self> {
         let (end, control, descriptors) = mm_shared::create(launcher.ring_sizes)?;
-        poller.watch(&control, Interest::Read, Wake::WorkerControl(id))?;
         launcher.launch(id, descriptors, directory, venv)?;
         let (process, link) = (Process::Requested { kill_on_arrival: false }, launcher.link(id));
         Ok(Self { id, end: end.into(), ending: None, process, control, pace: MessagePace::default(), link })
@@ -128,10 +126,15 @@ impl Worker {
         self.pid().is_some_and(|pid| !is_exiting(pid.as_raw()))
     }
 
-    /// The process is there.
-    pub fn arrived(&mut self, pid: Pid, pidfd: Arc<OwnedFd>) {
-        let kill = matches!(self.process, Process::Requested { kill_on_arrival: true });
+    /// The process is there. Its messages are read from now on: on a busy machine its first ones
+    /// come before the reaper has told its number.
+    pub fn arrived(&mut self, pid: Pid, pidfd: Arc<OwnedFd>, poller: &Poller) {
+        let mut kill = matches!(self.process, Process::Requested { kill_on_arrival: true });
         self.process = Process::Alive { pid, pidfd };
+        if let Err(error) = poller.watch(&self.control, Interest::Read, Wake::WorkerControl(self.id)) {
+            self.ending = Some(ExitReason::NotStarted(error.to_string()));
+            kill = true;
+        }
         if kill {
             self.kill();
         }

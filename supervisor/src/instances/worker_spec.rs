@@ -6,7 +6,6 @@ use super::worker::Worker;
 use super::worker_message::{BootPlan, WorkerMessage};
 use crate::ids::WorkerId;
 use crate::instances::options::{ModuleRef, PythonOptions};
-use crate::poller::Poller;
 use mm_config::Show;
 use mm_shared::control::{ImportMode, Module};
 use mm_shared::frame;
@@ -88,14 +87,12 @@ impl WorkerSpec {
     pub fn begin(
         &self,
         launcher: &mut WorkerLauncher,
-        poller: &Poller,
         id: WorkerId,
         values: &mut Values,
         import: ImportMode,
     ) -> Result<(Worker, BootedNames), String> {
         let (directory, venv) = (self.directory.clone(), self.venv.clone());
-        let mut worker =
-            Worker::begin(launcher, poller, id, directory, venv).map_err(|error| error.to_string())?;
+        let mut worker = Worker::begin(launcher, id, directory, venv).map_err(|error| error.to_string())?;
         let booted = self.boot(&mut worker, values, import)?;
         Ok((worker, booted))
     }

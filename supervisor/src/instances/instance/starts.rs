@@ -108,7 +108,7 @@ impl ScriptInstance {
             }
             None => {
                 let id = cx.next_worker_id(self.id);
-                let begun = spec.begin(cx.launcher, cx.poller, id, values, import);
+                let begun = spec.begin(cx.launcher, id, values, import);
                 begun.inspect_err(|_| cx.registry.forget(id))?
             }
         };

@@ -40,7 +40,7 @@ impl ScriptInstance {
             Ok(Spawned { pid, pidfd, stdout, stderr }) => {
                 cx.script_output.add(self.name.clone(), id, stdout, OutputStream::Stdout);
                 cx.script_output.add(self.name.clone(), id, stderr, OutputStream::Stderr);
-                process.arrived(pid, pidfd);
+                process.arrived(pid, pidfd, cx.poller);
                 self.watch_memory(id, cx);
             }
             Err(error) => {
