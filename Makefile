@@ -12,15 +12,10 @@ skipped := $(abspath $(TARGET))/skipped-tests
 # Where `make install` puts what `make build` made; DESTDIR goes in front of all of it, for packages.
 PREFIX ?= /usr/local
 DESTDIR ?=
-bindir := $(PREFIX)/bin
-# The supervisor finds its worker there, seen from its own folder.
-libexecdir := $(PREFIX)/libexec/mm-supervisor
-docdir := $(PREFIX)/share/doc/mm-supervisor
-unit := $(PREFIX)/lib/systemd/system/mm-supervisor@.service
-sysusers := $(PREFIX)/lib/sysusers.d/mm-supervisor.conf
-udev := $(PREFIX)/lib/udev/rules.d/70-mm-supervisor.rules
+export PREFIX DESTDIR
 
-.PHONY: help run build test test-alsa bench bench-faults lint prepare install uninstall prepare-tests prepare-alsa
+.PHONY: help run build test test-alsa test-bare bench bench-faults lint prepare install uninstall
+.PHONY: announce-tests prepare-tests prepare-alsa prepare-bare
 .DEFAULT_GOAL := help
 
 help:
@@ -28,10 +23,12 @@ help:
 	@echo 'make build   build the release only: target/release/mm-supervisor and mm-worker'
 	@echo 'make test    formatting, lints and all tests'
 	@echo 'make test-alsa tests MIDI through ALSA in a small virtual machine (on Debian, amd64)'
+	@echo 'make test-bare the two commands on bare systems in folders (as root, on Debian); BARE=debian12 picks one'
 	@echo 'make bench   what a show costs; with MM_REFERENCE=path/to/midimonster beside that, in turns'
 	@echo 'make bench-faults  what the faults of one instance cost the others'
 	@echo 'make lint    formatting and lints only'
 	@echo 'make install put what make build made into PREFIX=/usr/local, with a systemd unit; DESTDIR=... goes in front'
+	@echo 'make uninstall removes what make install put there'
 	@echo 'run, build and test first install what is missing from Debian or Ubuntu packages, and say so.'
 
 run: build
@@ -42,13 +39,20 @@ build: prepare
 
 # The end-to-end tests start the two programs, which `cargo test` alone does not build. Loom replaces the atomics of
 # the ring: a build of its own, beside the usual one.
-test: lint
+test: announce-tests lint
 	@rm -f $(skipped)
 	cargo build $(CARGO_FLAGS) --workspace
 	cargo build $(CARGO_FLAGS) --target-dir $(TARGET)/jack -p mm-supervisor -p mm-tests --bins $(JACK)
 	MM_SKIPPED_TESTS=$(skipped) cargo test $(CARGO_FLAGS) --workspace --no-fail-fast
 	RUSTFLAGS='--cfg loom' cargo test $(CARGO_FLAGS) --target-dir $(TARGET)/loom --release -p mm-shared --test loom
 	@if [ -s $(skipped) ]; then cat $(skipped); echo "$$(wc -l < $(skipped)) tests were skipped on this machine"; fi
+
+announce-tests:
+	@echo 'make test takes about 10 minutes on two idle cores from nothing; the tests also need a JACK server'
+
+# Makes systems below target/ and removes them. Takes half an hour per system and 8 GB.
+test-bare: prepare-bare
+	@tests/bare/run $(TARGET)/bare $(BARE)
 
 # Against the real sequencer of a kernel of its own, which most machines that build have not loaded.
 test-alsa: build prepare-alsa
@@ -77,26 +81,13 @@ prepare-tests:
 prepare-alsa:
 	@.ci/prepare alsa
 
-# Builds nothing, so that root needs no Rust. `install` makes new files: programs that run keep theirs.
+prepare-bare:
+	@.ci/prepare bare
+
+# What they do is in the script. Its variables go through the environment, since they may have blanks in them.
 install:
-	@test -x $(TARGET)/release/mm-supervisor -a -x $(TARGET)/release/mm-worker || \
-		{ echo 'error: there is nothing to install yet' >&2; echo 'hint: run `make build` first' >&2; exit 1; }
-	install -D -m 755 $(TARGET)/release/mm-supervisor '$(DESTDIR)$(bindir)/mm-supervisor'
-	install -D -m 755 $(TARGET)/release/mm-worker '$(DESTDIR)$(libexecdir)/mm-worker'
-	install -D -m 644 worker/python/midimonster.py '$(DESTDIR)$(libexecdir)/python/midimonster.py'
-	install -d '$(DESTDIR)$(dir $(unit))'
-	sed -e 's|@BINDIR@|$(bindir)|' -e 's|@DOCDIR@|$(docdir)|' supervisor/systemd/mm-supervisor@.service \
-		> '$(DESTDIR)$(unit)'
-	chmod 644 '$(DESTDIR)$(unit)'
-	install -D -m 644 supervisor/systemd/sysusers.conf '$(DESTDIR)$(sysusers)'
-	install -D -m 644 supervisor/systemd/udev.rules '$(DESTDIR)$(udev)'
-	install -d '$(DESTDIR)$(docdir)'
-	install -m 644 *.md LICENSE '$(DESTDIR)$(docdir)'
-	cd config/examples && find . -name __pycache__ -prune -o -type f \
-		-exec install -D -m 644 '{}' '$(abspath $(DESTDIR)$(docdir))/examples/{}' ';'
-	@test -n '$(DESTDIR)' || echo 'for shows as services: systemd-sysusers && systemctl daemon-reload && udevadm control --reload'
+	@.ci/install install '$(TARGET)/release'
 
 # Leaves the shows in /etc/mm-supervisor and what they keep in /var/lib/mm-supervisor.
 uninstall:
-	rm -f '$(DESTDIR)$(bindir)/mm-supervisor' '$(DESTDIR)$(unit)' '$(DESTDIR)$(sysusers)' '$(DESTDIR)$(udev)'
-	rm -rf '$(DESTDIR)$(libexecdir)' '$(DESTDIR)$(docdir)'
+	@.ci/install uninstall '$(TARGET)/release'
