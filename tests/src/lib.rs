@@ -36,6 +36,7 @@ pub mod counter;
 pub mod log;
 pub mod log_event;
 pub mod osc;
+pub mod other_user;
 pub mod processes;
 pub mod running;
 pub mod skip;

@@ -5,7 +5,7 @@ mod verbs;
 
 use mm_tests::osc::F;
 use mm_tests::wait::{wait_until, wait_within};
-use mm_tests::{BackgroundTraffic, Event, Running, TestShow};
+use mm_tests::{BackgroundTraffic, Event, Running, TestShow, other_user};
 use serde_json::Value;
 use std::fs::{self, File, Permissions};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -227,20 +227,22 @@ fn a_runtime_directory_that_does_not_exist_is_replaced_by_another_with_a_warning
 #[test]
 fn a_runtime_directory_that_another_user_has_made_is_replaced_by_one_at_home() {
     if !nix::unistd::Uid::effective().is_root() {
-        // Only root can become another user.
-        return;
+        mm_tests::skip!("only root can become another user");
     }
     let user = 61_185;
     let stage = TestShow::new();
     stage.osc_show("[map]\nnet./in > net./out");
+    let stage = match stage.hand_over(user) {
+        Ok(stage) => stage,
+        Err(reason) => mm_tests::skip!("another user cannot start the programs: {reason}"),
+    };
     let (temporary, home) = (stage.path("tmp"), stage.path("home"));
     fs::create_dir_all(format!("{temporary}/mm-supervisor-{user}")).unwrap();
     fs::create_dir(&home).unwrap();
     std::os::unix::fs::chown(&home, Some(user), Some(user)).unwrap();
-    fs::set_permissions(stage.directory(), Permissions::from_mode(0o755)).unwrap();
     let as_user = |mut command: Command| {
         command.env_remove("XDG_RUNTIME_DIR").env("TMPDIR", &temporary).env("HOME", &home);
-        command.uid(user).gid(user);
+        other_user::run_as(&mut command, user);
         command
     };
     let (start, status) = (as_user(stage.show_command()), as_user(stage.command(&["status"])));
@@ -284,8 +286,7 @@ fn whatever_is_written_to_the_socket_the_show_goes_on() {
 #[test]
 fn another_user_is_refused() {
     if !nix::unistd::Uid::effective().is_root() {
-        // Only root can become another user.
-        return;
+        mm_tests::skip!("only root can become another user");
     }
     let show = run("[map]\nnet./in > net./out");
     let socket = socket(&show);

@@ -84,8 +84,7 @@ fn start(stage: TestShow, supervisor: &str) -> (Running, BackgroundTraffic) {
 fn on_a_full_disk_the_show_goes_on_and_keeps_its_state_as_soon_as_there_is_room() {
     let stage = TestShow::new();
     let Some(disk) = Disk::mount(&stage.directory().join("full")) else {
-        eprintln!("SKIPPED: this user may not mount a small disk, so none was filled");
-        return;
+        mm_tests::skip!("this user may not mount a disk");
     };
     let (show, others) = start(stage, "[supervisor]\nstate-file = full/state\n");
     disk.fill();
@@ -138,8 +137,7 @@ fn a_runtime_directory_that_is_full_or_removed_does_not_end_the_show() {
     let stage = TestShow::new();
     let runtime = stage.directory().join("runtime");
     let Some(disk) = Disk::mount(&runtime) else {
-        eprintln!("SKIPPED: this user may not mount a small disk, so none was filled");
-        return;
+        mm_tests::skip!("this user may not mount a disk");
     };
     let (show, others) = start(stage, "");
     let mut control = show.control();

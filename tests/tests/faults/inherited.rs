@@ -5,11 +5,9 @@
 use crate::{assert_serves, finish, run};
 use mm_tests::osc::F;
 use mm_tests::processes::Process;
-use mm_tests::{Event, Running, TestShow, wait_until};
+use mm_tests::{Event, Running, TestShow, other_user, wait_until};
 use nix::sys::signal::Signal;
-use nix::unistd::Uid;
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs;
 use std::process::Command;
 
 const SCRIPT: &str = "
@@ -91,20 +89,22 @@ fn oom_score(process: Process) -> String {
     fs::read_to_string(path).expect("a process of our own").trim().to_owned()
 }
 
-/// Whether this user may start a program in this way.
-fn is_permitted(launcher: &[&str]) -> bool {
+/// Whether this user may start a program in this way. A way that is not permitted is added to
+/// `refused`.
+fn is_permitted(launcher: &[&str], refused: &mut Vec<String>) -> bool {
     let outcome = Command::new(launcher[0]).args(&launcher[1..]).arg("true").output();
     let permitted = outcome.is_ok_and(|output| output.status.success());
     if !permitted {
-        eprintln!("SKIPPED: `{}` is not permitted", launcher.join(" "));
+        refused.push(format!("`{}`", launcher.join(" ")));
     }
     permitted
 }
 
 #[test]
 fn workers_do_not_get_the_limits_that_the_unit_gives_to_the_supervisor() {
+    let mut refused = Vec::new();
     for launcher in [["prlimit", "--rtprio=20:20"], ["prlimit", "--nice=35:35"]] {
-        if is_permitted(&launcher) {
+        if is_permitted(&launcher, &mut refused) {
             let show = launched(&launcher);
             let worker = show.worker("py");
             assert_eq!(limit(worker, "Max realtime priority"), pair("0", "0"));
@@ -113,26 +113,30 @@ fn workers_do_not_get_the_limits_that_the_unit_gives_to_the_supervisor() {
             show.stop();
         }
     }
+    if !refused.is_empty() {
+        mm_tests::skip!("in part: this user may not use {}", refused.join(" and "));
+    }
 }
 
 #[test]
 fn workers_do_not_get_the_priority_of_the_supervisor_and_give_way_as_it_does() {
+    let mut refused = Vec::new();
     let protected = "echo -500 > /proc/self/oom_score_adj && exec \"$0\" \"$@\"";
     let launcher = ["sh", "-c", protected];
-    if is_permitted(&launcher) {
+    if is_permitted(&launcher, &mut refused) {
         let show = launched(&launcher);
         assert_eq!((oom_score(show.process()), oom_score(show.worker("py"))), ("-500".into(), "0".into()));
         show.stop();
     }
     let launcher = ["nice", "-n", "-5"];
-    if is_permitted(&launcher) {
+    if is_permitted(&launcher, &mut refused) {
         let show = launched(&launcher);
         assert!(scheduling(show.process()).0 < 0);
         assert_eq!(scheduling(show.worker("py")), (0, 0));
         show.stop();
     }
     let launcher = ["chrt", "--fifo", "1"];
-    if is_permitted(&launcher) {
+    if is_permitted(&launcher, &mut refused) {
         let show = launched(&launcher);
         assert_eq!((scheduling(show.process()).1, scheduling(show.worker("py")).1), (1, 0));
         show.stop();
@@ -140,20 +144,24 @@ fn workers_do_not_get_the_priority_of_the_supervisor_and_give_way_as_it_does() {
     let show = launched(&["nice", "-n", "7"]);
     assert_eq!(scheduling(show.worker("py")), scheduling(show.process()));
     show.stop();
+    if !refused.is_empty() {
+        mm_tests::skip!("in part: this user may not use {}", refused.join(" and "));
+    }
 }
 
 #[test]
 fn workers_of_an_ordinary_user_do_not_get_the_capability_to_take_a_priority() {
-    if !Uid::effective().is_root() {
-        eprintln!("SKIPPED: only root can give a capability away");
-        return;
+    if !other_user::is_root() {
+        mm_tests::skip!("only root can give a capability away");
     }
     let stage = TestShow::new();
     stage.python("h.py", SCRIPT);
     stage.osc_show(&format!("[python py]\nmodule = h\n[map]\n{MAPPINGS}"));
+    let stage = match stage.hand_over(61_184) {
+        Ok(stage) => stage,
+        Err(reason) => mm_tests::skip!("another user cannot start the programs: {reason}"),
+    };
     let direct = stage.show_command();
-    crate::limits::hand_over(stage.directory(), 61_184);
-    fs::set_permissions(stage.directory(), Permissions::from_mode(0o755)).expect("the stage is ours");
     let mut command = Command::new("setpriv");
     command.args(["--reuid=61184", "--regid=61184", "--clear-groups", "--inh-caps=+sys_nice,+net_raw"]);
     command.args(["--ambient-caps=+sys_nice,+net_raw"]).arg(direct.get_program()).args(direct.get_args());

@@ -2,13 +2,12 @@
 
 use crate::{assert_serves, failed_starts, run};
 use mm_tests::processes::Process;
-use mm_tests::{BackgroundTraffic, Event, Running, TestShow};
+use mm_tests::{BackgroundTraffic, Event, Running, TestShow, other_user};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Gid, Pid, Uid, chown};
-use std::fs::{self, Permissions};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use nix::unistd::Pid;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
 use std::process::Command;
 
 const SCRIPT: &str = "
@@ -71,27 +70,20 @@ fn without_descriptors_in_the_process_that_starts_workers_the_rest_runs_too() {
 /// A user without other processes.
 const NOBODY_ELSE: u32 = 61_183;
 
-/// Gives a stage to another user.
-pub(crate) fn hand_over(path: &Path, user: u32) {
-    chown(path, Some(Uid::from_raw(user)), Some(Gid::from_raw(user))).expect("we are root");
-    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
-        hand_over(&entry.path(), user);
-    }
-}
-
 #[test]
 fn without_processes_a_worker_is_tried_again_and_the_rest_runs() {
-    if !Uid::effective().is_root() {
-        eprintln!("SKIPPED: only root can have a user with a number of processes of its own");
-        return;
+    if !other_user::is_root() {
+        mm_tests::skip!("only root can start a show as a user without other processes");
     }
     let stage = TestShow::new();
     stage.python("h.py", SCRIPT);
     BackgroundTraffic::show(&stage, &format!("[python py]\nmodule = h\n{BACKOFF}\n[map]\n{MAPPINGS}\n"));
+    let stage = match stage.hand_over(NOBODY_ELSE) {
+        Ok(stage) => stage,
+        Err(reason) => mm_tests::skip!("another user cannot start the programs: {reason}"),
+    };
     let mut command = stage.show_command();
-    command.uid(NOBODY_ELSE).gid(NOBODY_ELSE);
-    hand_over(stage.directory(), NOBODY_ELSE);
-    fs::set_permissions(stage.directory(), Permissions::from_mode(0o755)).unwrap();
+    other_user::run_as(&mut command, NOBODY_ELSE);
     let show = stage.start_command(command);
     show.wait_for(Event::named("show_running"));
     let others = BackgroundTraffic::start(&show);

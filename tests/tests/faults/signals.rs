@@ -6,8 +6,10 @@ use crate::{finish, run};
 use mm_tests::osc::F;
 use mm_tests::processes::Process;
 use mm_tests::{BackgroundTraffic, Event, Running, TestShow, wait_until};
+use nix::sys::signal::Signal;
 use std::fs;
 use std::process::Command;
+use std::str::FromStr as _;
 
 const SCRIPT: &str = "
     import midimonster
@@ -29,7 +31,12 @@ const STRAY: [&str; 13] =
     ["USR1", "USR2", "PIPE", "ALRM", "VTALRM", "PROF", "IO", "PWR", "STKFLT", "XCPU", "XFSZ", "TTIN", "TTOU"];
 
 fn send(process: Process, signal: &str) {
-    let status = Command::new("kill").args(["-s", signal, &process.pid.to_string()]).status();
+    let named = || Signal::from_str(&format!("SIG{signal}")).map(|signal| signal as i32);
+    let number = signal.parse().or_else(|_| named()).expect("a signal of this system");
+    // The shell has `kill` built in; the program is not part of every system. It knows numbers that
+    // `nix` does not.
+    let kill = format!("kill -s {number} {}", process.pid);
+    let status = Command::new("sh").args(["-c", &kill]).status();
     assert!(status.is_ok_and(|status| status.success()), "signal {signal} cannot be sent");
 }
 
