@@ -19,7 +19,22 @@ impl Diagnostics {
     /// All diagnostics as text in the order of their places, then a line with their number. Empty
     /// when there are none.
     pub fn render(&self, color: bool) -> String {
+        let mut text = self.render_each(color);
+        if !self.is_empty() {
+            text.push_str(&self.summary());
+            text.push('\n');
+        }
+        text
+    }
+
+    /// The same without the last line.
+    pub fn render_each(&self, color: bool) -> String {
         render(self, color)
+    }
+
+    /// The number of errors and warnings, in words.
+    pub fn summary(&self) -> String {
+        summary(self)
     }
 }
 
@@ -32,10 +47,6 @@ fn render(diagnostics: &Diagnostics, color: bool) -> String {
     for diagnostic in ordered {
         text.push_str(&renderer.render(&[group(diagnostics, diagnostic)]));
         text.push_str("\n\n");
-    }
-    if !diagnostics.is_empty() {
-        text.push_str(&summary(diagnostics));
-        text.push('\n');
     }
     text
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub struct FileId(pub u32);
 
 /// A range of bytes in one source.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span {
     pub file: FileId,
     pub start: u32,

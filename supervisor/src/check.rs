@@ -6,6 +6,7 @@
 //! Exit status: 0 when nothing is wrong, 2 for errors in the show file or its scripts, 1 for
 //! anything else.
 
+mod network;
 mod paths;
 
 use crate::backends::PYTHON;
@@ -25,10 +26,12 @@ use crate::reaper::Spawned;
 use crate::runtime_dir::RuntimeDir;
 use crate::script_output::{OutputStream, ScriptOutput};
 use crate::show::LiveShow;
-use crate::show_choice;
+use crate::show_choice::{self, CheckedShow};
 use crate::signals::{Hangup, Signals};
 use crate::startup::{self, StartError, find_worker};
 use crate::stderr::print_line;
+use crate::terminal::wants_color;
+use mm_config::{Diagnostics, Severity, Span};
 use mm_shared::control::{FromWorker, ImportMode};
 use mm_shared::control_link::LinkError;
 use mm_shared::sys::limits;
@@ -59,11 +62,12 @@ fn try_run(args: &CheckArgs) -> Result<ExitCode, StartError> {
     let settings = args.log.settings().map_err(|error| StartError::system("`MM_LOG`", error))?;
     let Some(mut checked) = show_choice::read(&args.show) else { return Ok(ExitCode::from(2)) };
     paths::check(&checked.show, &mut checked.diagnostics);
-    checked.print();
     if checked.diagnostics.has_errors() {
+        checked.print();
         return Ok(ExitCode::from(2));
     }
-    let show = checked.show;
+    network::check(&checked.plans, &mut checked.diagnostics);
+    let CheckedShow { show, mut diagnostics, .. } = checked;
     let _log =
         log::init(settings, Arc::default()).map_err(|error| StartError::system("cannot log", error))?;
     let program = find_worker(&show)?;
@@ -74,17 +78,37 @@ fn try_run(args: &CheckArgs) -> Result<ExitCode, StartError> {
         sender.send(report);
     };
     let launcher = startup::launcher(program, &runtime_dir, report)?;
-    let faults = Check::new(launcher, mailbox)?.import_all(&show)?;
-    let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let faults = Check::new(launcher, mailbox)?.import_all(&show, &mut diagnostics)?;
+    Ok(conclude(&show, &diagnostics, faults, args.strict))
+}
+
+/// Prints what was found, and the verdict in the last line.
+fn conclude(show: &LiveShow, diagnostics: &Diagnostics, faults: usize, strict: bool) -> ExitCode {
     let path = show.path.display();
+    let text = diagnostics.render_each(wants_color(&io::stderr()));
+    if !text.is_empty() {
+        print_line(&format!("{}\n", text.trim_end()));
+    }
     if faults > 0 {
         print_line(&format!("error: {} of `{path}` cannot start", count(faults, "instance")));
-        return Ok(ExitCode::from(2));
+        return ExitCode::from(2);
     }
     let (instances, mappings) =
         (count(show.instances.len(), "instance"), count(show.mappings.len(), "mapping"));
-    print_line(&format!("`{path}` is valid: {instances}, {mappings}"));
-    Ok(ExitCode::SUCCESS)
+    let summary = diagnostics.summary();
+    match diagnostics.count(Severity::Warning) {
+        0 => print_line(&format!("`{path}` is valid: {instances}, {mappings}")),
+        _ if strict => {
+            print_line(&format!("error: `{path}` has {summary}, which `--strict` does not accept"));
+            return ExitCode::from(2);
+        }
+        _ => print_line(&format!("`{path}` is valid, with {summary}: {instances}, {mappings}")),
+    }
+    ExitCode::SUCCESS
+}
+
+fn count(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// The instances of a show whose scripts are imported, and what it takes to wait for that.
@@ -102,6 +126,10 @@ struct Trial {
     deadline: Instant,
     worker: Worker,
     outcome: Option<Outcome>,
+    /// What the worker remarks about the show.
+    warnings: Vec<String>,
+    /// Where the instance is declared.
+    span: Span,
 }
 
 /// The outcome of an import.
@@ -126,7 +154,7 @@ impl Check {
     }
 
     /// Imports the scripts of all Python instances; returns how many failed.
-    fn import_all(mut self, show: &LiveShow) -> Result<usize, StartError> {
+    fn import_all(mut self, show: &LiveShow, diagnostics: &mut Diagnostics) -> Result<usize, StartError> {
         self.begin(show)?;
         let open = |trials: &[Trial]| {
             trials.iter().filter(|trial| trial.outcome.is_none()).map(|trial| trial.deadline).min()
@@ -139,6 +167,9 @@ impl Check {
         for trial in &self.trials {
             self.script_output.remove(trial.worker.id);
             let name = &trial.instance;
+            for warning in &trial.warnings {
+                warn(trial.span, &format!("instance `{name}`: {warning}"), diagnostics);
+            }
             match &trial.outcome {
                 Some(Outcome::Failed(what)) => print_line(&format!("error: instance `{name}`: {what}")),
                 Some(Outcome::InUse(what)) => {
@@ -163,7 +194,8 @@ impl Check {
                 .begin(launcher, WorkerId(id), &mut values, ImportMode::Alone)
                 .map_err(|error| StartError::system("a worker could not be started", error))?;
             let (instance, deadline) = (live.instance.name.clone(), Instant::now() + options.start_timeout);
-            self.trials.push(Trial { instance, deadline, worker, outcome: None });
+            let span = live.instance.span;
+            self.trials.push(Trial { instance, deadline, worker, outcome: None, warnings: Vec::new(), span });
         }
         Ok(())
     }
@@ -226,7 +258,7 @@ impl Check {
         let mut budget = usize::MAX;
         loop {
             let outcome = match trial.worker.receive(&mut budget, &self.poller, Instant::now()) {
-                Ok(Some(message)) => outcome(&trial.instance, message),
+                Ok(Some(message)) => trial.outcome_of(message),
                 Ok(None) => return,
                 Err(LinkError::Closed) => Some(Outcome::Failed("the worker ended during import".into())),
                 Err(error) => Some(Outcome::Failed(error.to_string())),
@@ -260,7 +292,7 @@ impl Check {
                 trial.worker.exited(status);
                 Some(Outcome::Failed("the worker ended during import".into()))
             }
-            WorkerEvent::Message(message) => outcome(&trial.instance, message),
+            WorkerEvent::Message(message) => trial.outcome_of(message),
             WorkerEvent::ChannelClosed(fault) => fault.map(Outcome::Failed),
         };
         trial.settle(outcome);
@@ -274,30 +306,40 @@ impl Trial {
             self.outcome = outcome;
         }
     }
+
+    /// What a message of the worker means.
+    fn outcome_of(&mut self, message: FromWorker) -> Option<Outcome> {
+        match message {
+            FromWorker::Ready { .. } => Some(Outcome::Ready),
+            FromWorker::Failed(failure) => {
+                let outcome = if failure.is_busy { Outcome::InUse } else { Outcome::Failed };
+                Some(outcome(import_error(&failure.module, &failure.summary, &failure.traceback)))
+            }
+            FromWorker::Warning(text) => {
+                self.warnings.push(text);
+                None
+            }
+            FromWorker::Error { place, traceback, .. } => {
+                tracing::error!(event = "script_failed", instance = %self.instance, traceback = %traceback, "exception in {place}");
+                None
+            }
+            FromWorker::Sources(_)
+            | FromWorker::ResourceBusy(_)
+            | FromWorker::Hello { .. }
+            | FromWorker::Channel { .. }
+            | FromWorker::Yielded
+            | FromWorker::Stopped => None,
+        }
+    }
 }
 
-fn outcome(instance: &str, message: FromWorker) -> Option<Outcome> {
-    match message {
-        FromWorker::Ready { .. } => Some(Outcome::Ready),
-        FromWorker::Failed(failure) => {
-            let outcome = if failure.is_busy { Outcome::InUse } else { Outcome::Failed };
-            Some(outcome(import_error(&failure.module, &failure.summary, &failure.traceback)))
-        }
-        FromWorker::Warning(text) => {
-            tracing::warn!(event = "worker_warned", instance = %instance, "{text}");
-            None
-        }
-        FromWorker::Error { place, traceback, .. } => {
-            tracing::error!(event = "script_failed", instance = %instance, traceback = %traceback, "exception in {place}");
-            None
-        }
-        FromWorker::Sources(_)
-        | FromWorker::ResourceBusy(_)
-        | FromWorker::Hello { .. }
-        | FromWorker::Channel { .. }
-        | FromWorker::Yielded
-        | FromWorker::Stopped => None,
-    }
+/// Adds a warning from a text that may end with `hint:` lines.
+fn warn(span: Span, text: &str, diagnostics: &mut Diagnostics) {
+    let mut parts = text.split("\nhint: ");
+    let warning = diagnostics.warning(span, parts.next().unwrap_or_default());
+    parts.for_each(|hint| {
+        warning.hint(hint);
+    });
 }
 
 /// A missing module has no traceback beyond its summary.

@@ -176,6 +176,9 @@ pub struct CheckArgs {
     /// The log
     #[command(flatten)]
     pub log: LogArgs,
+    /// Treat warnings as errors: exit status 2
+    #[arg(long)]
+    pub strict: bool,
 }
 
 /// The settings of the log.
@@ -184,7 +187,7 @@ pub struct LogArgs {
     /// Format of the log: auto, text, journal or json
     #[arg(long, value_name = "FORMAT", default_value = "auto", value_parser = LogFormat::from_str)]
     pub log_format: LogFormat,
-    /// Most detailed level of the log: error, warn, info, debug or trace [default: `$MM_LOG`, or
+    /// Most detailed level of the log: off, error, warn, info, debug or trace [default: `$MM_LOG`, or
     /// info]
     #[arg(long, value_name = "LEVEL", value_parser = parse_level)]
     pub log_level: Option<LevelFilter>,

@@ -24,9 +24,10 @@ use crate::ids::InstanceId;
 use crate::resolver::ResolvedHost;
 use crate::show::LiveInstance;
 use mm_config::options::BackendSpec;
-use mm_config::{Diagnostics, Section};
+use mm_config::{Diagnostics, Section, Span};
 use mm_shared::ChannelId;
 use std::any::Any;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Instant;
 
 /// A kind of backend: what a show file can say about it, and how that becomes plans.
@@ -81,6 +82,12 @@ pub trait Plan: Any + Send {
         Vec::new()
     }
 
+    /// The addresses that it needs from the network, for `check`: a warning is added for each that
+    /// is not there now.
+    fn needed_addresses(&self) -> Vec<NeededAddress> {
+        Vec::new()
+    }
+
     /// Takes the addresses of a host, which may be one of [`Plan::hosts`].
     fn on_resolved(&mut self, _answer: &ResolvedHost) {}
 
@@ -92,6 +99,42 @@ pub trait Plan: Any + Send {
     /// A port in use, an address that the machine does not have and the like; the text names the
     /// instance or section.
     fn open(&self) -> Result<Box<dyn Backend>, OpenError>;
+}
+
+/// An address that a plan needs, as the show file has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NeededAddress {
+    /// An IP address, the name of a host, or of an interface of this machine.
+    pub host: String,
+    /// Where it is written.
+    pub span: Span,
+    pub usage: AddressUse,
+}
+
+/// Whose address a plan needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddressUse {
+    /// This machine's, to listen on.
+    Own,
+    /// A peer's, to send to. Whether it answers is not looked at.
+    Peer,
+}
+
+impl NeededAddress {
+    /// The address, if it need not be looked up.
+    #[must_use]
+    pub fn addresses(&self) -> Option<Vec<IpAddr>> {
+        if self.host.eq_ignore_ascii_case("localhost") || self.host == "*" {
+            return Some(vec![Ipv4Addr::LOCALHOST.into()]);
+        }
+        self.host.parse().ok().map(|address| vec![address])
+    }
+
+    /// Whether it need not be looked up.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.addresses().is_some()
+    }
 }
 
 /// An instance by its place in [`Plan::instances`].

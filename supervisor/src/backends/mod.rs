@@ -24,8 +24,8 @@ pub mod context;
 pub mod set;
 
 pub use backend::{
-    Backend, BackendKind, BackendState, BackendStatus, LocalInstance, OpenCause, OpenError, Plan, PlanChange,
-    PlanKey, Reconfigured,
+    AddressUse, Backend, BackendKind, BackendState, BackendStatus, LocalInstance, NeededAddress, OpenCause,
+    OpenError, Plan, PlanChange, PlanKey, Reconfigured,
 };
 pub use context::{BackendContext, EventSink, Incoming, SourceId, TimerId};
 

@@ -6,9 +6,11 @@
 //! whatever refers to an instance stays valid when a new file is applied.
 
 pub mod change;
+mod channel_use;
 
 use crate::ids::InstanceId;
 use change::{InstanceChange, ShowChange};
+pub use channel_use::ChannelUse;
 use mm_config::{Instance, Show};
 use std::collections::HashMap;
 use std::ops::Deref;
@@ -23,6 +25,8 @@ pub struct LiveShow {
     by_name: HashMap<String, usize>,
     /// By id: the place of its instance; `None` for ids of instances that were removed.
     places: Vec<Option<usize>>,
+    /// By place, then by channel: how mappings use it.
+    uses: Vec<Box<[ChannelUse]>>,
 }
 
 /// An instance of the show, with its id.
@@ -34,6 +38,8 @@ pub struct LiveInstance<'a> {
     pub place: usize,
     /// What the show file says of it.
     pub instance: &'a Instance,
+    /// How mappings use its channels.
+    pub uses: &'a [ChannelUse],
 }
 
 impl LiveShow {
@@ -78,7 +84,8 @@ impl LiveShow {
     fn with_ids(show: Show, ids: Vec<InstanceId>, places: Vec<Option<usize>>) -> Self {
         let names = show.instances.iter().map(|instance| instance.name.clone());
         let by_name = names.zip(0..).collect();
-        Self { show, ids, by_name, places }
+        let uses = channel_use::channel_uses(&show);
+        Self { show, ids, by_name, places, uses }
     }
 
     /// The instance of this show with the name and the backend of `instance`.
@@ -93,7 +100,8 @@ impl LiveShow {
     }
 
     fn at(&self, place: usize) -> LiveInstance<'_> {
-        LiveInstance { id: self.ids[place], place, instance: &self.show.instances[place] }
+        let (instance, uses) = (&self.show.instances[place], &*self.uses[place]);
+        LiveInstance { id: self.ids[place], place, instance, uses }
     }
 
     /// All instances, in the order of the show file.

@@ -1,6 +1,7 @@
 //! What users rely on, from outside: real programs, real packets, real scripts.
 
 mod check;
+mod check_warnings;
 mod command_line;
 mod examples;
 mod logs;

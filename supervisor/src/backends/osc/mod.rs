@@ -19,10 +19,11 @@ mod destination;
 mod opening;
 mod peer_watch;
 mod socket;
+mod warnings;
 
 use super::{
-    Backend, BackendContext, BackendKind, BackendState, BackendStatus, LocalInstance, OpenCause, OpenError,
-    Plan, PlanChange, PlanKey, Reconfigured, SourceId, TimerId,
+    AddressUse, Backend, BackendContext, BackendKind, BackendState, BackendStatus, LocalInstance,
+    NeededAddress, OpenCause, OpenError, Plan, PlanChange, PlanKey, Reconfigured, SourceId, TimerId,
 };
 use crate::backends::udp::sender_address;
 use crate::ids::InstanceId;
@@ -101,6 +102,7 @@ impl OscPlan {
         let LiveInstance { id, instance, .. } = live;
         let options = OscOptions::read(instance, diagnostics);
         let paths = OscPaths::new(instance, &options, diagnostics);
+        warnings::check(&live, &options, &paths, diagnostics);
         let OscOptions { bind, destination, sends_all, root, .. } = options;
         let (name, detect) = (instance.name.clone(), detect.then_some(root));
         Self { id, name, bind, found: None, destination, sends_all, paths, detect }
@@ -198,6 +200,20 @@ impl Plan for OscPlan {
 
     fn hosts(&self) -> Vec<String> {
         self.host_to_bind().map(|bind| bind.host.clone()).into_iter().collect()
+    }
+
+    fn needed_addresses(&self) -> Vec<NeededAddress> {
+        let needed = |address: &OscAddress, usage| NeededAddress {
+            host: address.host.clone(),
+            span: address.span.slice(0..address.host.len()),
+            usage,
+        };
+        let destination = match &self.destination {
+            OscDestination::Fixed(to) => Some(needed(to, AddressUse::Peer)),
+            OscDestination::None | OscDestination::Learn { .. } => None,
+        };
+        let bind = self.bind.as_ref().map(|bind| needed(bind, AddressUse::Own));
+        bind.into_iter().chain(destination).collect()
     }
 
     fn on_resolved(&mut self, answer: &ResolvedHost) {

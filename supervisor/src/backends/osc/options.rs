@@ -1,7 +1,7 @@
 //! The options of `[osc NAME]` and `[backend osc]`, read and checked.
 //!
-//! The names of hosts are not looked up here but when the show runs, so that `check` asks no name
-//! server.
+//! The names of hosts are not looked up here: `check` does so within a few seconds, and a show
+//! while it runs.
 
 use super::pattern::{OscAddressError, OscPattern, check_address};
 use super::range::OscRange;

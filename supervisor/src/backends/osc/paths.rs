@@ -188,6 +188,12 @@ impl OscPaths {
         Some((target, self.list.get_mut(target.path as usize)?))
     }
 
+    /// The line of the show file that is missing for a channel to be sent, if one is.
+    pub fn missing_pattern(&self, channel: ChannelId) -> Option<String> {
+        let path = self.list.get(self.targets.get(channel.index())?.path as usize)?;
+        matches!(path.format, PathFormat::Unknown { .. }).then(|| path.missing_line())
+    }
+
     /// The outgoing message of a path; `None` if the format of the path is unknown.
     pub fn output(&mut self, path: u32) -> Option<&mut PathOutput> {
         match &mut self.list.get_mut(path as usize)?.format {

@@ -69,7 +69,7 @@ fn peer() -> UdpSocket {
 fn plan(settings: &[(&str, &str)], channels: &[&str]) -> OscPlan {
     let written = Written::new(settings, channels);
     let mut diagnostics = Diagnostics::default();
-    let live = LiveInstance { id: ID, place: 0, instance: &written.instance };
+    let live = LiveInstance { id: ID, place: 0, instance: &written.instance, uses: &[] };
     let plan = OscPlan::new(live, false, &mut diagnostics);
     assert!(!diagnostics.has_errors(), "{:?}", written.underlined(&diagnostics));
     plan
@@ -316,8 +316,12 @@ fn what_cannot_be_opened_is_named_with_its_reason() {
 fn two_instances_on_one_port_are_an_error_of_the_show() {
     let found = |first: &str, second: &str| {
         let (first, second) = (Written::new(&[("bind", first)], &[]), Written::new(&[("bind", second)], &[]));
-        let live =
-            [&first, &second].map(|written| LiveInstance { id: ID, place: 0, instance: &written.instance });
+        let live = [&first, &second].map(|written| LiveInstance {
+            id: ID,
+            place: 0,
+            instance: &written.instance,
+            uses: &[],
+        });
         let mut diagnostics = Diagnostics::default();
         OscKind.plan(None, &live, &mut diagnostics);
         second.underlined(&diagnostics)

@@ -39,7 +39,7 @@ fn feed_random_packets(count: usize) {
     let channels = ["/a", "/b:1", "/ccc:7", "/fixed:1"];
     let written = Written::new(&[("bind", "* 0"), ("/fixed", "fi 0 1 0 255")], &channels);
     let mut diagnostics = Diagnostics::default();
-    let live = LiveInstance { id: ID, place: 0, instance: &written.instance };
+    let live = LiveInstance { id: ID, place: 0, instance: &written.instance, uses: &[] };
     let OscPlan { mut paths, .. } = OscPlan::new(live, false, &mut diagnostics);
     let mut rx = OscRx::new("out".into(), None);
     let pieces: [&[u8]; 12] = [
