@@ -5,3 +5,6 @@
 
 pub mod codec;
 pub mod merger;
+
+#[cfg(test)]
+mod traces;

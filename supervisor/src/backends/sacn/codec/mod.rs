@@ -245,6 +245,8 @@ fn array<const SIZE: usize>(packet: &[u8], start: usize) -> Result<[u8; SIZE], S
 }
 
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod tests;

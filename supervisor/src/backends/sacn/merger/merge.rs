@@ -4,7 +4,6 @@
 //! rule 5 of ETC's per-address priorities, start code 0xDD). A slot that no source controls has
 //! rank 0.
 
-use crate::backends::sacn::codec::PRIORITY_LIMIT;
 use crate::backends::sacn::codec::layout::SLOTS_LIMIT;
 
 /// What one source brings into the merge.
@@ -18,10 +17,11 @@ pub struct Contribution<'a> {
     pub slot_priorities: Option<&'a [u8]>,
 }
 
-/// The rank of a packet's priority: 1 to 201. Priorities above 200 are reserved (6.2.3).
+/// The rank of a packet's priority: 1 to 201. Priorities above 200 are reserved and must not be sent
+/// (6.2.3); those that are count as they are, as in ETC's receiver. 254 and 255 are equal.
 #[must_use]
 pub fn rank(priority: u8) -> u8 {
-    priority.min(PRIORITY_LIMIT) + 1
+    priority.saturating_add(1)
 }
 
 /// The rank of a single slot's priority: that of the same priority of a packet, or 0 for none.
@@ -115,9 +115,10 @@ mod tests {
     }
 
     #[test]
-    fn reserved_priorities_count_as_the_highest_one() {
-        assert_eq!(merged(&[(&[1], 255, None), (&[9], 200, None)])[0], (9, 201));
-        assert_eq!(merged(&[(&[1], 0, Some(&[255])), (&[9], 200, None)])[0], (9, 201));
+    fn reserved_priorities_are_higher_than_all_others() {
+        assert_eq!(merged(&[(&[1], 201, None), (&[9], 200, None)])[0], (1, 202));
+        assert_eq!(merged(&[(&[1], 0, Some(&[255])), (&[9], 200, None)])[0], (1, 255));
+        assert_eq!(merged(&[(&[1], 254, None), (&[9], 255, None)])[0], (9, 255));
     }
 
     #[test]
