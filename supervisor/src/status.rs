@@ -42,6 +42,49 @@ pub struct InstanceStatus {
     pub peers: Vec<String>,
     /// What else a user should know, such as a device that is missing.
     pub note: Option<String>,
+    /// The universe of an instance that speaks DMX.
+    #[serde(default)]
+    pub universes: Vec<UniverseStatus>,
+}
+
+/// A universe as an instance receives and sends it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct UniverseStatus {
+    /// Its number in its protocol; of Art-Net the lower 8 bits.
+    pub universe: u32,
+    /// The upper 7 bits of an Art-Net universe; null in other protocols.
+    pub net: Option<u8>,
+    /// The network interface, or the address, that it is received and sent on.
+    pub interface: Option<String>,
+    /// Where its frames are sent to; null where none are.
+    pub destination: Option<String>,
+    /// The sources that were received, those that send first; of many only some.
+    pub sources: Vec<SourceStatus>,
+    /// Whether it was received and is not any more.
+    pub is_lost: bool,
+    /// Frames that arrived and counted.
+    pub frames_in: u64,
+    /// How long ago the last one arrived, in milliseconds.
+    pub last_in_ms: Option<u64>,
+    /// Frames that were sent.
+    pub frames_out: u64,
+    /// How long ago the last one was sent, in milliseconds.
+    pub last_out_ms: Option<u64>,
+}
+
+/// A source of a universe.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SourceStatus {
+    /// What it calls itself.
+    pub name: Option<String>,
+    /// Its IP address.
+    pub address: String,
+    /// Its priority, in protocols that have one.
+    pub priority: Option<u8>,
+    /// How many frames of it arrive.
+    pub frames_per_second: f64,
+    /// Whether it has ended, or nothing was received from it for 2.5 s.
+    pub is_lost: bool,
 }
 
 /// What an instance is doing. Those without a worker are `running` while the show runs.

@@ -23,6 +23,7 @@ use super::context::{BackendContext, SourceId, TimerId};
 use crate::ids::InstanceId;
 use crate::resolver::ResolvedHost;
 use crate::show::LiveInstance;
+use crate::status::UniverseStatus;
 use mm_config::options::BackendSpec;
 use mm_config::{Diagnostics, Section, Span};
 use mm_shared::ChannelId;
@@ -177,7 +178,9 @@ pub trait Backend {
     fn flush(&mut self, _cx: &mut BackendContext<'_>) {}
 
     /// A channel had this value before the supervisor was started again; nothing is sent for it yet.
-    fn restore(&mut self, _instance: LocalInstance, _channel: ChannelId, _value: f64) {}
+    /// `is_output`: mappings lead to the channel; [`Backend::handle`] follows unless the show sends
+    /// another value before.
+    fn restore(&mut self, _instance: LocalInstance, _channel: ChannelId, _value: f64, _is_output: bool) {}
 
     /// Goes on under a new plan of the same key and kind, without closing what did not change.
     /// Local indices and channel numbers are those of the new plan from this call on.
@@ -244,7 +247,7 @@ impl PlanChange {
 }
 
 /// What a backend reports about one of its instances.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct BackendStatus {
     pub state: BackendState,
     /// Incoming packets that were not messages, messages that could not be sent, and the like.
@@ -256,6 +259,8 @@ pub struct BackendStatus {
     pub peers: Vec<String>,
     /// What else a user should know, such as a device that is missing.
     pub note: Option<String>,
+    /// The universe of an instance that speaks DMX.
+    pub universes: Vec<UniverseStatus>,
 }
 
 /// What an open backend does for an instance.

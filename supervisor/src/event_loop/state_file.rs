@@ -79,7 +79,7 @@ impl EventLoop {
     pub(super) fn restore(&mut self, saved: &Saved) {
         let saved = saved.by_instance();
         let show = Arc::clone(&self.origin.show);
-        let mut outputs = HashMap::new();
+        let (mut outputs, mut all) = (HashMap::new(), Vec::new());
         for LiveInstance { id, instance, .. } in show.live_instances() {
             let Some(channels) = saved.get(instance.name.as_str()) else { continue };
             if self.instances.restore(id, channels) {
@@ -94,13 +94,15 @@ impl EventLoop {
                     } else {
                         outputs.insert((id, *number), saved.output);
                     }
-                    self.with_backends(|backends, access| {
-                        backends.restore(id, *number, saved.output, access);
-                    });
+                    all.push((id, *number, saved.output));
                 }
             }
         }
         self.restored = RestoredOutputs::new(&show, outputs, Instant::now());
+        for (id, number, value) in all {
+            let is_output = self.restored.value(id, number).is_some();
+            self.with_backends(|backends, access| backends.restore(id, number, value, is_output, access));
+        }
     }
 
     /// Copies the last values of all channels. What it returns puts them together.

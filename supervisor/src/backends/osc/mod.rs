@@ -376,7 +376,7 @@ impl Backend for OscBackend {
         self.set_timer(cx);
     }
 
-    fn restore(&mut self, _instance: LocalInstance, channel: ChannelId, value: f64) {
+    fn restore(&mut self, _instance: LocalInstance, channel: ChannelId, value: f64, _is_output: bool) {
         OscTx::restore(channel, value, &mut self.paths);
     }
 
@@ -409,6 +409,7 @@ impl Backend for OscBackend {
             note: unknown.map(str::to_owned).or_else(|| self.tx.note()),
             errors: self.rx.errors() + self.tx.errors() + self.receive_failures.total(),
             peers: self.socket.peer().map(|peer| peer.to_string()).into_iter().collect(),
+            ..BackendStatus::default()
         }
     }
 

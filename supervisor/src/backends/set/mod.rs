@@ -198,25 +198,28 @@ impl BackendSet {
             conflated: Some(status.conflated).filter(|count| *count > 0),
             peers: status.peers,
             note: status.note,
+            universes: status.universes,
             ..InstanceStatus::default()
         }
     }
 
-    /// A channel had this value before the supervisor was started again.
+    /// A channel had this value before the supervisor was started again. `is_output`: mappings lead
+    /// to it.
     pub fn restore(
         &mut self,
         instance: InstanceId,
         channel: ChannelId,
         value: f64,
+        is_output: bool,
         access: &mut LoopAccess<'_>,
     ) {
         let Some(home) = self.homes.get(instance.0).copied().flatten() else { return };
         let Some(slot) = self.slot_mut(home.slot) else { return };
         match slot.state {
-            SlotState::Waiting => drop(slot.restored.insert((instance, channel), value)),
-            _ => drop(
-                self.with(home.slot, access, |backend, _| backend.restore(home.instance, channel, value)),
-            ),
+            SlotState::Waiting => drop(slot.restored.insert((instance, channel), (value, is_output))),
+            _ => drop(self.with(home.slot, access, |backend, _| {
+                backend.restore(home.instance, channel, value, is_output);
+            })),
         }
     }
 
@@ -315,8 +318,8 @@ impl BackendSet {
         }
         let Some(served) = self.slot_mut(slot) else { return };
         let (restored, missed) = (std::mem::take(&mut served.restored), std::mem::take(&mut served.missed));
-        for ((instance, channel), value) in restored {
-            self.restore(instance, channel, value, access);
+        for ((instance, channel), (value, is_output)) in restored {
+            self.restore(instance, channel, value, is_output, access);
         }
         for ((instance, channel), value) in missed {
             self.handle(instance, channel, value, access);

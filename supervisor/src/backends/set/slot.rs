@@ -40,8 +40,9 @@ pub struct BackendSlot {
     pub names: String,
     /// Whether the backend took an event in this step, which is to be flushed.
     pub touched: bool,
-    /// The values from before the supervisor was started again, for a backend that was not open yet.
-    pub restored: BTreeMap<(InstanceId, ChannelId), f64>,
+    /// The values from before the supervisor was started again, for a backend that was not open yet,
+    /// and whether each is that of an output.
+    pub restored: BTreeMap<(InstanceId, ChannelId), (f64, bool)>,
     /// The last value of each channel that arrived while the backend was not open.
     pub missed: BTreeMap<(InstanceId, ChannelId), f64>,
     pub retry: RetryInterval,
@@ -69,14 +70,8 @@ impl BackendSlot {
 
     /// The values that are kept have the numbers of the new show from now on.
     pub fn renumber(&mut self, change: &ShowChange) {
-        for kept in [&mut self.restored, &mut self.missed] {
-            if kept.keys().any(|(instance, _)| change.is_renumbered(*instance)) {
-                let all = std::mem::take(kept).into_iter();
-                *kept = all
-                    .filter_map(|((id, channel), value)| Some(((id, change.channel(id, channel)?), value)))
-                    .collect();
-            }
-        }
+        renumber(&mut self.restored, change);
+        renumber(&mut self.missed, change);
     }
 
     /// Takes over a new plan and its instances.
@@ -85,6 +80,15 @@ impl BackendSlot {
         let named = self.instances.iter().filter_map(|id| show.instance(*id));
         self.names = named.map(|instance| format!("`{}`", instance.name)).collect::<Vec<_>>().join(", ");
         self.plan = Some(plan);
+    }
+}
+
+fn renumber<V>(kept: &mut BTreeMap<(InstanceId, ChannelId), V>, change: &ShowChange) {
+    if kept.keys().any(|(instance, _)| change.is_renumbered(*instance)) {
+        let all = std::mem::take(kept).into_iter();
+        *kept = all
+            .filter_map(|((id, channel), value)| Some(((id, change.channel(id, channel)?), value)))
+            .collect();
     }
 }
 

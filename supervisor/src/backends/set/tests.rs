@@ -134,7 +134,7 @@ impl Backend for FakeBackend {
         let state = if instance.0 == 0 { BackendState::Running } else { BackendState::Connecting };
         let (errors, conflated) = (instance.0 as u64 + 1, instance.0 as u64);
         let (peers, note) = (vec![format!("peer {}", instance.0)], None);
-        BackendStatus { state, errors, conflated, peers, note }
+        BackendStatus { state, errors, conflated, peers, note, ..BackendStatus::default() }
     }
 
     fn close(&mut self, _cx: &mut BackendContext<'_>) {

@@ -1,0 +1,145 @@
+//! When frames of one universe may leave, and when one has to.
+//!
+//! Two limits hold for the frame of a change:
+//!
+//! - At most 44 frames leave in any second (ANSI E1.31, 6.6.1: the rate of ANSI E1.11 for 512
+//!   slots). The times of the last 44 frames are kept for that, so it holds however changes arrive.
+//! - Changes leave one frame time apart, on average, so that the 44 frames of a second are spread
+//!   over it. Such a frame may be 4 ms early. A source that sends 44 frames/s has jitter; without
+//!   that, one late frame of it would delay all that follow.
+//!
+//! A repetition must not delay a change. So it waits longer than the next change of a source with 30
+//! frames/s or more takes, and while a slower stream of changes runs, at most [`STREAM_REPETITIONS`]
+//! leave in any second.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// How many frames leave in any [`WINDOW`].
+const WINDOW_FRAMES: usize = 44;
+const WINDOW: Duration = Duration::from_secs(1);
+
+/// The time of one frame at the full rate, rounded up.
+pub const FRAME_INTERVAL: Duration = Duration::from_nanos(22_727_273);
+
+/// How much earlier than [`FRAME_INTERVAL`] after the one before a change may leave.
+const JITTER: Duration = Duration::from_millis(4);
+
+/// How often the frame of a change is repeated before the keep-alive begins.
+const REPETITIONS: u8 = 3;
+
+/// How long after a change its first repetition leaves; the others follow at the full rate.
+const FIRST_REPETITION: Duration = Duration::from_millis(34);
+
+/// Changes that are closer to each other are a stream.
+const STREAM_PAUSE: Duration = Duration::from_millis(100);
+
+/// How many repetitions leave in any [`WINDOW`] of a stream: 44, less the changes of the fastest
+/// stream that has pauses for repetitions.
+const STREAM_REPETITIONS: usize = 12;
+
+/// The range of the pause between keep-alive frames, in microseconds. ANSI E1.31, 6.6.1 and Art-Net 4
+/// ask for 800 to 1000 ms; the rest is for delays on the way.
+const KEEP_ALIVE_FROM: u64 = 820_000;
+const KEEP_ALIVE_SPAN: u64 = 140_000;
+
+/// The pacing of one universe.
+#[derive(Debug)]
+pub struct FramePace {
+    is_realtime: bool,
+    /// The times of the last frames, at most [`WINDOW_FRAMES`].
+    recent: VecDeque<Instant>,
+    /// When the next change leaves without being early.
+    next_change: Option<Instant>,
+    last_change: Option<Instant>,
+    is_stream: bool,
+    /// How many more times the frame is repeated.
+    repetitions: u8,
+    /// The times of the last repetitions, at most [`STREAM_REPETITIONS`].
+    repeated: VecDeque<Instant>,
+    /// When the next frame leaves without a change.
+    next_idle: Option<Instant>,
+    keep_alive: Duration,
+}
+
+impl FramePace {
+    /// `number` tells universes apart.
+    pub fn new(is_realtime: bool, number: u16) -> Self {
+        // Multiples of an odd number that is about 0.618 of the range lie far from each other.
+        let spread = u64::from(number) * 86_525 % KEEP_ALIVE_SPAN;
+        Self {
+            is_realtime,
+            recent: VecDeque::with_capacity(WINDOW_FRAMES),
+            next_change: None,
+            last_change: None,
+            is_stream: false,
+            repetitions: 0,
+            repeated: VecDeque::with_capacity(STREAM_REPETITIONS),
+            next_idle: None,
+            keep_alive: Duration::from_micros(KEEP_ALIVE_FROM + spread),
+        }
+    }
+
+    pub fn set_realtime(&mut self, is_realtime: bool) {
+        self.is_realtime = is_realtime;
+    }
+
+    /// When the next frame may leave, where levels have changed at `changed_at`, or has to leave.
+    pub fn deadline(&self, changed_at: Option<Instant>) -> Option<Instant> {
+        let change = changed_at.map(|at| if self.is_realtime { at } else { self.change_due(at) });
+        let idle = self.next_idle.map(|at| match self.repetitions {
+            0 => at,
+            _ => self.repetition_due(at),
+        });
+        [change, idle].into_iter().flatten().min()
+    }
+
+    fn change_due(&self, changed_at: Instant) -> Instant {
+        let early = self.next_change.and_then(|at| at.checked_sub(JITTER));
+        let at = changed_at.max(early.unwrap_or(changed_at));
+        at.max(free_from(&self.recent, WINDOW_FRAMES).unwrap_or(at))
+    }
+
+    fn repetition_due(&self, at: Instant) -> Instant {
+        let quota = free_from(&self.repeated, STREAM_REPETITIONS).filter(|_| self.is_stream);
+        // The stream may be over.
+        let end = self.last_change.map(|last| last + STREAM_PAUSE);
+        let stream = quota.map(|quota| end.map_or(quota, |end| quota.min(end)));
+        [stream, free_from(&self.recent, WINDOW_FRAMES)].into_iter().flatten().fold(at, Instant::max)
+    }
+
+    /// A frame leaves now.
+    pub fn note_sent(&mut self, now: Instant, is_change: bool) {
+        keep_last(&mut self.recent, WINDOW_FRAMES, now);
+        if is_change {
+            self.is_stream = self.last_change.is_some_and(|last| now < last + STREAM_PAUSE);
+            self.last_change = Some(now);
+            // Without pacing, changes must not run up a debt.
+            let due = self.next_change.filter(|_| !self.is_realtime);
+            self.next_change = Some(due.map_or(now, |at| at.max(now)) + FRAME_INTERVAL);
+            self.repetitions = REPETITIONS;
+            self.next_idle = Some(now + FIRST_REPETITION);
+        } else {
+            if self.repetitions > 0 {
+                keep_last(&mut self.repeated, STREAM_REPETITIONS, now);
+            }
+            self.repetitions = self.repetitions.saturating_sub(1);
+            let pause = if self.repetitions > 0 { FRAME_INTERVAL } else { self.keep_alive };
+            self.next_idle = Some(now + pause);
+        }
+    }
+}
+
+/// When one more may leave, if at most `limit` do in any [`WINDOW`]. `times` are those of the last
+/// ones.
+fn free_from(times: &VecDeque<Instant>, limit: usize) -> Option<Instant> {
+    let first = times.len().checked_sub(limit).and_then(|place| times.get(place));
+    first.map(|first| *first + WINDOW)
+}
+
+fn keep_last(times: &mut VecDeque<Instant>, limit: usize, now: Instant) {
+    if times.len() == limit {
+        times.pop_front();
+    }
+    times.push_back(now);
+}
