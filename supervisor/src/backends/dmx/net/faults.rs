@@ -101,9 +101,8 @@ impl SendFaults {
             !is_over
         });
         if let Some(count) = log.flush(now) {
-            let event = "dmx_destination_failed";
             tracing::warn!(
-                event,
+                event = "dmx_destination_failed",
                 backend = *backend,
                 suppressed = count,
                 "{count} more changes of destinations"

@@ -44,3 +44,6 @@ pub use bind::{BindHost, BindIndex, BindSpec};
 pub use interfaces::{DmxInterface, InterfaceAddress, InterfaceTable};
 pub use receive::DmxDatagram;
 pub use sockets::DmxSockets;
+
+#[cfg(test)]
+mod tests;

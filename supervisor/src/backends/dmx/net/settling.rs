@@ -112,9 +112,9 @@ impl DmxSockets {
         let Err(error) = outcome else { return };
         self.retry = Some(self.retry.unwrap_or(now + RETRY_INTERVAL));
         if let Some(suppressed) = self.refusals.hit(now) {
-            let (backend, event) = (self.backend, "dmx_receive_refused");
+            let backend = self.backend;
             tracing::warn!(
-                event,
+                event = "dmx_receive_refused",
                 backend,
                 suppressed,
                 "cannot receive what is for {local}: {error}; trying again"
@@ -184,8 +184,11 @@ fn warn_of_absence(backend: &'static str, spec: &BindSpec) {
 pub(super) fn read_table(backend: &'static str) -> Option<InterfaceTable> {
     let read = InterfaceTable::read();
     if let Err(error) = &read {
-        let event = "interface_table_failed";
-        tracing::warn!(event, backend, "cannot list the network interfaces: {error}");
+        tracing::warn!(
+            event = "interface_table_failed",
+            backend,
+            "cannot list the network interfaces: {error}"
+        );
     }
     read.ok()
 }

@@ -313,8 +313,8 @@ impl DmxSockets {
             return;
         }
         if let Some(suppressed) = self.receive_failures.hit(now) {
-            let (backend, event) = (self.backend, "dmx_receive_failed");
-            tracing::warn!(event, backend, suppressed, "cannot receive: {error}");
+            let backend = self.backend;
+            tracing::warn!(event = "dmx_receive_failed", backend, suppressed, "cannot receive: {error}");
         }
     }
 }
