@@ -76,7 +76,7 @@ prepare:
 	@.ci/prepare
 
 prepare-tests:
-	@.ci/prepare jack
+	@.ci/prepare jack dmx
 
 prepare-alsa:
 	@.ci/prepare alsa

@@ -20,6 +20,16 @@ pub fn worker() -> PathBuf {
     built().join("mm-worker")
 }
 
+/// A program that tests use as a peer, if it is there: on the `PATH`, or where `.ci/prepare` has
+/// unpacked it.
+#[must_use]
+pub fn tool(name: &str) -> Option<PathBuf> {
+    let unpacked = profile_directory().parent()?.join("ola/usr/bin");
+    let path = env::var_os("PATH")?;
+    let folders = [unpacked].into_iter().chain(env::split_paths(&path));
+    folders.map(|folder| folder.join(name)).find(|program| program.is_file())
+}
+
 /// The top of the source tree.
 ///
 /// # Panics

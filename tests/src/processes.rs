@@ -120,6 +120,12 @@ impl Process {
     }
 }
 
+/// All living processes.
+#[must_use]
+pub fn all() -> Vec<Process> {
+    pids("/proc").filter_map(Process::of).collect()
+}
+
 /// All living processes that carry the tag in their environment.
 #[must_use]
 pub fn tagged(tag: &str) -> Vec<Process> {

@@ -1,0 +1,4 @@
+//! DMX over the network: Art-Net and sACN between the show and its peers, on networks of the tests'
+//! own.
+
+mod rig;
