@@ -4,6 +4,7 @@
 //! events, [`tx`] turns events into datagrams. Each instance is a backend of its own. A reload that
 //! changes neither `bind` nor `destination` keeps the socket, so that no datagram is lost.
 
+mod format;
 mod options;
 mod pattern;
 

@@ -3,6 +3,7 @@
 //! The names of hosts are not looked up here: `check` does so within a few seconds, and a show
 //! while it runs.
 
+use super::format::read_format;
 use super::pattern::{OscAddressError, OscPattern, check_address};
 use super::range::OscRange;
 use crate::backends::udp::host;
@@ -76,8 +77,6 @@ fn check_destination(text: &str) -> Result<(), InvalidValue> {
 
 /// The highest parameter that a channel can name. A format has at most one parameter more.
 pub const MAX_PARAMETER: u32 = 1023;
-
-const FORM: &str = "one letter, a minimum and a maximum for each parameter, as in `ff 0.0 1.0 0.0 1.0`";
 
 /// The options of an instance.
 #[derive(Debug)]
@@ -250,114 +249,5 @@ fn read_rule(setting: &Setting, diagnostics: &mut Diagnostics) -> Option<OscRule
     Some(OscRule { pattern: pattern?, ranges: ranges.into(), format, span: setting.key.span })
 }
 
-/// Reads `FORMAT MIN MAX …`.
-fn read_format(value: &Spanned<String>, diagnostics: &mut Diagnostics) -> Option<Vec<OscRange>> {
-    let mut words = value.value.split_whitespace().map(|word| part(value, word));
-    let Some(format) = words.next() else {
-        diagnostics
-            .error(value.span, "the format is missing")
-            .label("expected `FORMAT MIN MAX …`")
-            .hint(FORM);
-        return None;
-    };
-    let letters = check_letters(&format, diagnostics)?;
-    let numbers: Vec<_> = words.collect();
-    let needed = letters.len() * 2;
-    if numbers.len() < needed {
-        let message = format!("`{}` needs {needed} numbers, but there are {}", format.value, numbers.len());
-        diagnostics.error(value.span, message).label("a minimum or maximum is missing").hint(FORM);
-        return None;
-    }
-    if let Some(extra) = numbers.get(needed) {
-        let message = format!("`{}` needs {needed} numbers, but there are {}", format.value, numbers.len());
-        let span = numbers.last().map_or(extra.span, |last| extra.span.to(last.span));
-        diagnostics.warning(span, message).label("ignored").hint(FORM);
-    }
-    let pairs = letters.into_iter().zip(numbers.chunks_exact(2));
-    // Collected first, so that each wrong number is reported.
-    let ranges: Vec<_> = pairs.map(|(letter, pair)| read_range(letter, pair, diagnostics)).collect();
-    ranges.into_iter().collect()
-}
-
-fn check_letters(format: &Spanned<String>, diagnostics: &mut Diagnostics) -> Option<Vec<char>> {
-    let known = |letter: &char| matches!(letter, 'i' | 'f' | 'h' | 'd');
-    if let Some((at, letter)) = format.value.char_indices().find(|(_, letter)| !known(letter)) {
-        let span = format.span.slice(at..at + letter.len_utf8());
-        let error = diagnostics.error(span, format!("`{letter}` is not the type of a parameter"));
-        error.label("expected `i`, `f`, `h` or `d`").hint(FORM);
-        return None;
-    }
-    if format.value.len() > MAX_PARAMETER as usize + 1 {
-        let message = format!("a message has at most {} parameters here", MAX_PARAMETER + 1);
-        diagnostics.error(format.span, message);
-        return None;
-    }
-    Some(format.value.chars().collect())
-}
-
-fn read_range(letter: char, pair: &[Spanned<String>], diagnostics: &mut Diagnostics) -> Option<OscRange> {
-    let [min, max] = pair else { return None };
-    match letter {
-        'i' => {
-            let [min, max] =
-                both([min, max], |text| i32::try_from(integer(text)?).ok(), letter, diagnostics)?;
-            Some(OscRange::Int { min, max })
-        }
-        'h' => {
-            let [min, max] = both([min, max], integer, letter, diagnostics)?;
-            Some(OscRange::Long { min, max })
-        }
-        'd' => {
-            let [min, max] = both([min, max], real, letter, diagnostics)?;
-            Some(OscRange::Double { min, max })
-        }
-        _ => {
-            let single = |text: &str| Some(real(text)? as f32).filter(|number| number.is_finite());
-            let [min, max] = both([min, max], single, letter, diagnostics)?;
-            Some(OscRange::Float { min, max })
-        }
-    }
-}
-
-fn both<T>(
-    pair: [&Spanned<String>; 2],
-    read: impl Fn(&str) -> Option<T>,
-    letter: char,
-    diagnostics: &mut Diagnostics,
-) -> Option<[T; 2]> {
-    let expected = match letter {
-        'i' => "a whole number of 32 bits",
-        'h' => "a whole number of 64 bits",
-        _ => "a number",
-    };
-    let [min, max] = pair.map(|word| {
-        let number = read(&word.value);
-        if number.is_none() {
-            let message = format!("`{}` cannot bound a parameter of type `{letter}`", word.value);
-            diagnostics.error(word.span, message).label(format!("expected {expected}"));
-        }
-        number
-    });
-    Some([min?, max?])
-}
-
-/// Reads a whole number: decimal, hexadecimal with `0x`, or with a fraction of zero (`255.0`).
-fn integer(text: &str) -> Option<i64> {
-    let hexadecimal = text.strip_prefix("0x").and_then(|digits| i64::from_str_radix(digits, 16).ok());
-    let whole = |number: &f64| number.fract() == 0.0 && number.abs() < 9.0e15;
-    let point = || real(text).filter(whole).map(|number| number as i64);
-    text.parse().ok().or(hexadecimal).or_else(point)
-}
-
-fn real(text: &str) -> Option<f64> {
-    text.parse().ok().filter(|number: &f64| number.is_finite())
-}
-
-/// A word of a value with its span.
-fn part(whole: &Spanned<String>, word: &str) -> Spanned<String> {
-    let start = word.as_ptr().addr() - whole.value.as_ptr().addr();
-    Spanned { value: word.to_string(), span: whole.span.slice(start..start + word.len()) }
-}
-
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -121,20 +121,22 @@ impl OscPaths {
         for (id, channel) in (0..).map(ChannelId).zip(&instance.channels) {
             match split(&channel.name) {
                 Ok((local, parameter)) => {
+                    errors.colon(channel, local);
                     let full = options.rules.iter().find(|rule| rule.pattern.matches(local));
                     let rule = full.or_else(|| errors.longer_rule(&options.rules, local));
-                    if let Some(rule) = rule.filter(|rule| parameter as usize >= rule.ranges.len()) {
+                    let is_beyond = |rule: &&OscRule| parameter as usize >= rule.ranges.len();
+                    let beyond = rule.filter(is_beyond);
+                    if let Some(rule) = beyond {
                         errors.beyond(rule, channel);
                     }
                     let path = paths.path(local, rule, &options.root);
                     if paths.datagram(path).len() > MAX_DATAGRAM {
                         errors.too_long(channel);
                     }
-                    paths.list[path as usize].listeners.push(ParameterListener {
-                        parameter,
-                        channel: id,
-                        is_real: false,
-                    });
+                    if beyond.is_none() {
+                        let listener = ParameterListener { parameter, channel: id, is_real: false };
+                        paths.list[path as usize].listeners.push(listener);
+                    }
                     paths.targets.push(ChannelTarget { path, parameter });
                 }
                 Err(error) => errors.misnamed(error, channel),
@@ -282,9 +284,11 @@ impl PathFormat {
 /// Splits the name of a channel into its path and its parameter.
 fn split(name: &str) -> Result<(&str, u32), OscAddressError> {
     check_address(name)?;
-    let Some((path, digits)) = name.rsplit_once(':') else { return Ok((name, 0)) };
-    let whole = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    let parameter = digits.parse().ok().filter(|parameter| whole && *parameter <= MAX_PARAMETER);
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let Some((path, digits)) = name.rsplit_once(':').filter(|(_, digits)| is_number(digits)) else {
+        return Ok((name, 0));
+    };
+    let parameter = digits.parse().ok().filter(|parameter| *parameter <= MAX_PARAMETER);
     parameter.map(|parameter| (path, parameter)).ok_or_else(|| OscAddressError {
         range: path.len() + 1..name.len(),
         message: format!("expected the number of a parameter, 0 to {MAX_PARAMETER}"),
@@ -325,14 +329,21 @@ impl ChannelErrors<'_> {
         }
     }
 
+    /// The reference takes it for the first parameter of the path before the colon.
+    fn colon(&mut self, channel: &Channel, path: &str) {
+        let Some((_, word)) = path.rsplit_once(':').filter(|_| self.reported.insert(channel.span)) else {
+            return;
+        };
+        let message = format!("`{word}` is not the number of a parameter, so all of `{path}` is a path");
+        self.diagnostics.warning(channel.span, message).label("the number after a `:` counts from 0");
+    }
+
     fn beyond(&mut self, rule: &OscRule, channel: &Channel) {
         let count = rule.ranges.len();
         let message = format!("`{}` names a parameter that its pattern does not have", channel.name);
-        if let Some(error) = self.report(channel, 0..channel.name.len(), message) {
-            error.also(
-                rule.span,
-                format!("this pattern has {count}; the last is `:{}`", count.saturating_sub(1)),
-            );
+        if self.reported.insert(channel.span) {
+            let also = format!("this pattern has {count}; the last is `:{}`", count.saturating_sub(1));
+            self.diagnostics.warning(channel.span, message).label("has no value").also(rule.span, also);
         }
     }
 

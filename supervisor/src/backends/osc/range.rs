@@ -107,8 +107,11 @@ fn ratio(offset: f64, span: f64) -> Option<f64> {
     if offset.is_nan() {
         return None;
     }
+    if span == 0.0 {
+        return Some(if offset >= 0.0 { 1.0 } else { 0.0 });
+    }
     // Adding 0.0 turns a negative zero into a positive one.
-    Some(if span == 0.0 { 0.0 } else { (offset / span).clamp(0.0, 1.0) + 0.0 })
+    Some((offset / span).clamp(0.0, 1.0) + 0.0)
 }
 
 /// Exact at both ends, also where the span is more than an f64 can hold.
@@ -189,9 +192,9 @@ mod tests {
     }
 
     #[test]
-    fn a_range_of_one_value_is_a_constant() {
+    fn a_range_of_one_value_is_a_threshold_and_a_constant() {
         let range = OscRange::Int { min: 3, max: 3 };
-        assert_eq!(range.normalise(int(3)), Some(0.0));
+        assert_eq!([2, 3, 4].map(|number| range.normalise(int(number))), [Some(0.0), Some(1.0), Some(1.0)]);
         assert_eq!(range.denormalise(0.5), OscNumber::Int(3));
     }
 

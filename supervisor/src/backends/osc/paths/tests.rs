@@ -108,13 +108,23 @@ fn mistakes_in_channel_names_are_underlined() {
     assert_eq!(underlined("fader"), error("fader"));
     assert_eq!(underlined("/fader*"), error("*"));
     assert_eq!(underlined("/a\tb"), error("\t"));
-    assert_eq!(underlined("/a:x"), error("x"));
-    assert_eq!(underlined("/a:"), error(""));
-    assert_eq!(underlined("/a:-1"), error("-1"));
     assert_eq!(underlined("/a:1024"), error("1024"));
     assert_eq!(underlined("/a:99999999999999999999"), error("99999999999999999999"));
-    assert_eq!(underlined("/xy:2"), error("/xy:2"));
     assert_eq!(underlined("/xy:1"), []);
+}
+
+#[test]
+fn names_that_mean_something_else_than_they_seem_to_are_warnings() {
+    let warned = |channel: &str| {
+        let (paths, found) = build(&[("/xy", "ff 0 1 0 1")], &[channel]);
+        assert_eq!(found, [(Severity::Warning, channel.to_owned())]);
+        paths
+    };
+    for channel in ["/a:x", "/a:", "/a:-1"] {
+        assert!(warned(channel).find(channel.as_bytes()).is_some(), "all of it is the path");
+    }
+    let mut paths = warned("/xy:2");
+    assert_eq!(events(&mut paths, "/xy", &[float(0.5), float(0.5)]), (vec![], OscDelivery::Done));
 }
 
 #[test]
