@@ -1,8 +1,8 @@
 //! Waiting for descriptors: the one wrapper of `epoll` that all event loops here use.
 //!
 //! Each descriptor is watched under a key of the caller's type, which comes back when the
-//! descriptor is ready. A wait never ends before its timeout: timeouts are rounded up to what the
-//! system call can express.
+//! descriptor is ready. A wait never ends before its timeout, and not a millisecond after it either:
+//! what `epoll_wait` cannot express is waited for in another way.
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
@@ -12,12 +12,13 @@ use std::fmt;
 use std::io;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The most ready descriptors that one wait reports; more are reported by the next.
 const BATCH: usize = 128;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
+const NANOS_PER_MILLI: u32 = 1_000_000;
 
 /// What a descriptor is watched under. The kernel keeps it as one number.
 pub trait PollKey: Sized {
@@ -114,13 +115,21 @@ impl<K: PollKey> Poller<K> {
     ///
     /// The system refuses to wait. An interruption by a signal is not an error.
     pub fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<K>) -> io::Result<Waited> {
-        let timeout = match timeout {
-            Some(short) if !short.is_zero() && short < MILLISECOND => {
-                self.nap(short);
-                EpollTimeout::ZERO
-            }
-            other => other.map_or(EpollTimeout::NONE, milliseconds),
+        let Some(timeout) = timeout.filter(|timeout| timeout.subsec_nanos() % NANOS_PER_MILLI != 0) else {
+            return self.wait_whole(timeout.map_or(EpollTimeout::NONE, milliseconds), ready);
         };
+        let (start, before) = (Instant::now(), ready.len());
+        if timeout >= MILLISECOND {
+            let waited = self.wait_whole(milliseconds(timeout), ready)?;
+            if waited == Waited::Interrupted || ready.len() > before {
+                return Ok(waited);
+            }
+        }
+        self.nap(timeout.saturating_sub(start.elapsed()));
+        self.wait_whole(EpollTimeout::ZERO, ready)
+    }
+
+    fn wait_whole(&mut self, timeout: EpollTimeout, ready: &mut Vec<K>) -> io::Result<Waited> {
         match self.epoll.wait(&mut self.events, timeout) {
             Ok(count) => {
                 ready.extend(self.events[..count].iter().filter_map(|event| K::from_u64(event.data())));
@@ -131,7 +140,7 @@ impl<K: PollKey> Poller<K> {
         }
     }
 
-    /// Waits for less than a millisecond, which `epoll_wait` cannot express (`epoll_pwait2` needs
+    /// Waits for about a millisecond at most, which `epoll_wait` cannot express (`epoll_pwait2` needs
     /// Linux 5.11).
     fn nap(&self, time: Duration) {
         let mut set = [PollFd::new(self.epoll.0.as_fd(), PollFlags::POLLIN)];
@@ -153,9 +162,9 @@ impl<K> fmt::Debug for Poller<K> {
     }
 }
 
-/// A duration in whole milliseconds, rounded up, so that a deadline has passed when the wait ends.
+/// The whole milliseconds of a duration.
 fn milliseconds(timeout: Duration) -> EpollTimeout {
-    let rounded = timeout.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128);
+    let rounded = timeout.as_millis().min(i32::MAX as u128);
     EpollTimeout::try_from(rounded as i32).unwrap_or(EpollTimeout::MAX)
 }
 
@@ -182,7 +191,13 @@ mod tests {
 
     #[test]
     fn a_deadline_is_never_waited_for_too_short() {
-        assert_eq!(milliseconds(Duration::from_micros(1)), EpollTimeout::from(1_u8));
+        let mut poller: Poller<u64> = Poller::new().expect("a descriptor");
+        for micros in [0, 1, 999, 1_000, 1_001, 2_999, 7_500] {
+            let (start, timeout) = (Instant::now(), Duration::from_micros(micros));
+            poller.wait(Some(timeout), &mut Vec::new()).expect("it may wait");
+            assert!(start.elapsed() >= timeout, "{micros}");
+        }
+        assert_eq!(milliseconds(Duration::from_micros(1_999)), EpollTimeout::from(1_u8));
         assert_eq!(milliseconds(Duration::ZERO), EpollTimeout::ZERO);
         assert_eq!(milliseconds(Duration::MAX), EpollTimeout::MAX);
     }

@@ -22,7 +22,9 @@
 
 use super::request::{InstanceCommand, RequestBody};
 use crate::log::RememberedLine;
-pub use crate::status::{HandlerTimes, InstanceState, InstanceStatus, LastExit};
+pub use crate::status::{
+    HandlerTimes, InstanceState, InstanceStatus, LastExit, SourceStatus, UniverseStatus,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 

@@ -4,6 +4,7 @@
 use super::super::protocol::{ChannelDetail, ChannelValues, InstanceDetail, LastValue, ShowStatus};
 use super::table;
 use super::text::{Paint, clean, duration, painted, value};
+use super::universes;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::fmt::Write as _;
@@ -15,6 +16,7 @@ const LOG_LINES: usize = 20;
 pub(super) fn render(detail: &InstanceDetail, now: Timestamp, color: bool) -> String {
     let alone = ShowStatus { instances: vec![detail.instance.clone()], ..ShowStatus::default() };
     let mut out = table::instances(&alone, now, color);
+    universes::render(&mut out, &detail.instance.universes, color);
     if !detail.channels.is_empty() {
         out.push('\n');
         channels(&mut out, detail, color);
@@ -96,7 +98,7 @@ fn level_paint(level: &str) -> Paint {
 }
 
 /// Writes rows whose columns align; the last column is as wide as it is.
-fn aligned<const N: usize>(out: &mut String, rows: &[[String; N]]) {
+pub(super) fn aligned<const N: usize>(out: &mut String, rows: &[[String; N]]) {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..N).map(width).collect();
     for row in rows {

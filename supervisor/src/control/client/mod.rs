@@ -13,6 +13,7 @@ mod detail;
 mod outcomes;
 mod table;
 mod text;
+mod universes;
 
 use super::args::{CommandArgs, GetArgs, MonitorArgs, QuitArgs, SendArgs, SocketArgs, StatusArgs};
 use super::protocol::{ControlReply, ControlRequest, ErrorReply, InstanceNames, ShowStatus};

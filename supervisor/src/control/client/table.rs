@@ -3,6 +3,7 @@
 
 use super::super::protocol::{InstanceState, InstanceStatus, LastExit, ShowStatus};
 use super::text::{Paint, block, bytes, clean, duration, microseconds, painted};
+use super::universes;
 use jiff::Timestamp;
 use std::fmt::Write as _;
 
@@ -178,6 +179,9 @@ fn details(out: &mut String, instance: &InstanceStatus, color: bool) {
     let name = painted(&clean(&instance.name), Paint::Bold, color);
     if let Some(note) = &instance.note {
         let _ = writeln!(out, "\n{name}: {}", clean(note));
+    }
+    for loss in universes::losses(&instance.universes) {
+        let _ = writeln!(out, "\n{name}: {loss}");
     }
     if is_fine(instance.state) || instance.state == InstanceState::Stopped {
         return;

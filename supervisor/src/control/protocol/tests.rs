@@ -71,6 +71,10 @@ fn the_status_has_the_fields_that_are_promised() {
         handler_us: Some(HandlerTimes { p50: 0.5, p99: 2.0, max: 8.0 }),
         ..instance.clone()
     };
+    let source =
+        SourceStatus { name: Some("desk".into()), address: "10.0.0.1".into(), ..SourceStatus::default() };
+    let universe = UniverseStatus { universe: 5, sources: vec![source], ..UniverseStatus::default() };
+    let instance = InstanceStatus { universes: vec![universe], ..instance };
     let status = ShowStatus {
         show: "s".into(),
         file: "/s.cfg".into(),
