@@ -10,6 +10,7 @@
 //! to values, pure), `rx` and `tx` (the receiving and the sending side), `socket` or `port`
 //! (descriptors).
 
+pub mod artnet;
 pub mod loopback;
 pub mod midi;
 pub mod osc;
@@ -38,6 +39,7 @@ pub static BACKENDS: &[&dyn BackendKind] = &[
     &loopback::LoopbackKind, // echoes
     &midi::MidiKind,         // ALSA or JACK
     &osc::OscKind,           // UDP
+    &artnet::ArtnetKind,     // UDP
 ];
 
 /// The name of the one kind of instance that no backend serves: its instances are workers.

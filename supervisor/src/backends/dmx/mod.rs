@@ -9,6 +9,7 @@
 //! Nothing in these types reads a clock or does I/O: times are arguments, and the protocol sends,
 //! through the sockets of [`net`].
 
+pub mod destination;
 pub mod input;
 pub mod output;
 pub mod slots;
