@@ -77,7 +77,6 @@ impl Connection<'_> {
                         return Ok(());
                     }
                     self.answer(body)?;
-                    self.place.set_waiting(false);
                 }
                 Err(error) => self.write(&ControlReply::Refused(error))?,
             }
@@ -92,6 +91,8 @@ impl Connection<'_> {
                     if let ControlReply::Instance(detail) = &mut *reply {
                         detail.log = self.log.lines(&detail.instance.name);
                     }
+                    // Before the client can know: its next request counts as one after this.
+                    self.place.set_waiting(false);
                     return self.write(&reply);
                 }
                 Some(Response::Monitoring(events)) => return self.monitor(&events),
