@@ -48,7 +48,7 @@ test: announce-tests lint
 	@if [ -s $(skipped) ]; then cat $(skipped); echo "$$(wc -l < $(skipped)) tests were skipped on this machine"; fi
 
 announce-tests:
-	@echo 'make test takes about 10 minutes on two idle cores from nothing; the tests also need a JACK server'
+	@echo 'make test takes 10 to 15 minutes on two idle cores the first time; packages that it installs are named first'
 
 # Makes systems below target/ and removes them. Takes half an hour per system and 8 GB.
 test-bare: prepare-bare
