@@ -69,7 +69,7 @@ static OPTIONS: &[OptionSpec] = &[
         "stable",
         DURATION,
         "10s",
-        "running for this long makes the next restart an immediate one again",
+        "after running for this long without a crash, the next restart is immediate again",
     ),
     OptionSpec::new("max-restarts", RATE, "off", "more restarts than `N/SECONDS`: the instance stays down"),
     OptionSpec::new("start-timeout", TIMEOUT, "30s", "how long importing the modules may take"),
@@ -87,7 +87,12 @@ static OPTIONS: &[OptionSpec] = &[
         "what output channels are set to while the instance is down",
     ),
     OptionSpec::new("failsafe.", ValueKind::Fraction, "", "the same for one channel").followed_by("CHANNEL"),
-    OptionSpec::new("failsafe-after", DURATION, "1s", "down for this long: the failsafe values go out"),
+    OptionSpec::new(
+        "failsafe-after",
+        DURATION,
+        "1s",
+        "how long an instance may be down before its failsafe values are sent",
+    ),
     OptionSpec::new(
         "memory-limit",
         ValueKind::Size { least: 1 << 20, off: true },
