@@ -27,3 +27,6 @@ pub const SLOTS: usize = 512;
 
 /// The levels of a universe: a whole frame.
 pub type Levels = [u8; SLOTS];
+
+#[cfg(test)]
+pub mod trace;

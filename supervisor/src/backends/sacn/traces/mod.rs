@@ -4,29 +4,45 @@
 //! that the industry measures others by. It was built outside this repository with a clock that the
 //! trace moves, and its merge receiver was fed the same datagrams. Its notification wait is 0, as ours
 //! has none (its default is 1 s on top). It looks for sources that are lost each 121 ms, so the times
-//! of decisions may differ by that. See [`trace`] for the files.
+//! of decisions may differ by that.
 //!
 //! Differences on purpose have a reason in the file. What the library does not have, such as universe
 //! synchronisation, has decisions by the words of the standard, and the file says so.
+//!
+//! The files are as in [`dmx::trace`](crate::backends::dmx::trace). Settings: `universe` (1 unless it
+//! is there), `settle` (`source-settle` in milliseconds; 1500 unless it is there), `settling` (the
+//! trace shows settling, so there is no run without it).
+//!
+//! Packets: `levels`, `priorities` (start code 0xDD), `values start=HEX`, `end` (levels with
+//! Stream_Terminated), each with its slots, of which `9*512` is 512 times 9; `sync universe=ADDRESS`.
+//! Fields: `prio` (100), `seq` (the next one), `sync` (address, 0), `universe`, `via` (interface, of no
+//! account here), `cut=SIZE`, `patch=OFFSET:HEX`, `preview`, `force` (Force_Synchronization).
+//!
+//! Decisions: `appeared`, `lost`, `ended`, `priorities-lost` with the source; `exceeded`; `levels` with
+//! `LEVEL@PRIORITY` for each slot, or `-` for one that no source controls.
 
 mod packet;
-mod trace;
 
 use super::codec::{SacnCid, decode};
 use super::merger::{SacnChanges, SacnMerger, SacnMergerOptions, SacnRefusal, SacnSourceChangeKind};
-use std::collections::BTreeSet;
-use std::fmt::Write;
+use crate::backends::dmx::trace::{Decision, Trace, traces};
+use packet::PacketLine;
+use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddrV4;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use trace::{Decision, Trace};
+
+const FOLDER: &str = "src/backends/sacn/traces";
 
 /// How much later or earlier ETC's receiver may decide the same, in milliseconds.
 const TOLERANCE: u64 = 125;
 
+/// The settling time of ETC's receiver, in milliseconds.
+const SETTLE: u64 = 1500;
+
 /// Our merger in the time of a trace.
 struct Receiver {
     merger: SacnMerger,
+    universe: u16,
     start: Instant,
     settle: u64,
     slots: usize,
@@ -34,55 +50,67 @@ struct Receiver {
     /// Sources that sent priorities of single slots.
     prioritised: BTreeSet<String>,
     is_exceeded: bool,
+    /// The last sequence of each source, of its data and of its synchronisation.
+    sequences: HashMap<(String, bool), u8>,
     decisions: Vec<Decision>,
 }
 
 impl Receiver {
     fn new(trace: &Trace, settle: u64) -> Self {
         let start = Instant::now();
-        let options = SacnMergerOptions {
-            universe: trace.universe,
-            from: None,
-            settle: Duration::from_millis(settle),
-            holds: false,
-        };
+        let universe = trace.setting("universe", 1) as u16;
+        let settling = Duration::from_millis(settle);
+        let options = SacnMergerOptions { universe, from: None, settle: settling, holds: false };
         Self {
             merger: SacnMerger::new(start, options),
+            universe,
             start,
             settle,
             slots: trace.slots,
             levels: vec!["-"; trace.slots].join(" "),
             prioritised: BTreeSet::new(),
             is_exceeded: false,
+            sequences: HashMap::new(),
             decisions: Vec::new(),
         }
     }
 
     fn replay(mut self, trace: &Trace) -> Vec<Decision> {
-        for arrival in &trace.arrivals {
-            self.run_timers(arrival.at);
-            let mut changes = SacnChanges::default();
-            let Ok(packet) = decode(&arrival.bytes) else { continue };
-            let now = self.start + Duration::from_millis(arrival.at);
-            let from = SocketAddrV4::new(arrival.from, 5568);
-            let outcome = self.merger.on_packet(now, from, Some(arrival.group), &packet, &mut changes);
-            if outcome == Err(SacnRefusal::SourcesExceeded) && !self.is_exceeded {
-                self.is_exceeded = true;
-                self.decide(arrival.at, "exceeded".into());
-            }
-            self.note(arrival.at, &changes);
+        for (at, words) in &trace.packets {
+            self.run_timers(*at);
+            let packet = PacketLine::read(words);
+            self.receive(*at, SocketAddrV4::new(trace.sources[&packet.source], 5568), &packet);
         }
         self.run_timers(trace.end);
         self.decisions.sort();
         self.decisions
     }
 
+    fn receive(&mut self, at: u64, from: SocketAddrV4, packet: &PacketLine) {
+        let stream = (packet.source.clone(), packet.kind == "sync");
+        let sequence = packet.sequence(self.sequences.get(&stream).copied());
+        self.sequences.insert(stream, sequence);
+        let group = packet.universe(self.universe);
+        let datagram = packet.bytes(sequence, group);
+        let Ok(decoded) = decode(&datagram) else { return };
+        let now = self.start + Duration::from_millis(at);
+        let mut changes = SacnChanges::default();
+        let outcome = self.merger.on_packet(now, from, Some(group), &decoded, &mut changes);
+        if outcome == Err(SacnRefusal::SourcesExceeded) && !self.is_exceeded {
+            self.is_exceeded = true;
+            self.decide(at, "exceeded".into());
+        }
+        self.note(at, &changes);
+    }
+
     /// Lets the deadlines up to a time pass, each at its time.
     fn run_timers(&mut self, until: u64) {
+        let until = self.start + Duration::from_millis(until);
         let mut last = None;
-        while let Some(deadline) = self.merger.deadline().filter(|deadline| {
-            last != Some(*deadline) && *deadline <= self.start + Duration::from_millis(until)
-        }) {
+        while let Some(deadline) = self.merger.deadline()
+            && deadline <= until
+            && last != Some(deadline)
+        {
             let mut changes = SacnChanges::default();
             self.merger.on_timer(deadline, &mut changes);
             let at = deadline.saturating_duration_since(self.start).as_millis();
@@ -139,45 +167,12 @@ fn name(cid: SacnCid) -> String {
     String::from_utf8_lossy(&cid.0).trim_end_matches('\0').to_owned()
 }
 
-fn traces() -> Vec<(String, Trace)> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/backends/sacn/traces");
-    let mut traces: Vec<(String, Trace)> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "trace"))
-        .map(|path| (path.display().to_string(), Trace::read(&std::fs::read_to_string(path).unwrap())))
-        .collect();
-    assert!(traces.len() > 30, "the traces are there");
-    traces.sort_by(|(a, _), (b, _)| a.cmp(b));
-    traces
-}
-
-fn is_same(ours: &[Decision], expected: &[Decision]) -> bool {
-    ours.len() == expected.len()
-        && ours
-            .iter()
-            .zip(expected)
-            .all(|(ours, expected)| ours.text == expected.text && ours.at.abs_diff(expected.at) <= TOLERANCE)
-}
-
-fn report(out: &mut String, path: &str, expected: &[Decision], ours: &[Decision]) {
-    let _ = writeln!(out, "{path}");
-    for (title, decisions) in [("expected", expected), ("decided", ours)] {
-        let _ = writeln!(out, "  {title}:");
-        for decision in decisions {
-            let _ = writeln!(out, "    {} {}", decision.at, decision.text);
-        }
-    }
-}
-
 #[test]
 fn decisions_are_those_of_etcs_receiver_but_where_the_trace_gives_a_reason() {
     let mut differences = String::new();
-    for (path, trace) in traces() {
-        let ours = Receiver::new(&trace, trace.settle).replay(&trace);
-        if !is_same(&ours, &trace.decisions) {
-            report(&mut differences, &path, &trace.decisions, &ours);
-        }
+    for trace in traces(FOLDER, 40) {
+        let ours = Receiver::new(&trace, trace.setting("settle", SETTLE)).replay(&trace);
+        trace.compare(&ours, TOLERANCE, &mut differences);
     }
     assert!(differences.is_empty(), "{differences}");
 }
@@ -187,8 +182,8 @@ fn decisions_are_those_of_etcs_receiver_but_where_the_trace_gives_a_reason() {
 #[test]
 fn levels_without_settling_are_the_same_once_all_sources_are_known() {
     let mut differences = String::new();
-    for (path, trace) in traces().into_iter().filter(|(_, trace)| !trace.is_settling) {
-        let ours = Receiver::new(&trace, 0).replay(&trace);
+    for trace in traces(FOLDER, 40).iter().filter(|trace| trace.setting("settling", 0) == 0) {
+        let ours = Receiver::new(trace, 0).replay(trace);
         let levels = |decisions: &[Decision], at: u64| {
             let before = decisions.iter().filter(|decision| decision.at <= at);
             before.filter_map(Decision::levels).next_back().map(str::to_owned)
@@ -198,10 +193,11 @@ fn levels_without_settling_are_the_same_once_all_sources_are_known() {
         // The levels just before each decision, once all earlier ones are taken.
         let is_different = |at: u64| {
             let before = at.saturating_sub(TOLERANCE + 1);
-            before > trace.settle && levels(&ours, before) != levels(&trace.decisions, before)
+            let is_settled = before > trace.setting("settle", SETTLE);
+            is_settled && levels(&ours, before) != levels(&trace.decisions, before)
         };
         if times.into_iter().any(is_different) {
-            report(&mut differences, &path, &trace.decisions, &ours);
+            trace.report(&ours, &mut differences);
         }
     }
     assert!(differences.is_empty(), "{differences}");

@@ -21,8 +21,8 @@ pub struct PacketLine {
 
 impl PacketLine {
     /// Reads `SOURCE KIND [VALUE] [VALUE*COUNT] [NAME=VALUE] [preview] [force]`.
-    pub fn read(words: &[&str]) -> Self {
-        let mut line = Self { source: words[0].to_owned(), kind: words[1].to_owned(), ..Self::default() };
+    pub fn read(words: &[String]) -> Self {
+        let mut line = Self { source: words[0].clone(), kind: words[1].clone(), ..Self::default() };
         for word in &words[2..] {
             if let Some((name, value)) = word.split_once('=') {
                 line.fields.insert(name.to_owned(), value.to_owned());
@@ -30,7 +30,7 @@ impl PacketLine {
                 let value: u8 = value.parse().unwrap();
                 line.values.extend(vec![value; count.parse().unwrap()]);
             } else {
-                match *word {
+                match word.as_str() {
                     "preview" => line.is_preview = true,
                     "force" => line.forces_sync = true,
                     value => line.values.push(value.parse().unwrap()),
