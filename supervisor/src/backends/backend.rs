@@ -42,6 +42,12 @@ pub trait BackendKind: Sync {
         false
     }
 
+    /// Whether what it sends is a state that peers lose without it: after it had to be opened again,
+    /// it is handed the last values of its outputs.
+    fn repeats_outputs(&self) -> bool {
+        false
+    }
+
     /// Whether its instances are closed and opened again where they have other channels. They are
     /// spared that where they only lack some: those stay until there is another reason.
     fn reopens_for_channels(&self) -> bool {
@@ -177,9 +183,10 @@ pub trait Backend {
     /// The routing step is over: sends what changed in it.
     fn flush(&mut self, _cx: &mut BackendContext<'_>) {}
 
-    /// A channel had this value before the supervisor was started again; nothing is sent for it yet.
-    /// `is_output`: mappings lead to the channel; [`Backend::handle`] follows unless the show sends
-    /// another value before.
+    /// A channel had this value before the supervisor was started again. `is_output`: it was routed
+    /// there, and mappings still lead there; nothing is sent for it yet, [`Backend::handle`] follows
+    /// unless the show sends another value before. Otherwise it had come in there. A channel may
+    /// have both.
     fn restore(&mut self, _instance: LocalInstance, _channel: ChannelId, _value: f64, _is_output: bool) {}
 
     /// Goes on under a new plan of the same key and kind, without closing what did not change.

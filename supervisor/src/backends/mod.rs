@@ -51,6 +51,12 @@ pub fn echoes(backend: &str) -> bool {
     BACKENDS.iter().any(|kind| kind.spec().name == backend && kind.echoes())
 }
 
+/// Whether this backend is handed the last values of its outputs after it was opened again.
+#[must_use]
+pub fn repeats_outputs(backend: &str) -> bool {
+    BACKENDS.iter().any(|kind| kind.spec().name == backend && kind.repeats_outputs())
+}
+
 /// Whether instances of this backend are closed and opened again where they have other channels.
 #[must_use]
 pub fn reopens_for_channels(backend: &str) -> bool {

@@ -352,6 +352,7 @@ impl EventLoop {
         self.launcher.reaper.tick(&self.poller, now);
         self.take_reaper_events(now);
         self.with_backends(|backends, access| backends.tick(now, access));
+        self.repeat_outputs();
         self.route_incoming();
     }
 }

@@ -7,12 +7,13 @@
 //! caused.
 
 use super::EventLoop;
-use crate::backends::{PYTHON, echoes};
+use crate::backends::{PYTHON, echoes, repeats_outputs};
 use crate::ids::InstanceId;
 use crate::show::LiveShow;
 use crate::show::change::ShowChange;
 use mm_shared::ChannelId;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How often it is looked at whether instances have started.
@@ -83,6 +84,11 @@ impl RestoredOutputs {
         self.next_look
     }
 
+    /// All values that have not been sent yet.
+    pub fn values(&self) -> impl Iterator<Item = (Output, f64)> {
+        self.values.iter().map(|(output, value)| (*output, *value))
+    }
+
     /// The value of an output that has not been sent yet.
     #[must_use]
     pub fn value(&self, instance: InstanceId, channel: ChannelId) -> Option<f64> {
@@ -125,6 +131,22 @@ impl EventLoop {
             self.router.note_delivery(instance, channel, value);
             self.control.monitor_delivery(instance, channel, value);
             self.with_backends(|backends, access| backends.handle(instance, channel, value, access));
+        }
+    }
+
+    /// Hands the last values of their outputs to backends that were opened again and need them.
+    pub(super) fn repeat_outputs(&mut self) {
+        for id in self.backends.take_reopened() {
+            let show = Arc::clone(&self.origin.show);
+            let Some(instance) = show.instance(id).filter(|instance| repeats_outputs(instance.backend))
+            else {
+                continue;
+            };
+            for (channel, _) in (0..).map(ChannelId).zip(&instance.channels) {
+                if let Some(value) = self.router.last(id, channel) {
+                    self.with_backends(|backends, access| backends.handle(id, channel, value, access));
+                }
+            }
         }
     }
 }

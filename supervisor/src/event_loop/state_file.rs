@@ -16,6 +16,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+/// The output value of a channel that has none, as in the file.
+const NO_OUTPUT: f64 = -0.0;
+
 /// The names of a show's channels, shared by all values that are saved.
 #[derive(Debug, Default)]
 pub struct SharedNames {
@@ -34,8 +37,8 @@ struct InstanceNames {
 #[derive(Debug)]
 enum LastValues {
     Script(Snapshot),
-    /// Of each channel, the last value that it has taken.
-    Other(Arc<[Arc<str>]>, Vec<Option<f64>>),
+    /// Of each channel, the last values that have come in and that were routed there.
+    Other(Arc<[Arc<str>]>, Vec<(Option<f64>, Option<f64>)>),
 }
 
 impl SharedNames {
@@ -61,12 +64,12 @@ fn put_together(all: &[(Arc<str>, LastValues)], added: bool) -> Saved {
                 saved.extend(values.saved(instance).take(most));
             }
             LastValues::Other(channels, last) => {
-                let known = channels.iter().zip(last).filter_map(|(channel, last)| Some((channel, (*last)?)));
-                saved.extend(known.map(|(channel, output)| SavedChannel {
+                let known = channels.iter().zip(last).filter(|(_, last)| **last != (None, None));
+                saved.extend(known.map(|(channel, (input, output))| SavedChannel {
                     instance: Arc::clone(instance),
                     channel: Arc::clone(channel),
-                    input: 0.0,
-                    output,
+                    input: input.unwrap_or(0.0),
+                    output: output.unwrap_or(NO_OUTPUT),
                 }));
             }
         }
@@ -79,7 +82,7 @@ impl EventLoop {
     pub(super) fn restore(&mut self, saved: &Saved) {
         let saved = saved.by_instance();
         let show = Arc::clone(&self.origin.show);
-        let (mut outputs, mut all) = (HashMap::new(), Vec::new());
+        let (mut outputs, mut inputs) = (HashMap::new(), Vec::new());
         for LiveInstance { id, instance, .. } in show.live_instances() {
             let Some(channels) = saved.get(instance.name.as_str()) else { continue };
             if self.instances.restore(id, channels) {
@@ -87,20 +90,30 @@ impl EventLoop {
             }
             let names = instance.channels.iter().map(|channel| channel.name.as_str());
             let numbers: HashMap<&str, ChannelId> = names.zip((0..).map(ChannelId)).collect();
-            for saved in channels {
-                if let Some(number) = numbers.get(&*saved.channel) {
-                    if echoes(instance.backend) {
-                        self.router.restore(id, *number, saved.output);
-                    } else {
-                        outputs.insert((id, *number), saved.output);
-                    }
-                    all.push((id, *number, saved.output));
+            for SavedChannel { channel, input, output, .. } in channels.iter().copied() {
+                let Some(number) = numbers.get(&**channel) else { continue };
+                if *input > 0.0 {
+                    inputs.push((id, *number, *input));
+                }
+                if output.is_sign_negative() {
+                    continue;
+                }
+                if echoes(instance.backend) {
+                    self.router.restore(id, *number, *output);
+                } else {
+                    outputs.insert((id, *number), *output);
                 }
             }
         }
         self.restored = RestoredOutputs::new(&show, outputs, Instant::now());
-        for (id, number, value) in all {
-            let is_output = self.restored.value(id, number).is_some();
+        let outputs = self.restored.values().map(|((id, number), value)| (id, number, value, true));
+        let all = outputs.collect::<Vec<_>>().into_iter();
+        for (id, number, value, is_output) in
+            all.chain(inputs.into_iter().map(|(id, number, value)| (id, number, value, false)))
+        {
+            if !is_output {
+                self.router.restore_arrival(id, number, value);
+            }
             self.with_backends(|backends, access| backends.restore(id, number, value, is_output, access));
         }
     }
@@ -118,8 +131,9 @@ impl EventLoop {
                     let own = |number| without_failsafe.get(&(*id, number)).copied();
                     let routed = |number| own(number).or_else(|| self.router.last(*id, number));
                     let last = |number| routed(number).or_else(|| unsent(number));
-                    let last = numbers.map(last).collect();
-                    LastValues::Other(Arc::clone(channels), last)
+                    let input = |number| Some(self.router.passages(*id, number).0?.value);
+                    let both = numbers.map(|number| (input(number), last(number))).collect();
+                    LastValues::Other(Arc::clone(channels), both)
                 }
             };
             all.push((Arc::clone(instance), values));

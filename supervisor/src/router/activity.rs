@@ -71,6 +71,13 @@ impl ChannelActivity {
         }
     }
 
+    /// The same for a value that had come from an instance.
+    pub fn restore_arrival(&mut self, source: SourceIndex, value: f64) {
+        if let Some(passage) = self.arrived.get_mut(source.index()) {
+            passage.value = value;
+        }
+    }
+
     /// What came last from an instance.
     #[must_use]
     pub fn arrival(&self, source: SourceIndex) -> Option<LastPassage> {

@@ -152,6 +152,13 @@ impl Router {
         }
     }
 
+    /// The same for the value that had come from a channel.
+    pub fn restore_arrival(&mut self, instance: InstanceId, channel: ChannelId, value: f64) {
+        if let Some(source) = self.table.source(instance, channel) {
+            self.activity.restore_arrival(source, value);
+        }
+    }
+
     /// The instance and channel that a number stands for.
     #[must_use]
     pub fn origin(&self, source: SourceIndex) -> Option<RouteTarget> {

@@ -56,9 +56,10 @@ pub struct SavedChannel {
     /// The channel's name.
     #[serde(serialize_with = "write_name", deserialize_with = "read_name")]
     pub channel: Arc<str>,
-    /// Its last input value, 0 to 1.
+    /// What a script was handed last, or what has come in last otherwise, 0 to 1.
     pub input: f64,
-    /// Its last output value, 0 to 1; -0.0 if it is that of a script that has never sent one.
+    /// What a script has sent last, or what was routed there last otherwise, 0 to 1; -0.0: nothing
+    /// ever.
     pub output: f64,
 }
 

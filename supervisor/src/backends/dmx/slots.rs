@@ -107,6 +107,8 @@ pub struct SlotMap {
     by_channel: Vec<ChannelSlots>,
     /// In the order of their lowest slots, in which events are reported.
     ordered: Vec<(ChannelSlots, ChannelId)>,
+    /// One bit for each slot that a channel has.
+    used: [u64; SLOTS / 64],
 }
 
 impl SlotMap {
@@ -121,6 +123,7 @@ impl SlotMap {
                 Ok(slots) => {
                     map.by_channel.push(slots);
                     map.ordered.push((slots, id));
+                    slots.each().for_each(|slot| map.mark(slot));
                     let clash = slots.each().find_map(|slot| {
                         let (owner, span) = *claims.entry(slot).or_insert((slots, channel.span));
                         (owner != slots).then_some((slot, owner, span))
@@ -151,7 +154,13 @@ impl SlotMap {
     /// Whether a channel has the slot with this index.
     #[must_use]
     pub fn has_slot(&self, index: usize) -> bool {
-        self.by_channel.iter().any(|slots| slots.each().any(|slot| usize::from(slot) == index))
+        self.used.get(index / 64).is_some_and(|bits| bits & 1 << (index % 64) != 0)
+    }
+
+    fn mark(&mut self, slot: u16) {
+        if let Some(bits) = self.used.get_mut(usize::from(slot) / 64) {
+            *bits |= 1 << (slot % 64);
+        }
     }
 }
 
@@ -259,7 +268,8 @@ mod tests {
         assert_eq!(slots, ["1+2", "500+4", "7", "7", "512"]);
         assert_eq!(map.of_channel(ChannelId(2)), Some(ChannelSlots::Pair { coarse: 0, fine: 1 }));
         assert_eq!(map.of_channel(ChannelId(5)), None);
-        assert!(map.has_slot(3) && map.has_slot(499) && !map.has_slot(4));
+        assert!([0, 1, 3, 6, 499, 511].into_iter().all(|index| map.has_slot(index)));
+        assert!([4, 7, 510, 512, 9999].into_iter().all(|index| !map.has_slot(index)));
     }
 
     #[test]

@@ -377,8 +377,10 @@ impl Backend for OscBackend {
         self.set_timer(cx);
     }
 
-    fn restore(&mut self, _instance: LocalInstance, channel: ChannelId, value: f64, _is_output: bool) {
-        OscTx::restore(channel, value, &mut self.paths);
+    fn restore(&mut self, _instance: LocalInstance, channel: ChannelId, value: f64, is_output: bool) {
+        if is_output {
+            OscTx::restore(channel, value, &mut self.paths);
+        }
     }
 
     /// Applies other paths, ranges and options. Another address needs another socket.

@@ -53,6 +53,8 @@ pub struct BackendSet {
     due: Vec<BackendTimer>,
     /// Sources that have input left which the kernel does not report.
     unfinished: Vec<Wake>,
+    /// Instances whose backends were opened again, for [`BackendSet::take_reopened`].
+    reopened: Vec<InstanceId>,
 }
 
 impl BackendSet {
@@ -66,7 +68,7 @@ impl BackendSet {
     pub fn open(plans: Vec<Box<dyn Plan>>, show: &LiveShow, resolver: Resolver) -> Result<Self, OpenError> {
         let (slots, homes, timers) = (Vec::new(), Vec::new(), Timers::default());
         let (due, unfinished) = (Vec::new(), Vec::new());
-        let mut set = Self { slots, homes, timers, resolver, due, unfinished };
+        let mut set = Self { slots, homes, timers, resolver, due, unfinished, reopened: Vec::new() };
         let now = Instant::now();
         for plan in plans {
             let opened = plan.open();
@@ -74,7 +76,7 @@ impl BackendSet {
             match opened {
                 Ok(backend) => {
                     let Some(served) = set.slot_mut(slot) else { continue };
-                    served.state = SlotState::Open(backend);
+                    (served.state, served.was_open) = (SlotState::Open(backend), true);
                     served.retry.note_open(now);
                 }
                 Err(error) if error.cause == OpenCause::Lasting => return Err(error),
@@ -179,6 +181,11 @@ impl BackendSet {
         any
     }
 
+    /// The instances whose backends were opened again since this was last asked.
+    pub fn take_reopened(&mut self) -> Vec<InstanceId> {
+        std::mem::take(&mut self.reopened)
+    }
+
     /// The status of an instance without its name and its traffic, which the caller adds.
     #[must_use]
     pub fn status(&self, instance: InstanceId) -> InstanceStatus {
@@ -203,8 +210,8 @@ impl BackendSet {
         }
     }
 
-    /// A channel had this value before the supervisor was started again. `is_output`: mappings lead
-    /// to it.
+    /// A channel had this value before the supervisor was started again. `is_output`: it was routed
+    /// there; otherwise it had come in.
     pub fn restore(
         &mut self,
         instance: InstanceId,
@@ -216,7 +223,9 @@ impl BackendSet {
         let Some(home) = self.homes.get(instance.0).copied().flatten() else { return };
         let Some(slot) = self.slot_mut(home.slot) else { return };
         match slot.state {
-            SlotState::Waiting => drop(slot.restored.insert((instance, channel), (value, is_output))),
+            SlotState::Waiting => {
+                slot.restored.entry((instance, channel)).or_default().push((value, is_output))
+            }
             _ => drop(self.with(home.slot, access, |backend, _| {
                 backend.restore(home.instance, channel, value, is_output);
             })),
@@ -275,8 +284,11 @@ impl BackendSet {
                 served.state = SlotState::Open(backend);
                 served.retry.note_open(now);
                 served.fault = None;
+                let instances =
+                    std::mem::replace(&mut served.was_open, true).then(|| served.instances.clone());
                 tracing::info!(event = "backend_opened", "backend of {} opened", served.names);
                 self.start_opened(slot, access);
+                self.reopened.extend(instances.into_iter().flatten());
             }
             Ok(Err(error)) => self.open_failed(slot, error, now),
             Err(_) => self.fail(slot, "internal error"),
@@ -318,8 +330,10 @@ impl BackendSet {
         }
         let Some(served) = self.slot_mut(slot) else { return };
         let (restored, missed) = (std::mem::take(&mut served.restored), std::mem::take(&mut served.missed));
-        for ((instance, channel), (value, is_output)) in restored {
-            self.restore(instance, channel, value, is_output, access);
+        for ((instance, channel), values) in restored {
+            for (value, is_output) in values {
+                self.restore(instance, channel, value, is_output, access);
+            }
         }
         for ((instance, channel), value) in missed {
             self.handle(instance, channel, value, access);

@@ -40,9 +40,11 @@ pub struct BackendSlot {
     pub names: String,
     /// Whether the backend took an event in this step, which is to be flushed.
     pub touched: bool,
+    /// Whether a backend was open in it before.
+    pub was_open: bool,
     /// The values from before the supervisor was started again, for a backend that was not open yet,
-    /// and whether each is that of an output.
-    pub restored: BTreeMap<(InstanceId, ChannelId), (f64, bool)>,
+    /// and whether each was routed there or came in.
+    pub restored: BTreeMap<(InstanceId, ChannelId), Vec<(f64, bool)>>,
     /// The last value of each channel that arrived while the backend was not open.
     pub missed: BTreeMap<(InstanceId, ChannelId), f64>,
     pub retry: RetryInterval,
@@ -59,6 +61,7 @@ impl BackendSlot {
             instances: Vec::new(),
             names: String::new(),
             touched: false,
+            was_open: false,
             restored: BTreeMap::new(),
             missed: BTreeMap::new(),
             retry: RetryInterval::default(),

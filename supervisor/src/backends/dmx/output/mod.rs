@@ -3,7 +3,7 @@
 //! - Nothing is due before the first value. Then each change is due at once, or as soon as the
 //!   pacing permits: at most 44 frames in any second, unless `realtime`. A frame carries the latest
 //!   levels, so the last values always go out.
-//! - The frame of a change is repeated three times (ANSI E1.31, 6.6.1), then every 820 to 960 ms.
+//! - The frame of a change is sent three times (ANSI E1.31, 6.6.2), then every 820 to 960 ms.
 //! - With a `hold` time, each level of a channel stays for that time, and for a frame time at least,
 //!   before the next one of that channel goes out. Other channels do not wait for it.
 //! - A frame is always the whole universe. So its length is even, as Art-Net requires; receivers

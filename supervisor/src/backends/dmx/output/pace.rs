@@ -25,8 +25,9 @@ pub const FRAME_INTERVAL: Duration = Duration::from_nanos(22_727_273);
 /// How much earlier than [`FRAME_INTERVAL`] after the one before a change may leave.
 const JITTER: Duration = Duration::from_millis(4);
 
-/// How often the frame of a change is repeated before the keep-alive begins.
-const REPETITIONS: u8 = 3;
+/// How often the frame of a change is repeated before the keep-alive begins: receivers get three
+/// frames with the same levels (ANSI E1.31, 6.6.2).
+const REPETITIONS: u8 = 2;
 
 /// How long after a change its first repetition leaves; the others follow at the full rate.
 const FIRST_REPETITION: Duration = Duration::from_millis(34);
@@ -38,7 +39,7 @@ const STREAM_PAUSE: Duration = Duration::from_millis(100);
 /// stream that has pauses for repetitions.
 const STREAM_REPETITIONS: usize = 12;
 
-/// The range of the pause between keep-alive frames, in microseconds. ANSI E1.31, 6.6.1 and Art-Net 4
+/// The range of the pause between keep-alive frames, in microseconds. ANSI E1.31, 6.6.2 and Art-Net 4
 /// ask for 800 to 1000 ms; the rest is for delays on the way.
 const KEEP_ALIVE_FROM: u64 = 820_000;
 const KEEP_ALIVE_SPAN: u64 = 140_000;
