@@ -49,6 +49,10 @@ impl BackendKind for ArtnetKind {
         options::SPEC
     }
 
+    fn repeats_outputs(&self) -> bool {
+        true
+    }
+
     /// One plan for all instances.
     fn plan(
         &self,
