@@ -103,6 +103,14 @@ impl Diagnostics {
         &mut self.list[at]
     }
 
+    /// The one that was added last.
+    pub(crate) fn last_mut(&mut self) -> Option<&mut Diagnostic> {
+        match &mut self.surplus {
+            Some(last) => Some(last),
+            None => self.list.last_mut(),
+        }
+    }
+
     pub fn has_errors(&self) -> bool {
         self.errors > 0
     }

@@ -16,12 +16,13 @@
 //! are cut.
 
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::path::PathBuf;
 use thiserror::Error;
 
 /// Version of everything both binaries share: messages, segments, arguments. It is raised with
 /// every change of any of them; supervisor and worker of different versions refuse each other.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 
 /// A worker that gets this signal writes the Python stacks of all its threads to standard error,
 /// whatever it does at that moment. It is `SIGRTMIN+8` of the C library, which Python does not use,
@@ -120,6 +121,9 @@ pub struct Boot {
     /// How many of `channels`, from the start, are used by a mapping; outputs on the others are
     /// remembered only.
     pub mapped: u32,
+    /// Which of these are the target of a mapping, so that a name that looks like a handler should
+    /// lead to one.
+    pub targets: BitSet,
     /// What the script may add to `channels`.
     pub allowance: NameAllowance,
     /// From what it imports the modules, and whether another worker serves in the meantime.
@@ -204,7 +208,7 @@ pub enum FromWorker {
         /// Its name.
         name: String,
     },
-    /// A remark for the user, such as a mapped handler that the module does not hold.
+    /// A remark for the user. Lines of hints follow the text, each after `\nhint: `.
     Warning(String),
     /// Python code raised; the instance goes on.
     Error {
@@ -220,20 +224,68 @@ pub enum FromWorker {
     Yielded,
     /// The cleanup handler has run; the worker exits with status 0 after this.
     Stopped,
+    /// A remark, as [`FromWorker::Warning`], on a handler that the show file names: it does not
+    /// exist, or cannot do its work. Sent before `Ready`.
+    HandlerWarning {
+        /// What the show file says of it.
+        subject: HandlerSubject,
+        /// The remark.
+        text: String,
+    },
+}
+
+/// What in the show file names a handler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HandlerSubject {
+    /// A mapped channel, by its number.
+    Channel(u32),
+    /// The option `default-handler`.
+    Default,
 }
 
 /// Why the modules of an instance could not be imported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// The module whose import failed, as the show file has it.
-    pub module: String,
+    /// What failed.
+    pub subject: FailureSubject,
     /// One line: the exception, with file and line where it has them.
     pub summary: String,
     /// The whole traceback.
     pub traceback: String,
+    /// What the user may do about it.
+    pub hint: Option<String>,
     /// Whether the exception shows that another process holds what the script needs: a port, a
     /// device, a lock.
     pub is_busy: bool,
+}
+
+impl Failure {
+    /// A failure of which there is no more to say than a text.
+    #[must_use]
+    pub fn of_text(subject: FailureSubject, text: String) -> Failure {
+        Failure { subject, summary: text.clone(), traceback: text, hint: None, is_busy: false }
+    }
+}
+
+/// What has failed when the modules could not be imported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FailureSubject {
+    /// A module, as the show file has it.
+    Module(String),
+    /// The virtual environment.
+    Venv,
+    /// Nothing that the show file names.
+    Other,
+}
+
+impl fmt::Display for FailureSubject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FailureSubject::Module(module) => write!(f, "module `{module}` could not be imported"),
+            FailureSubject::Venv => f.write_str("the virtual environment cannot be used"),
+            FailureSubject::Other => f.write_str("the modules could not be imported"),
+        }
+    }
 }
 
 /// A set of small numbers.

@@ -16,6 +16,8 @@
 //! | 2 | events handled |
 //! | 3 | errors of the script |
 //! | 4 | longest time in a handler, ns |
+//! | 5 | length of the name in the next words, in bytes |
+//! | 6 to 15 | the name of the callable of an interval or a socket, in UTF-8, cut to what fits |
 //! | 16… | times in handlers by bucket, see [`crate::histogram`] |
 
 use crate::histogram::{BUCKETS, Histogram, bucket};
@@ -30,7 +32,12 @@ const ACTIVITY: usize = 1;
 const HANDLED: usize = 2;
 const ERRORS: usize = 3;
 const LONGEST: usize = 4;
+const NAME_LENGTH: usize = 5;
+const NAME: usize = 6;
 const TIMES: usize = 16;
+
+/// The longest name of a callable, in bytes.
+const NAME_LIMIT: usize = (TIMES - NAME) * 8;
 
 /// The least time between two events or errors that a worker counts.
 const FASTEST: Duration = Duration::from_nanos(20);
@@ -118,6 +125,17 @@ impl<M: Memory> ProgressWriter<M> {
         std::mem::replace(&mut self.activity, (activity, subject))
     }
 
+    /// Names the callable that the worker is about to enter.
+    pub fn name_callable(&mut self, name: &str) {
+        let name = &name.as_bytes()[..name.floor_char_boundary(NAME_LIMIT)];
+        for (index, part) in name.chunks(8).enumerate() {
+            let mut word = [0; 8];
+            word[..part.len()].copy_from_slice(part);
+            self.words.store(NAME + index, u64::from_le_bytes(word));
+        }
+        self.words.store(NAME_LENGTH, name.len() as u64);
+    }
+
     /// Counts an event that its handler is done with, after so many nanoseconds.
     #[inline]
     pub fn handled(&mut self, nanos: u64) {
@@ -160,6 +178,17 @@ impl<M: Memory> ProgressReader<M> {
         let activity = usize::try_from(word >> 32).ok().and_then(|index| Activity::ALL.get(index).copied());
         // The low half is the subject.
         ActivitySnapshot { generation, activity, subject: word as u32 }
+    }
+
+    /// The name of the callable of an interval or a socket that the worker has entered last;
+    /// `None` if the words hold no text.
+    pub fn callable(&self) -> Option<String> {
+        let length =
+            usize::try_from(self.words.load(NAME_LENGTH)).ok().filter(|length| *length <= NAME_LIMIT)?;
+        let mut bytes: Vec<u8> =
+            (NAME..TIMES).flat_map(|index| self.words.load(index).to_le_bytes()).collect();
+        bytes.truncate(length);
+        String::from_utf8(bytes).ok().filter(|name| !name.is_empty() && !name.contains(char::is_control))
     }
 
     /// How many events the worker handled.
@@ -234,6 +263,28 @@ mod tests {
         for activity in Activity::ALL {
             writer.enter(activity, u32::MAX);
             assert_eq!(reader.activity().activity, Some(activity));
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_callable_reads_back_cut_to_what_fits() {
+        let (mut writer, reader) = on_heap();
+        assert_eq!(reader.callable(), None);
+        for name in ["tick", "Lamp.fade.<locals>.step", "x"] {
+            writer.name_callable(name);
+            assert_eq!(reader.callable().as_deref(), Some(name));
+        }
+        writer.name_callable(&"ä".repeat(100));
+        assert_eq!(reader.callable(), Some("ä".repeat(40)));
+    }
+
+    #[test]
+    fn words_that_are_no_name_are_none() {
+        for (length, word) in [(u64::MAX, 0), (8, u64::MAX), (4, u64::from_le_bytes(*b"a\x1b[2J\0\0\0"))] {
+            let words = HeapWords::new(PROGRESS_WORDS);
+            words.store(super::NAME_LENGTH, length);
+            words.store(super::NAME, word);
+            assert_eq!(ProgressReader::<Heap>::new(words).callable(), None);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Frames: what is damaged is an error, never a value and never a panic.
 
-use mm_shared::control::{Boot, ChannelBoot, ImportMode, Module, NameAllowance};
+use mm_shared::control::{BitSet, Boot, ChannelBoot, ImportMode, Module, NameAllowance};
 use mm_shared::frame::{self, BOOT, BOOT_LIMIT, FrameError, HEADER, Kind};
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, any, prop_assert, prop_assert_eq, proptest};
@@ -15,6 +15,7 @@ fn boot() -> Boot {
         default_handler: None,
         channels: vec![ChannelBoot { name: "h.täck".to_owned(), input: 0.25, output: -0.0 }],
         mapped: 1,
+        targets: BitSet::default(),
         allowance: NameAllowance::default(),
         import: ImportMode::LastGood(vec![1, 2, 3]),
     }

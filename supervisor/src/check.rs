@@ -6,6 +6,7 @@
 //! Exit status: 0 when nothing is wrong, 2 for errors in the show file or its scripts, 1 for
 //! anything else.
 
+mod findings;
 mod network;
 mod paths;
 
@@ -31,8 +32,9 @@ use crate::signals::{Hangup, Signals};
 use crate::startup::{self, StartError, find_worker};
 use crate::stderr::print_line;
 use crate::terminal::wants_color;
-use mm_config::{Diagnostics, Severity, Span};
-use mm_shared::control::{FromWorker, ImportMode};
+use findings::{Findings, Remark};
+use mm_config::{Diagnostics, Severity};
+use mm_shared::control::{Failure, FromWorker, ImportMode};
 use mm_shared::control_link::LinkError;
 use mm_shared::sys::limits;
 use std::io::{self, IsTerminal};
@@ -122,22 +124,21 @@ struct Check {
 
 /// An instance whose script is imported.
 struct Trial {
+    /// Its place in the show file.
+    place: usize,
     instance: String,
     deadline: Instant,
     worker: Worker,
     outcome: Option<Outcome>,
-    /// What the worker remarks about the show.
-    warnings: Vec<String>,
-    /// Where the instance is declared.
-    span: Span,
+    remarks: Vec<Remark>,
 }
 
 /// The outcome of an import.
 enum Outcome {
     Ready,
-    /// What the script needs is in use: by the running show, most likely.
-    InUse(String),
-    Failed(String),
+    Failed(Failure),
+    /// No module can be blamed; the text says what happened.
+    Ended(String),
 }
 
 impl Check {
@@ -164,38 +165,32 @@ impl Check {
             self.time_out();
         }
         self.end()?;
+        let mut faults = 0;
         for trial in &self.trials {
             self.script_output.remove(trial.worker.id);
-            let name = &trial.instance;
-            for warning in &trial.warnings {
-                warn(trial.span, &format!("instance `{name}`: {warning}"), diagnostics);
-            }
-            match &trial.outcome {
-                Some(Outcome::Failed(what)) => print_line(&format!("error: instance `{name}`: {what}")),
-                Some(Outcome::InUse(what)) => {
-                    print_line(&format!("warning: instance `{name}`: {what}"));
-                    print_line(
-                        "hint: in use by the running show? what follows in the module was not checked",
-                    );
-                }
-                Some(Outcome::Ready) | None => {}
-            }
+            let findings = Findings::new(&show.instances[trial.place]);
+            trial.remarks.iter().for_each(|remark| findings.remark(remark, diagnostics));
+            faults += usize::from(match &trial.outcome {
+                Some(Outcome::Failed(failure)) => findings.failure(failure, diagnostics),
+                Some(Outcome::Ended(what)) => findings.end(what, diagnostics),
+                Some(Outcome::Ready) | None => false,
+            });
         }
-        Ok(self.trials.iter().filter(|trial| matches!(trial.outcome, Some(Outcome::Failed(_)))).count())
+        Ok(faults)
     }
 
     fn begin(&mut self, show: &LiveShow) -> Result<(), StartError> {
         for (id, live) in (1..).zip(show.instances_of(PYTHON)) {
             let options = PythonOptions::of(show, live.instance);
-            let spec = WorkerSpec::new(show, &live.instance.name, &options);
+            let spec = WorkerSpec::new(show, live, &options);
             let names = live.instance.channels.iter().map(|channel| channel.name.clone());
             let (launcher, mut values) = (&mut self.launcher, Values::new(names));
             let (worker, _) = spec
                 .begin(launcher, WorkerId(id), &mut values, ImportMode::Alone)
                 .map_err(|error| StartError::system("a worker could not be started", error))?;
             let (instance, deadline) = (live.instance.name.clone(), Instant::now() + options.start_timeout);
-            let span = live.instance.span;
-            self.trials.push(Trial { instance, deadline, worker, outcome: None, warnings: Vec::new(), span });
+            let (place, remarks) = (live.place, Vec::new());
+            self.trials.push(Trial { place, instance, deadline, worker, outcome: None, remarks });
         }
         Ok(())
     }
@@ -215,7 +210,7 @@ impl Check {
         let now = Instant::now();
         for trial in self.trials.iter_mut().filter(|trial| trial.outcome.is_none() && trial.deadline <= now) {
             let what = "the modules were not imported within `start-timeout`".to_owned();
-            trial.outcome = Some(Outcome::Failed(what));
+            trial.outcome = Some(Outcome::Ended(what));
         }
     }
 
@@ -260,10 +255,10 @@ impl Check {
             let outcome = match trial.worker.receive(&mut budget, &self.poller, Instant::now()) {
                 Ok(Some(message)) => trial.outcome_of(message),
                 Ok(None) => return,
-                Err(LinkError::Closed) => Some(Outcome::Failed("the worker ended during import".into())),
-                Err(error) => Some(Outcome::Failed(error.to_string())),
+                Err(LinkError::Closed) => Some(Outcome::Ended("the worker ended during import".into())),
+                Err(error) => Some(Outcome::Ended(error.to_string())),
             };
-            let is_over = matches!(outcome, Some(Outcome::Failed(_) | Outcome::InUse(_)));
+            let is_over = matches!(outcome, Some(Outcome::Failed(_) | Outcome::Ended(_)));
             trial.settle(outcome);
             if is_over {
                 return;
@@ -286,14 +281,14 @@ impl Check {
             }
             WorkerEvent::Spawned(Err(error)) => {
                 trial.worker.never_arrived();
-                Some(Outcome::Failed(format!("the worker could not be started: {error}")))
+                Some(Outcome::Ended(format!("the worker could not be started: {error}")))
             }
             WorkerEvent::Exited(status) => {
                 trial.worker.exited(status);
-                Some(Outcome::Failed("the worker ended during import".into()))
+                Some(Outcome::Ended("the worker ended during import".into()))
             }
             WorkerEvent::Message(message) => trial.outcome_of(message),
-            WorkerEvent::ChannelClosed(fault) => fault.map(Outcome::Failed),
+            WorkerEvent::ChannelClosed(fault) => fault.map(Outcome::Ended),
         };
         trial.settle(outcome);
     }
@@ -311,12 +306,13 @@ impl Trial {
     fn outcome_of(&mut self, message: FromWorker) -> Option<Outcome> {
         match message {
             FromWorker::Ready { .. } => Some(Outcome::Ready),
-            FromWorker::Failed(failure) => {
-                let outcome = if failure.is_busy { Outcome::InUse } else { Outcome::Failed };
-                Some(outcome(import_error(&failure.module, &failure.summary, &failure.traceback)))
-            }
+            FromWorker::Failed(failure) => Some(Outcome::Failed(failure)),
             FromWorker::Warning(text) => {
-                self.warnings.push(text);
+                self.remarks.push(Remark { subject: None, text });
+                None
+            }
+            FromWorker::HandlerWarning { subject, text } => {
+                self.remarks.push(Remark { subject: Some(subject), text });
                 None
             }
             FromWorker::Error { place, traceback, .. } => {
@@ -330,38 +326,5 @@ impl Trial {
             | FromWorker::Yielded
             | FromWorker::Stopped => None,
         }
-    }
-}
-
-/// Adds a warning from a text that may end with `hint:` lines.
-fn warn(span: Span, text: &str, diagnostics: &mut Diagnostics) {
-    let mut parts = text.split("\nhint: ");
-    let warning = diagnostics.warning(span, parts.next().unwrap_or_default());
-    parts.for_each(|hint| {
-        warning.hint(hint);
-    });
-}
-
-/// A missing module has no traceback beyond its summary.
-fn import_error(module: &str, summary: &str, traceback: &str) -> String {
-    let mut text = format!("module `{module}` could not be imported: {}", summary.trim_end());
-    let traceback = traceback.trim_end();
-    if traceback != summary.trim_end() {
-        text.push('\n');
-        text.push_str(traceback);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_summary_that_is_all_there_is_stands_there_once() {
-        assert_eq!(
-            import_error("h", "no such module\n", "no such module"),
-            "module `h` could not be imported: no such module"
-        );
     }
 }

@@ -6,6 +6,7 @@
 
 use crate::backends::{self, Plan};
 use crate::cli::{RunArgs, ShowArgs};
+use crate::instances::show_check;
 use crate::last_good::{self, CopySearch, FoundCopy, LastGood, Places, ShowCopy};
 use crate::show::LiveShow;
 use crate::show_file;
@@ -33,6 +34,7 @@ impl CheckedShow {
         let mut diagnostics = loaded.diagnostics;
         let show = LiveShow::new(loaded.show);
         let plans = backends::plan(&show, &mut diagnostics);
+        show_check::check(&show, &mut diagnostics);
         Self { show, plans, diagnostics, files }
     }
 

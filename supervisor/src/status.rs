@@ -18,8 +18,13 @@ pub struct InstanceStatus {
     pub uptime_s: Option<u64>,
     /// In how many milliseconds it will be started again.
     pub next_start_ms: Option<u64>,
-    /// How often it has been started again.
+    /// How often it has been started again, for whatever reason: a fault, a command, a changed file,
+    /// or HUP.
     pub restarts: Option<u64>,
+    /// How many of these followed a fault: its worker had ended by itself, hung, or could not be
+    /// started.
+    #[serde(default)]
+    pub restarts_by_fault: Option<u64>,
     /// How its last worker ended.
     pub last_exit: Option<LastExit>,
     /// Events that went into it.
@@ -28,6 +33,9 @@ pub struct InstanceStatus {
     pub events_out: u64,
     /// Exceptions of its script, malformed packets and the like.
     pub errors: u64,
+    /// The last exception of its script.
+    #[serde(default)]
+    pub last_error: Option<LastError>,
     /// Events that wait for it.
     pub queued: Option<u64>,
     /// Events to it or from it that were replaced by later ones of the same channel because too many
@@ -119,6 +127,15 @@ pub struct LastExit {
     pub stderr_tail: Option<String>,
     /// The exception that ended it.
     pub traceback: Option<String>,
+}
+
+/// An exception of a script that goes on.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct LastError {
+    /// The exception and where it was raised.
+    pub text: String,
+    /// When, as RFC 3339 has it.
+    pub at: String,
 }
 
 /// How long handlers take, in microseconds.

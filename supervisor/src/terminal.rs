@@ -6,11 +6,23 @@ use std::env;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::IsTerminal;
+use std::os::fd::AsFd;
 
 /// Whether text on this stream has colours: on a terminal, unless `NO_COLOR` is set or the terminal
 /// is a dumb one.
 pub fn wants_color(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && !refuses_color(env::var_os("NO_COLOR"), env::var_os("TERM"))
+}
+
+/// How many columns lines on this stream may have: those of the terminal, or as `COLUMNS` says.
+/// `None`: as many as they need.
+pub fn width(stream: &(impl IsTerminal + AsFd)) -> Option<usize> {
+    let told = env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let seen = || {
+        let size = rustix::termios::tcgetwinsize(stream).ok().filter(|_| stream.is_terminal())?;
+        Some(usize::from(size.ws_col))
+    };
+    told.or_else(seen).filter(|columns| *columns > 0)
 }
 
 fn refuses_color(no_color: Option<OsString>, term: Option<OsString>) -> bool {

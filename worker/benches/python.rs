@@ -23,7 +23,7 @@ mod python;
 use divan::counter::ItemsCount;
 use divan::{AllocProfiler, Bencher, black_box};
 use link::Outgoing;
-use mm_shared::control::{Boot, ChannelBoot, ImportMode, Module, NameAllowance};
+use mm_shared::control::{BitSet, Boot, ChannelBoot, ImportMode, Module, NameAllowance};
 use mm_shared::segments::adopt;
 use mm_shared::{Activity, ChannelId, RingSizes, SupervisorEnd, create};
 use pyo3::prelude::*;
@@ -87,6 +87,7 @@ fn set_up() -> Set {
         default_handler: None,
         channels: CHANNELS.iter().map(channel).collect(),
         mapped: CHANNELS.len() as u32,
+        targets: BitSet::default(),
         allowance: NameAllowance::default(),
         import: ImportMode::Alone,
     };
@@ -108,7 +109,7 @@ fn set_up() -> Set {
         };
         let instance = become_instance(instance);
         modules::import_all(py, &boot, &HashSet::new()).expect("the script can be imported");
-        let (handlers, _) = Handlers::find(py, instance, None, boot.mapped);
+        let (handlers, _) = Handlers::find(py, instance, &boot);
         instance.output.start(py, instance.channels.values());
         Set { supervisor, handlers }
     })

@@ -7,7 +7,8 @@ use crate::link::Outgoing;
 use crate::python::channels::Channels;
 use crate::python::coroutines::never_runs;
 use crate::python::errors::ErrorReporter;
-use crate::python::handlers::Handlers;
+use crate::python::handlers::{HandlerRemark, Handlers};
+use crate::python::interpreter::StartError;
 use crate::python::output::Output;
 use crate::python::sockets::Sockets;
 use crate::python::space::SpaceBell;
@@ -18,7 +19,7 @@ use crate::python::{
 };
 use crate::startup::Process;
 use crate::term::let_term_kill;
-use mm_shared::control::{Boot, ChannelBoot, Failure, FromWorker, ImportMode, ToWorker};
+use mm_shared::control::{Boot, ChannelBoot, Failure, FailureSubject, FromWorker, ImportMode, ToWorker};
 use mm_shared::wakeup::WakeupMode;
 use mm_shared::{Activity, WorkerEnd, frame};
 use pyo3::prelude::*;
@@ -28,7 +29,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Exit status when a module cannot be imported.
-const IMPORT_FAILED_STATUS: i32 = 3;
+const IMPORT_FAILED_STATUS: u8 = 3;
 
 /// How long the last messages may take to be sent.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
@@ -38,8 +39,19 @@ pub fn live(process: Process, args: &Args) -> Result<u8, WorkerError> {
     // Before the script can change the environment.
     let _ = WakeupMode::of_process();
     let child_modules = children::module_directory(&args.directory);
-    interpreter::start(args.venv.as_deref(), process.term.wakeup_fd(), child_modules.as_deref())?;
     let outgoing = process.outgoing.clone();
+    let started =
+        interpreter::start(args.venv.as_deref(), process.term.wakeup_fd(), child_modules.as_deref());
+    match started {
+        Ok(()) => {}
+        Err(error @ (StartError::NoVenv(_) | StartError::OtherVenv(_))) => {
+            let failure = Failure::of_text(FailureSubject::Venv, error.to_string());
+            outgoing.send(FromWorker::Failed(Failure { hint: error.hint(), ..failure }));
+            outgoing.flush(FLUSH_TIMEOUT);
+            return Ok(IMPORT_FAILED_STATUS);
+        }
+        Err(error) => return Err(error.into()),
+    }
     Python::attach(|py| run(py, process))?;
     interpreter::finish();
     outgoing.flush(FLUSH_TIMEOUT);
@@ -120,7 +132,7 @@ fn import(py: Python<'_>, boot: &Boot, outgoing: &Outgoing) -> Result<(), Worker
         interpreter::flush(py);
         outgoing.flush(FLUSH_TIMEOUT);
         // The interpreter's own exit would wait for threads that the modules may have started.
-        signal_hook::low_level::exit(IMPORT_FAILED_STATUS);
+        signal_hook::low_level::exit(IMPORT_FAILED_STATUS.into());
     }
     Ok(())
 }
@@ -149,19 +161,19 @@ fn import_as_told(py: Python<'_>, boot: &Boot, kept: &HashSet<PathBuf>) -> Resul
 
 /// The outcome of an import that was not tried, so that the other worker is stopped first.
 fn not_tried() -> Failure {
-    let text = "`reload = restart`".to_owned();
-    Failure { module: String::new(), summary: text.clone(), traceback: text, is_busy: true }
+    let failure = Failure::of_text(FailureSubject::Other, "`reload = restart`".to_owned());
+    Failure { is_busy: true, ..failure }
 }
 
 fn unusable_directory(boot: &Boot, error: &std::io::Error) -> Failure {
     let text = format!("the show's directory `{}` cannot be entered: {error}", boot.directory.display());
-    Failure { module: String::new(), summary: text.clone(), traceback: text, is_busy: false }
+    Failure::of_text(FailureSubject::Other, text)
 }
 
 fn find_handlers(py: Python<'_>, instance: &Instance, boot: &Boot) -> Handlers {
-    let (handlers, warnings) = Handlers::find(py, instance, boot.default_handler.as_deref(), boot.mapped);
-    for warning in warnings {
-        instance.outgoing.offer(FromWorker::Warning(warning));
+    let (handlers, remarks) = Handlers::find(py, instance, boot);
+    for HandlerRemark { subject, text } in remarks {
+        instance.outgoing.offer(FromWorker::HandlerWarning { subject, text });
     }
     handlers
 }
@@ -196,7 +208,7 @@ fn stop(py: Python<'_>, instance: &Instance) {
         let outcome = handler.call0(py);
         leave_if_forked(py, outcome.as_ref().err());
         if let Err(error) = outcome.and_then(|returned| never_runs(returned.bind(py))) {
-            instance.errors.report(py, "cleanup handler".into(), &error);
+            instance.errors.report(py, "cleanup handler".into(), &error, Some(handler.bind(py)));
         }
     }
     instance.timers.clear();

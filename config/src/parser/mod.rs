@@ -16,7 +16,7 @@ use self::header::Header;
 use self::includes::Includes;
 use crate::ast::{Assignment, Block, ParsedShow};
 use crate::copies::FileCopies;
-use crate::diagnostic::Diagnostics;
+use crate::diagnostic::{Diagnostics, Severity};
 use crate::lexer::{Piece, lines};
 use crate::options::BackendSpec;
 use crate::read::{LINE_LIMIT, LineError, SourceText, decode};
@@ -113,6 +113,17 @@ impl<'d> Parser<'d> {
     }
 
     fn line(&mut self, path: &Path, line: Piece<'_>) {
+        let before = self.diagnostics.count(Severity::Error);
+        self.read_line(path, line);
+        if self.diagnostics.count(Severity::Error) > before
+            && is_foreign_comment(line.text)
+            && let Some(error) = self.diagnostics.last_mut()
+        {
+            error.hint("a comment begins with `;`");
+        }
+    }
+
+    fn read_line(&mut self, path: &Path, line: Piece<'_>) {
         if line.text.starts_with('[') {
             return match self.header(line) {
                 Header::Opens(block) => self.written.blocks.push(block),
@@ -147,6 +158,10 @@ impl<'d> Parser<'d> {
             return;
         };
         let (key, value) = (key.trim(), value.trim());
+        if is_foreign_comment(key.text) {
+            self.diagnostics.error(line.span, "not an option").label("expected `option = value`");
+            return;
+        }
         if key.is_empty() {
             self.diagnostics.error(line.span, "an option has no name").label("expected `option = value`");
             return;
@@ -161,4 +176,9 @@ impl<'d> Parser<'d> {
             settings.push(assignment);
         }
     }
+}
+
+/// Whether a line looks like a comment of another language. No option begins like that.
+fn is_foreign_comment(text: &str) -> bool {
+    text.starts_with('#') || text.starts_with("// ")
 }

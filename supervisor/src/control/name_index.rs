@@ -119,8 +119,17 @@ impl NameIndex {
             let backend = named.backend;
             if backend != PYTHON {
                 let message = format!("`{name}` is an instance of `{backend}`, which runs with the show");
-                let hint = "only instances of `python` can be started, stopped, restarted and reloaded";
-                return Err(ErrorReply::new(message).hint(Some(hint.to_owned())));
+                let fitting: Vec<&str> = self
+                    .instances
+                    .iter()
+                    .filter(|named| named.backend == PYTHON)
+                    .map(|named| named.name.as_str())
+                    .collect();
+                let list = list(&fitting).map_or_else(String::new, |list| format!("; {list}"));
+                let hint = format!(
+                    "only instances of `python` can be started, stopped, restarted and reloaded{list}"
+                );
+                return Err(ErrorReply::new(message).hint(Some(hint)));
             }
             if known.insert(named.id) {
                 found.push(named.id);
@@ -191,7 +200,11 @@ fn list(names: &[&str]) -> Option<String> {
     match listed.len() {
         1 => Some(format!("there is only {}", listed[0])),
         2..=LISTED_NAMES_LIMIT => Some(format!("there are {}", listed.join(", "))),
-        _ => None,
+        0 => None,
+        count => {
+            let shown = listed[..LISTED_NAMES_LIMIT].join(", ");
+            Some(format!("there are {shown} and {} more", count - LISTED_NAMES_LIMIT))
+        }
     }
 }
 

@@ -13,6 +13,8 @@ pub enum ExitReason {
     Exited(i32),
     /// By a signal that was not ours.
     Killed(Signal),
+    /// By a signal of ours, since it did not stop when it was asked to.
+    Pressed(Signal),
     /// Its modules could not be imported; the text names the exception.
     ImportFailed(String),
     /// Its modules lack the handlers of these channels, which those of the last worker had.
@@ -85,6 +87,7 @@ impl ExitReason {
             self,
             ExitReason::Exited(_)
                 | ExitReason::Killed(_)
+                | ExitReason::Pressed(_)
                 | ExitReason::Unknown
                 | ExitReason::OverMemory { .. }
                 | ExitReason::Violation(_)
@@ -109,6 +112,7 @@ impl fmt::Display for ExitReason {
         match self {
             ExitReason::Exited(code) => write!(f, "exit status {code}"),
             ExitReason::Killed(signal) => write!(f, "killed by {signal}"),
+            ExitReason::Pressed(signal) => write!(f, "ended with {signal}, since it did not stop in time"),
             ExitReason::ImportFailed(summary) => write!(f, "import failed: {summary}"),
             ExitReason::HandlersMissing(channels) => {
                 write!(f, "without a handler for {channels}, which the script had")

@@ -34,6 +34,7 @@ pub mod start_queue;
 pub mod apply;
 pub mod context;
 pub mod options;
+pub mod show_check;
 
 use crate::backends::PYTHON;
 use crate::ids::{InstanceId, WorkerId};

@@ -28,6 +28,9 @@ const HANDLER: ValueKind = ValueKind::Custom {
     },
 };
 
+/// What the names of options begin with that set the failsafe value of one channel.
+pub const FAILSAFE_CHANNEL: &str = "failsafe.";
+
 const RATE: ValueKind = ValueKind::Custom {
     form: "`N/SECONDS` or `off`",
     check: |text| rate(text).map(drop).map_err(|message| InvalidValue::whole(text, message)),
@@ -86,7 +89,8 @@ static OPTIONS: &[OptionSpec] = &[
         "hold",
         "what output channels are set to while the instance is down",
     ),
-    OptionSpec::new("failsafe.", ValueKind::Fraction, "", "the same for one channel").followed_by("CHANNEL"),
+    OptionSpec::new(FAILSAFE_CHANNEL, ValueKind::Fraction, "", "the same for one channel")
+        .followed_by("CHANNEL"),
     OptionSpec::new(
         "failsafe-after",
         DURATION,
@@ -249,7 +253,9 @@ impl PythonOptions {
     }
 
     fn set_failsafe_channel(&mut self, key: &str, value: &str) {
-        let (Some(channel), Ok(value)) = (key.strip_prefix("failsafe."), fraction(value)) else { return };
+        let (Some(channel), Ok(value)) = (key.strip_prefix(FAILSAFE_CHANNEL), fraction(value)) else {
+            return;
+        };
         self.failsafe_channels.insert(channel.to_string(), value);
     }
 }

@@ -32,7 +32,36 @@ pub struct ScriptWorker {
     pub sources: ScriptSources,
     /// The mapped channels that it handles.
     pub handled: BitSet,
+    /// What it remarks on handlers that the show names.
+    pub remarks: HandlerRemarks,
     company: Company,
+}
+
+/// Remarks of a worker on handlers.
+#[derive(Debug, Default)]
+pub struct HandlerRemarks {
+    first: Option<String>,
+    more: usize,
+}
+
+impl HandlerRemarks {
+    /// Adds a remark.
+    pub fn add(&mut self, text: &str) {
+        match self.first {
+            None => self.first = Some(text.lines().next().unwrap_or_default().to_owned()),
+            Some(_) => self.more += 1,
+        }
+    }
+
+    /// All remarks in one line, for `status`.
+    #[must_use]
+    pub fn note(&self) -> Option<String> {
+        let first = self.first.as_ref()?;
+        Some(match self.more {
+            0 => first.clone(),
+            more => format!("{first} (and {more} more remarks on handlers in the log)"),
+        })
+    }
 }
 
 /// Whether other workers of the instance may hold what this one needs.
@@ -88,6 +117,7 @@ impl ScriptWorker {
             failure: None,
             sources: ScriptSources::default(),
             handled: BitSet::default(),
+            remarks: HandlerRemarks::default(),
             company: if has_company { Company::Present(None) } else { Company::Never },
         }
     }

@@ -2,7 +2,7 @@
 //! however many channels there are; the launcher's thread encodes it.
 
 use super::data_plane::values::{ChangedValue, Snapshot};
-use mm_shared::control::{Boot, ImportMode, Module, ToWorker};
+use mm_shared::control::{BitSet, Boot, ImportMode, Module, ToWorker};
 use mm_shared::control_link::LinkError;
 use mm_shared::frame;
 use std::path::PathBuf;
@@ -29,6 +29,8 @@ pub struct BootPlan {
     pub modules: Vec<Module>,
     /// See [`Boot`].
     pub default_handler: Option<String>,
+    /// See [`Boot`].
+    pub targets: BitSet,
     /// See [`Boot`].
     pub import: ImportMode,
     /// The channels and their values.
@@ -59,6 +61,7 @@ impl BootPlan {
             default_handler: self.default_handler,
             channels: self.channels.channels().collect(),
             mapped: self.channels.mapped(),
+            targets: self.targets,
             allowance: self.channels.allowance(),
             import: self.import,
         };

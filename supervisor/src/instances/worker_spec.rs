@@ -6,8 +6,9 @@ use super::worker::Worker;
 use super::worker_message::{BootPlan, WorkerMessage};
 use crate::ids::WorkerId;
 use crate::instances::options::{ModuleRef, PythonOptions};
+use crate::show::LiveInstance;
 use mm_config::Show;
-use mm_shared::control::{ImportMode, Module};
+use mm_shared::control::{BitSet, ImportMode, Module};
 use mm_shared::frame;
 use mm_shared::source_files::BYTES_LIMIT;
 use std::path::PathBuf;
@@ -25,6 +26,18 @@ pub struct WorkerSpec {
     default_handler: Option<String>,
     venv: Option<PathBuf>,
     watch: bool,
+    targets: MappingTargets,
+}
+
+/// The channels to which mappings lead, by number. They matter for warnings alone, so a worker that
+/// was started with others does as well: all are equal.
+#[derive(Debug, Clone)]
+struct MappingTargets(BitSet);
+
+impl PartialEq for MappingTargets {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// What a new show file says of the workers of an instance.
@@ -39,18 +52,21 @@ pub struct Specification {
 }
 
 impl WorkerSpec {
-    /// The specification for the instance called `instance`.
+    /// The specification for an instance.
     #[must_use]
-    pub fn new(show: &Show, instance: &str, options: &PythonOptions) -> Self {
+    pub fn new(show: &Show, live: LiveInstance<'_>, options: &PythonOptions) -> Self {
         let module =
             |module: &ModuleRef| Module { text: module.text.clone(), directory: module.directory.clone() };
+        let mut targets = BitSet::default();
+        live.targets().for_each(|(channel, _)| targets.insert(channel.0));
         Self {
-            instance: instance.to_owned(),
+            instance: live.instance.name.clone(),
             directory: show.directory.clone(),
             modules: options.modules.iter().map(module).collect(),
             default_handler: options.default_handler.clone(),
             venv: options.venv.clone(),
             watch: options.watch,
+            targets: MappingTargets(targets),
         }
     }
 
@@ -122,6 +138,7 @@ impl WorkerSpec {
             directory: self.directory.clone(),
             modules: self.modules.clone(),
             default_handler: self.default_handler.clone(),
+            targets: self.targets.0.clone(),
             import,
             channels,
         })));

@@ -301,6 +301,9 @@ impl LogTarget {
     fn log(&self, item: LogItem<'_>) {
         let (instance, stream) = (self.instance.as_str(), self.stream.name());
         match item {
+            // Python separates the parts of a crash report with empty lines.
+            LogItem::Line(OutputLine { bytes, .. })
+                if self.stream == OutputStream::Stderr && bytes.trim_ascii().is_empty() => {}
             LogItem::Line(OutputLine { bytes, cut }) => {
                 self.log_line(bytes, if cut { " … (line cut)" } else { "" });
             }

@@ -5,6 +5,7 @@
 //! backends that only have to be opened, or the reason why nothing changes.
 
 use crate::backends::{self, Plan};
+use crate::instances::show_check;
 use crate::last_good::ShowCopy;
 use crate::router::table::RouteTable;
 use crate::show::LiveShow;
@@ -74,6 +75,7 @@ fn read(origin: &Origin) -> Result<LoadedShow, String> {
     let mut diagnostics = loaded.diagnostics;
     let (show, change) = origin.show.successor(loaded.show, backends::reopens_for_channels);
     let plans = backends::plan(&show, &mut diagnostics);
+    show_check::check(&show, &mut diagnostics);
     let report = diagnostics.render(false);
     if diagnostics.has_errors() {
         return Err(report);

@@ -1,6 +1,6 @@
 //! The verbs of daily use: ending a show, putting values out, looking at channels and instances.
 
-use super::{Said, ask, run, start};
+use super::{Said, ask, command, run, start};
 use mm_tests::log_event::Event;
 use mm_tests::osc::Argument::F;
 use mm_tests::test_show::TestShow;
@@ -162,4 +162,45 @@ fn ask_there(stage: &TestShow, arguments: &[&str]) -> Said {
     let output = stage.command(arguments).stdin(Stdio::null()).output().expect("the program runs");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
     Said { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+#[test]
+fn channels_that_are_known_are_shown_beside_one_that_is_not() {
+    let show = python_show();
+    show.send("/in", &[F(0.25)]);
+    show.expect("/out", &[F(0.25)]);
+    let said = ask(show.stage(), &["get", "net./in", "net./inn", "py.x"]);
+    assert_eq!(said.code, Some(1));
+    assert!(said.err.contains("`/inn`") && said.err.contains("did you mean `/in`?"), "{}", said.err);
+    assert!(said.out.contains("net./in") && said.out.contains("py.x"), "{}", said.out);
+    show.stop();
+}
+
+#[test]
+fn status_fits_into_80_columns() {
+    let show = python_show();
+    for _ in 0..2 {
+        assert_eq!(ask(show.stage(), &["restart", "py"]).code, Some(0));
+    }
+    let mut command = command(show.stage(), &["status"]);
+    let output = command.env("COLUMNS", "80").output().expect("the program runs");
+    let text = String::from_utf8(output.stdout).expect("text");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    for part in ["INSTANCE", "ERRORS", "QUEUE", "py: last exit: stopped, "] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let wide = ask(show.stage(), &["status"]).out;
+    assert!(wide.contains("LAST EXIT") && wide.contains("2 asked"), "{wide}");
+    show.stop();
+}
+
+#[test]
+fn instances_that_cannot_be_restarted_lead_to_those_that_can() {
+    let show = python_show();
+    for name in ["net", "xyzzy"] {
+        let said = ask(show.stage(), &["restart", name]);
+        assert_eq!(said.code, Some(1));
+        assert!(said.err.contains("there is only `py`"), "{}", said.err);
+    }
+    show.stop();
 }

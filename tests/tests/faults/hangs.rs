@@ -107,7 +107,7 @@ def hang(value):
     if first():
         midimonster.interval(tick, 1)
 ";
-    assert_found(script, "in a callable of `interval`", "tick");
+    assert_found(script, "called by `interval`", "tick");
 }
 
 #[test]
@@ -120,7 +120,7 @@ def hang(value):
     midimonster.manage(readable, ours)
     theirs.send(b'x')
 ";
-    assert_found(script, "in a callable of `manage`", "readable");
+    assert_found(script, "called by `manage`", "readable");
 }
 
 #[test]

@@ -23,6 +23,7 @@ mod limits;
 mod log_floods;
 mod mass_kill;
 mod memory;
+mod mistakes;
 mod names;
 mod network;
 mod output;

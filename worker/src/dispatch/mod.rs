@@ -113,11 +113,11 @@ impl<'a> Dispatch<'a> {
         let now = monotonic_ns();
         while timers.next_due() <= now {
             let Some(callable) = timers.take_due(py, now) else { return };
-            activity::enter(Activity::Interval, 0);
+            activity::enter_callable(Activity::Interval, 0, &qualified_name(py, &callable));
             let outcome = callable.call0(py);
             leave_if_forked(py, outcome.as_ref().err());
             if let Err(error) = outcome.and_then(|returned| never_runs(returned.bind(py))) {
-                self.report(py, &format!("interval {}", display(py, &callable)), &error);
+                self.report(py, &format!("interval {}", display(py, &callable)), &error, Some(&callable));
             }
         }
     }
@@ -226,11 +226,14 @@ impl<'a> Dispatch<'a> {
                     continue;
                 }
             }
-            activity::enter(Activity::Socket, u32::try_from(readable.fd).unwrap_or_default());
+            let descriptor = u32::try_from(readable.fd).unwrap_or_default();
+            let name = qualified_name(py, &readable.callable);
+            activity::enter_callable(Activity::Socket, descriptor, &name);
             let outcome = readable.callable.call1(py, (&readable.socket,));
             leave_if_forked(py, outcome.as_ref().err());
             if let Err(error) = outcome.and_then(|returned| never_runs(returned.bind(py))) {
-                self.report(py, &format!("socket callback {}", display(py, &readable.callable)), &error);
+                let place = format!("socket callback {}", display(py, &readable.callable));
+                self.report(py, &place, &error, Some(&readable.callable));
             }
         }
     }
@@ -245,19 +248,20 @@ impl<'a> Dispatch<'a> {
         let outcome = py.check_signals();
         leave_if_forked(py, outcome.as_ref().err());
         if let Err(error) = outcome {
-            self.report(py, "signal handler", &error);
+            self.report(py, "signal handler", &error, None);
         }
     }
 
     #[cold]
     fn report_handler(&self, py: Python<'_>, channel: ChannelId, error: &PyErr) {
         let place = format!("handler of `{}`", self.instance.channels.display(py, channel));
-        self.report(py, &place, error);
+        self.report(py, &place, error, self.handlers.get(channel));
     }
 
     #[cold]
-    fn report(&self, py: Python<'_>, place: &str, error: &PyErr) {
-        self.instance.errors.report(py, place.to_owned(), error);
+    fn report(&self, py: Python<'_>, place: &str, error: &PyErr, callable: Option<&Py<PyAny>>) {
+        let callable = callable.map(|callable| callable.bind(py));
+        self.instance.errors.report(py, place.to_owned(), error, callable);
     }
 }
 
@@ -281,6 +285,14 @@ fn parked_socket(py: Python<'_>, parked: &ParkedSocket) -> String {
 
 /// A callable's name, for messages.
 fn display(py: Python<'_>, callable: &Py<PyAny>) -> String {
+    match qualified_name(py, callable) {
+        name if name.is_empty() => "of an object without a name".into(),
+        name => format!("`{name}`"),
+    }
+}
+
+/// A callable's name, as Python has it; empty if it has none.
+fn qualified_name(py: Python<'_>, callable: &Py<PyAny>) -> String {
     let name = callable.bind(py).getattr("__qualname__").and_then(|name| name.extract::<String>());
-    name.map_or_else(|_| "of an object without a name".into(), |name| format!("`{name}`"))
+    name.unwrap_or_default()
 }

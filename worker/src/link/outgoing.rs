@@ -125,7 +125,7 @@ impl Shared {
         loop {
             if let Some(message) = queue.messages.pop_front() {
                 queue.sending = true;
-                if matches!(message, FromWorker::Error { .. } | FromWorker::Warning(_)) {
+                if is_optional(&message) {
                     queue.optional = queue.optional.saturating_sub(1);
                 }
                 return message;
@@ -133,6 +133,11 @@ impl Shared {
             queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
     }
+}
+
+/// Whether a message is one of those that [`Outgoing::offer`] takes.
+fn is_optional(message: &FromWorker) -> bool {
+    matches!(message, FromWorker::Error { .. } | FromWorker::Warning(_) | FromWorker::HandlerWarning { .. })
 }
 
 #[cfg(test)]

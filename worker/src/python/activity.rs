@@ -26,6 +26,16 @@ pub fn enter(activity: Activity, subject: u32) -> PreviousActivity {
     )
 }
 
+/// Publishes that the main thread calls a callable of this name from now on.
+pub fn enter_callable(activity: Activity, subject: u32, name: &str) {
+    PROGRESS.with_borrow_mut(|slot| {
+        if let Some(progress) = slot {
+            progress.name_callable(name);
+            progress.enter(activity, subject);
+        }
+    });
+}
+
 /// Publishes that it does again what it did before.
 pub fn go_back(before: PreviousActivity) {
     if let PreviousActivity(Some((activity, subject))) = before {

@@ -9,7 +9,7 @@
 use super::embedded::embedded;
 use super::{is_forked, traceback};
 use crate::link::Outgoing;
-use mm_shared::control::{Failure, FromWorker};
+use mm_shared::control::{Failure, FailureSubject, FromWorker};
 use nix::errno::Errno;
 use pyo3::exceptions::{PyBaseException, PyNameError, PySyntaxError, PyUnboundLocalError};
 use pyo3::prelude::*;
@@ -107,7 +107,7 @@ pub fn note_error(py: Python<'_>, error: &PyErr) {
         return;
     }
     let (summary, traceback) = (traceback::summary(py, error), traceback::format(py, error));
-    let failure = Failure { module: String::new(), summary, traceback, is_busy: true };
+    let failure = Failure { subject: FailureSubject::Other, summary, traceback, hint: None, is_busy: true };
     let mut notes = lock();
     if notes.failure.is_some() {
         return;

@@ -87,10 +87,15 @@ fn check(returned: &Bound<'_, PyAny>) -> PyResult<()> {
 }
 
 fn flags(callable: &Bound<'_, PyAny>) -> Option<c_int> {
+    code(callable)?.getattr("co_flags").ok()?.extract().ok()
+}
+
+/// The code object that a callable leads to.
+pub fn code<'py>(callable: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
     let mut callable = callable.clone();
     for _ in 0..WRAPPERS_LIMIT {
         if let Ok(code) = callable.getattr("__code__") {
-            return code.getattr("co_flags").ok()?.extract().ok();
+            return Some(code);
         }
         // Only a partial function: another object may have a `func` that it calls in its own way.
         let is_partial = callable.get_type().name().is_ok_and(|name| name == "partial");

@@ -42,13 +42,14 @@ impl ErrorReporter {
         ErrorReporter { kinds: Mutex::default(), outgoing }
     }
 
-    /// Counts an error, and sends it if its kind may send one.
-    pub fn report(&self, py: Python<'_>, place: String, error: &PyErr) {
+    /// Counts an error, and sends it if its kind may send one. It was raised when `callable` was
+    /// called.
+    pub fn report(&self, py: Python<'_>, place: String, error: &PyErr, callable: Option<&Bound<'_, PyAny>>) {
         activity::error();
         busy::note_error(py, error);
         let kind = (place, traceback::origin(py, error));
         let Some(suppressed) = self.admit(&kind, Instant::now()) else { return };
-        let (place, traceback) = (kind.0.clone(), traceback::format(py, error));
+        let (place, traceback) = (kind.0.clone(), traceback::of_call(py, error, callable));
         if !self.outgoing.offer(FromWorker::Error { place, traceback, suppressed }) {
             self.suppress(&kind, suppressed + 1);
         }

@@ -4,9 +4,9 @@
 //! handler, if there is one. Handlers are looked up once, when the modules are imported, so that an
 //! event costs an index and a call.
 
-use super::{Instance, coroutines};
+use super::{Instance, coroutines, signature};
 use mm_shared::ChannelId;
-use mm_shared::control::BitSet;
+use mm_shared::control::{BitSet, Boot, HandlerSubject};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -14,6 +14,12 @@ use pyo3::types::PyDict;
 pub struct Handlers {
     by_number: Vec<Option<Py<PyAny>>>,
     default: Option<Py<PyAny>>,
+}
+
+/// What there is to say about a handler that the show names.
+pub struct HandlerRemark {
+    pub subject: HandlerSubject,
+    pub text: String,
 }
 
 /// What a dotted name led to.
@@ -36,42 +42,56 @@ enum HandlerProblem {
 }
 
 impl Handlers {
-    /// Finds the handlers of all channels. The first `mapped` of them are used by the show; for
-    /// those, a name that looks like a handler but leads to none makes a warning.
-    pub fn find(
-        py: Python<'_>,
-        instance: &Instance,
-        default: Option<&str>,
-        mapped: u32,
-    ) -> (Handlers, Vec<String>) {
-        let mut warnings = Vec::new();
+    /// Finds the handlers of all channels, and what there is to say about those that the show names:
+    /// the default handler, and channels that are targets of mappings.
+    pub fn find(py: Python<'_>, instance: &Instance, boot: &Boot) -> (Handlers, Vec<HandlerRemark>) {
+        let mut remarks = Vec::new();
         let mut handlers = Handlers { by_number: Vec::new(), default: None };
-        if let Some(name) = default {
-            match find(py, name) {
+        if let Some(name) = &boot.default_handler {
+            let remark = match find(py, name) {
                 Lookup::Callable(callable) => {
-                    let problem = coroutines::problem(callable.bind(py));
-                    warnings.extend(problem.map(|problem| format!("default handler `{name}` {problem}")));
+                    let problem = problem(callable.bind(py));
                     handlers.default = Some(callable);
+                    problem.map(|problem| format!("default handler `{name}` {problem}"))
                 }
-                other => warnings.push(other.warning(py, &format!("default handler `{name}`"), name)),
-            }
+                other => Some(other.warning(py, &format!("default handler `{name}`"), name)),
+            };
+            remarks.extend(remark.map(|text| HandlerRemark { subject: HandlerSubject::Default, text }));
         }
+        // Without modules, each of its names would have the same remark, which `check` makes once.
+        let has_modules = !boot.modules.is_empty();
         for number in 0..instance.channels.len() {
             let name = instance.channels.display(py, ChannelId(number));
             let found = handlers.resolve(py, &name);
-            match &found {
-                Err(found) if number < mapped && found.is_worth_a_warning(&name) => {
-                    warnings.push(found.warning(py, &format!("channel `{name}`"), &name));
-                }
-                Ok(callable) if number < mapped && name.contains('.') => {
-                    let problem = coroutines::problem(callable.bind(py));
-                    warnings.extend(problem.map(|problem| format!("handler of channel `{name}` {problem}")));
-                }
-                _ => {}
+            if has_modules && boot.targets.contains(number) {
+                let text = handlers.remark(py, boot, &name, &found);
+                let subject = HandlerSubject::Channel(number);
+                remarks.extend(text.map(|text| HandlerRemark { subject, text }));
             }
             handlers.by_number.push(found.ok());
         }
-        (handlers, warnings)
+        (handlers, remarks)
+    }
+
+    /// What there is to say about the handler of a channel.
+    fn remark(
+        &self,
+        py: Python<'_>,
+        boot: &Boot,
+        name: &str,
+        found: &Result<Py<PyAny>, Lookup>,
+    ) -> Option<String> {
+        match found {
+            Err(_) if !name.contains('.') => forgotten_module(py, boot, name),
+            Err(found) if found.is_worth_a_warning(name) => {
+                Some(found.warning(py, &format!("channel `{name}`"), name))
+            }
+            Ok(callable) if name.contains('.') => {
+                let problem = problem(callable.bind(py))?;
+                Some(format!("handler of channel `{name}` {problem}"))
+            }
+            _ => None,
+        }
     }
 
     /// Which of the first `mapped` channels have a handler.
@@ -139,14 +159,14 @@ impl Lookup {
                     Some(module) => format!("module `{module}` is not imported"),
                     None => "it has to be `module.function`".into(),
                 };
-                let hint = module.and_then(|module| suggest(py, module, &user_modules(py)));
-                format!("{what} has no handler: {problem}{}", hint.unwrap_or_default())
+                let close = module.and_then(|module| suggest(py, module, &user_modules(py)));
+                format!("{what} has no handler: {problem}{}", did_you_mean(close))
             }
             Lookup::Missing { module, attribute, problem: HandlerProblem::NotCallable, .. } => {
                 format!("{what} has no handler: `{attribute}` of module `{module}` is not callable")
             }
             Lookup::Missing { module, attribute, problem: HandlerProblem::Absent, holds } => {
-                let hint = suggest(py, attribute, holds).unwrap_or_default();
+                let hint = did_you_mean(suggest(py, attribute, holds));
                 let list = if holds.is_empty() { "no functions".into() } else { list(holds) };
                 format!(
                     "{what} has no handler: module `{module}` has no `{attribute}`, it holds {list}{hint}"
@@ -154,6 +174,31 @@ impl Lookup {
             }
         }
     }
+}
+
+/// Why a callable cannot do the work of a handler.
+fn problem(callable: &Bound<'_, PyAny>) -> Option<String> {
+    coroutines::problem(callable).or_else(|| signature::problem(callable))
+}
+
+/// A channel without a dot only carries values. If a module of the instance has a function of that
+/// name, which could handle it, its name was probably forgotten.
+fn forgotten_module(py: Python<'_>, boot: &Boot, name: &str) -> Option<String> {
+    let modules = loaded(py).ok()?;
+    for module in &boot.modules {
+        let module = super::modules::name_of(&module.text);
+        let Some(object) = modules.get_item(&module).ok().flatten() else { continue };
+        let Ok(function) = object.getattr(name) else { continue };
+        let home = function.getattr("__module__").ok().and_then(|home| home.extract::<String>().ok());
+        if function.is_callable() && home.as_deref() == Some(&module) && signature::takes_one(&function) {
+            let owner = &boot.instance;
+            return Some(format!(
+                "channel `{name}` has no handler, although module `{module}` has a function `{name}`\n\
+                 hint: did you mean `{owner}.{module}.{name}`?"
+            ));
+        }
+    }
+    None
 }
 
 /// Looks a dotted name up: the longest part of it that is an imported module, then the attributes
@@ -215,11 +260,14 @@ fn user_modules(py: Python<'_>) -> Vec<String> {
 }
 
 /// The closest of the names, found as in Python's own error messages.
-fn suggest(py: Python<'_>, name: &str, names: &[String]) -> Option<String> {
+pub fn suggest(py: Python<'_>, name: &str, names: &[String]) -> Option<String> {
     let matches =
         py.import("difflib").and_then(|difflib| difflib.call_method1("get_close_matches", (name, names, 1)));
-    let best: String = matches.ok()?.get_item(0).ok()?.extract().ok()?;
-    Some(format!("\nhint: did you mean `{best}`?"))
+    matches.ok()?.get_item(0).ok()?.extract().ok()
+}
+
+fn did_you_mean(close: Option<String>) -> String {
+    close.map_or_else(String::new, |close| format!("\nhint: did you mean `{close}`?"))
 }
 
 fn list(names: &[String]) -> String {

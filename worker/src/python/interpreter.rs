@@ -34,15 +34,25 @@ const LEVELS: &CStr = embedded(concat!(include_str!("after_import.py"), include_
 pub enum StartError {
     #[error("`{0}` is not a virtual environment: it has no `pyvenv.cfg`")]
     NoVenv(PathBuf),
-    #[error(
-        "the virtual environment `{0}` is not for Python {BUILT_VERSION}, which mm-worker is built with\n\
-         hint: create it again with `{BUILT_FOR} -m venv`"
-    )]
+    #[error("the virtual environment `{0}` is not for Python {BUILT_VERSION}, which mm-worker is built with")]
     OtherVenv(PathBuf),
     #[error("a path holds a NUL byte")]
     Path(#[from] std::ffi::NulError),
     #[error("the Python interpreter does not start: {0}")]
     Interpreter(String),
+}
+
+impl StartError {
+    /// What the user may do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            StartError::NoVenv(venv) => Some(format!("`{BUILT_FOR} -m venv {}` makes one", venv.display())),
+            StartError::OtherVenv(venv) => {
+                Some(format!("create it again with `{BUILT_FOR} -m venv --clear {}`", venv.display()))
+            }
+            StartError::Path(_) | StartError::Interpreter(_) => None,
+        }
+    }
 }
 
 /// The version of the library that is linked, such as `3.11.7`.

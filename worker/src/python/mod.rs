@@ -9,6 +9,7 @@ pub mod children;
 mod embedded;
 pub mod interpreter;
 
+mod import_hints;
 pub mod modules;
 pub mod recorder;
 pub mod source_check;
@@ -16,6 +17,7 @@ pub mod sources;
 
 pub mod coroutines;
 pub mod handlers;
+pub mod signature;
 
 pub mod api;
 

@@ -5,8 +5,8 @@
 //! show's directory; a name that is not found there may be an installed module. The import itself
 //! is always Python's own, so that packages, siblings and tracebacks are as everywhere.
 
-use super::{busy, leave_if_forked, traceback};
-use mm_shared::control::{Boot, Failure, Module};
+use super::{busy, import_hints, leave_if_forked, traceback};
+use mm_shared::control::{Boot, Failure, FailureSubject, Module};
 use pyo3::exceptions::PyModuleNotFoundError;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
@@ -32,20 +32,37 @@ fn import(py: Python<'_>, module: &Module, show: &Path, kept: &HashSet<PathBuf>)
     let request = ModuleRequest::new(&module.text, [module.directory.as_path(), show]);
     let outcome = match request.file(kept) {
         Some((root, file)) => import_file(py, &request, root, &file, show),
-        None if request.is_path => Err(ImportProblem::Text(request.nowhere())),
+        None if request.is_path => Err(ImportProblem::Missing),
         None => import_installed(py, &request, module, show),
     };
     outcome.map_err(|problem| match problem {
-        ImportProblem::Raised(error) => failure(py, &module.text, &error),
-        ImportProblem::Text(text) => {
-            Failure { module: module.text.clone(), summary: text.clone(), traceback: text, is_busy: false }
+        ImportProblem::Raised(error) => {
+            let hint = import_hints::of_exception(py, &error, &request.directories());
+            Failure { hint, ..failure(py, &module.text, &error) }
+        }
+        ImportProblem::Missing => {
+            let hint = import_hints::of_module(py, &module.text, &request.directories());
+            let subject = FailureSubject::Module(module.text.clone());
+            Failure { hint, ..Failure::of_text(subject, request.nowhere()) }
+        }
+        ImportProblem::Text(text, hint) => {
+            let subject = FailureSubject::Module(module.text.clone());
+            Failure { hint: hint.map(str::to_owned), ..Failure::of_text(subject, text) }
         }
     })
 }
 
+/// The name that the module of a `module` option gets.
+pub fn name_of(text: &str) -> String {
+    ModuleRequest::new(text, [Path::new(""), Path::new("")]).name
+}
+
 enum ImportProblem {
     Raised(PyErr),
-    Text(String),
+    /// There is no such module.
+    Missing,
+    /// Anything else, and perhaps a hint.
+    Text(String, Option<&'static str>),
 }
 
 impl From<PyErr> for ImportProblem {
@@ -92,6 +109,11 @@ impl ModuleRequest {
         })
     }
 
+    /// Where files may be that the user meant.
+    fn directories(&self) -> Vec<PathBuf> {
+        self.places.iter().filter_map(|(_, file)| file.parent().map(Path::to_owned)).collect()
+    }
+
     fn nowhere(&self) -> String {
         let places: Vec<_> =
             self.places.iter().map(|(_, file)| format!("`{}`", with_ending(file).display())).collect();
@@ -111,10 +133,8 @@ fn import_file(
 ) -> Result<(), ImportProblem> {
     let name = request.name.as_str();
     if request.is_path && (name.is_empty() || name.contains('.')) {
-        return Err(ImportProblem::Text(format!(
-            "`{}` is not a file name for a module: it holds a dot",
-            file.display()
-        )));
+        let text = format!("`{}` is not a file name for a module: it holds a dot", file.display());
+        return Err(ImportProblem::Text(text, None));
     }
     let path = search_path(py)?;
     path.insert(0, root.as_os_str())?;
@@ -140,7 +160,7 @@ fn check_origin(name: &str, module: &Bound<'_, PyModule>, file: &Path) -> Result
                 other.map_or("the interpreter itself".into(), |origin| format!("`{}`", origin.display()));
             let text =
                 format!("`{}` cannot be imported: the name `{name}` is taken by {taken}", file.display());
-            Err(ImportProblem::Text(format!("{text}\nhint: give the file another name")))
+            Err(ImportProblem::Text(text, Some("give the file another name")))
         }
     }
 }
@@ -154,7 +174,7 @@ fn import_installed(
     add_behind(&search_path(py)?, &module.directory, show)?;
     match py.import(request.name.as_str()) {
         Ok(_) => Ok(()),
-        Err(error) if is_missing(py, &error, &request.name) => Err(ImportProblem::Text(request.nowhere())),
+        Err(error) if is_missing(py, &error, &request.name) => Err(ImportProblem::Missing),
         Err(error) => Err(error.into()),
     }
 }
@@ -196,7 +216,8 @@ fn file_name(path: &Path) -> String {
 pub fn failure(py: Python<'_>, module: &str, error: &PyErr) -> Failure {
     leave_if_forked(py, Some(error));
     let (summary, traceback) = (traceback::summary(py, error), traceback::format(py, error));
-    Failure { module: module.to_owned(), summary, traceback, is_busy: busy::is_busy(py, error) }
+    let subject = FailureSubject::Module(module.to_owned());
+    Failure { subject, summary, traceback, hint: None, is_busy: busy::is_busy(py, error) }
 }
 
 #[cfg(test)]

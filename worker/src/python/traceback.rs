@@ -1,5 +1,6 @@
 //! Exceptions as text: whole tracebacks as Python prints them, and a summary in one line.
 
+use super::signature;
 use pyo3::exceptions::PySyntaxError;
 use pyo3::prelude::*;
 use pyo3::types::PyTraceback;
@@ -11,6 +12,37 @@ const TRACEBACK_LIMIT: usize = 32 * 1024;
 pub fn format(py: Python<'_>, error: &PyErr) -> String {
     let text = with_python(py, error).unwrap_or_else(|_| without_python(py, error));
     cut(text.trim_end().to_owned())
+}
+
+/// The same for an exception that a call of `callable` has raised. One that was raised before the
+/// callable began, since it takes other arguments, has no frames; then its `def` line is shown.
+pub fn of_call(py: Python<'_>, error: &PyErr, callable: Option<&Bound<'_, PyAny>>) -> String {
+    if is_quit_of_debugger(py, error) {
+        return NO_TERMINAL.to_owned();
+    }
+    let text = format(py, error);
+    let place = callable.filter(|_| error.traceback(py).is_none()).and_then(signature::place);
+    match place.and_then(|(file, line, name)| frame(py, &file, line, &name).ok()) {
+        Some(frame) => format!("Traceback (most recent call last):\n{frame}{text}"),
+        None => text,
+    }
+}
+
+/// A frame as Python prints it.
+fn frame(py: Python<'_>, file: &str, line: u32, name: &str) -> PyResult<String> {
+    let frames = vec![py.import("traceback")?.getattr("FrameSummary")?.call1((file, line, name))?];
+    let lines = py.import("traceback")?.call_method1("format_list", (frames,))?;
+    lines.try_iter()?.map(|line| line?.extract::<String>()).collect()
+}
+
+/// In place of the traceback of a debugger that read the end of its input.
+const NO_TERMINAL: &str = "BdbQuit: the debugger needs a terminal, which scripts do not have; \
+                           use `remote-pdb` or `debugpy`";
+
+fn is_quit_of_debugger(py: Python<'_>, error: &PyErr) -> bool {
+    let kind = error.get_type(py);
+    let module = kind.getattr("__module__").and_then(|module| module.extract::<String>());
+    module.is_ok_and(|module| module == "bdb") && kind.qualname().is_ok_and(|name| name == "BdbQuit")
 }
 
 /// The exception in one line, with the file and line that raised it.

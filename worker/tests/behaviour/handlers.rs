@@ -1,6 +1,7 @@
 //! From channel to function: which names find a handler, and what happens when it raises.
 
 use crate::rig::Script;
+use mm_shared::control::BitSet;
 
 #[test]
 fn functions_of_modules_packages_and_objects_are_handlers() {
@@ -63,6 +64,7 @@ def blackout(v): pass
 fn names_that_no_mapping_uses_make_no_warning() {
     let mut script = Script::new("", &["h.gone"]);
     script.boot.mapped = 0;
+    script.boot.targets = BitSet::default();
     let mut worker = script.start();
     worker.ready();
     assert_eq!(worker.warnings, Vec::<String>::new());

@@ -1,7 +1,7 @@
 //! The forms of `module`, what is importable, and imports that fail.
 
 use crate::rig::Script;
-use mm_shared::control::Module;
+use mm_shared::control::{FailureSubject, Module};
 
 #[test]
 fn a_name_a_file_name_and_a_path_all_work() {
@@ -58,7 +58,7 @@ print(sys.argv, sys.flags.safe_path, os.path.exists('__pycache__'))
 fn a_module_that_raises_is_a_failure_with_file_line_and_traceback() {
     let script = Script::new("import midimonster\n\ndef inner():\n    return 1 / 0\ninner()\n", &["h.f"]);
     let (failure, mut worker) = script.fail();
-    assert_eq!(failure.module, "h");
+    assert_eq!(failure.subject, FailureSubject::Module("h".into()));
     let summary = &failure.summary;
     assert!(summary.ends_with("h.py`, line 4: ZeroDivisionError: division by zero"), "{summary}");
     assert!(failure.traceback.starts_with("Traceback (most recent call last):"), "{}", failure.traceback);
@@ -88,7 +88,7 @@ fn leaving_the_interpreter_at_import_is_a_failure_too() {
 fn a_missing_module_says_where_it_was_looked_for() {
     for (text, file) in [("gone", "/gone.py"), ("gone.py", "/gone.py"), ("sub/gone.py", "/sub/gone.py")] {
         let (failure, _worker) = Script::empty(&[]).module(text).fail();
-        assert_eq!(failure.module, text);
+        assert_eq!(failure.subject, FailureSubject::Module(text.into()));
         assert!(failure.summary.contains(file), "{}", failure.summary);
         assert!(failure.summary.starts_with("there is no module `gone`"), "{}", failure.summary);
     }
@@ -107,7 +107,7 @@ fn a_name_that_is_taken_is_refused_with_a_hint() {
         script.write(&format!("{name}.py"), "def f(v): pass\n");
         let (failure, _worker) = script.fail();
         assert!(failure.summary.contains("is taken by"), "{}", failure.summary);
-        assert!(failure.summary.contains("hint: "), "{}", failure.summary);
+        assert_eq!(failure.hint.as_deref(), Some("give the file another name"));
     }
 }
 

@@ -3,7 +3,7 @@
 //! Everything that waits has a deadline, and says what it waited for when that has passed.
 
 use mm_shared::control::{
-    Boot, ChannelBoot, Failure, FromWorker, ImportMode, Module, NameAllowance, ToWorker,
+    BitSet, Boot, ChannelBoot, Failure, FromWorker, ImportMode, Module, NameAllowance, ToWorker,
 };
 use mm_shared::control_link::{FromWorkerReceiver, ToWorkerConnector, ToWorkerSender};
 use mm_shared::{ChannelId, Event, RingSizes, SupervisorEnd, frame};
@@ -48,6 +48,7 @@ impl Script {
             default_handler: None,
             channels: channels.iter().map(|name| value(name, 0.0, 0.0)).collect(),
             mapped: channels.len() as u32,
+            targets: targets(channels.len() as u32),
             allowance: NameAllowance::default(),
             import: ImportMode::Alone,
         };
@@ -113,6 +114,13 @@ impl Script {
             }
         }
     }
+}
+
+/// All of so many channels.
+fn targets(count: u32) -> BitSet {
+    let mut targets = BitSet::default();
+    (0..count).for_each(|number| targets.insert(number));
+    targets
 }
 
 pub fn value(name: &str, input: f64, output: f64) -> ChannelBoot {
@@ -181,7 +189,9 @@ impl Worker {
                 assert_eq!(*number as usize, self.names.len(), "numbers go on without a gap");
                 self.names.push(name.clone());
             }
-            FromWorker::Warning(text) => self.warnings.push(text.clone()),
+            FromWorker::Warning(text) | FromWorker::HandlerWarning { text, .. } => {
+                self.warnings.push(text.clone());
+            }
             _ => {}
         }
         message
@@ -210,7 +220,7 @@ impl Worker {
     /// Waits for a warning.
     pub fn warning(&mut self) -> String {
         loop {
-            if let FromWorker::Warning(text) = self.message() {
+            if let FromWorker::Warning(text) | FromWorker::HandlerWarning { text, .. } = self.message() {
                 return text;
             }
         }

@@ -2,7 +2,7 @@
 //! log.
 
 use super::super::protocol::{ChannelDetail, ChannelValues, InstanceDetail, LastValue, ShowStatus};
-use super::table;
+use super::table::{self, Layout};
 use super::text::{Paint, clean, duration, painted, value};
 use super::universes;
 use jiff::Timestamp;
@@ -13,9 +13,10 @@ use std::fmt::Write as _;
 const LOG_LINES: usize = 20;
 
 /// One instance: its row of the table, its channels and its last lines of the log.
-pub(super) fn render(detail: &InstanceDetail, now: Timestamp, color: bool) -> String {
+pub(super) fn render(detail: &InstanceDetail, now: Timestamp, layout: Layout) -> String {
+    let color = layout.color;
     let alone = ShowStatus { instances: vec![detail.instance.clone()], ..ShowStatus::default() };
-    let mut out = table::instances(&alone, now, color);
+    let mut out = table::instances(&alone, now, layout);
     universes::render(&mut out, &detail.instance.universes, color);
     if !detail.channels.is_empty() {
         out.push('\n');
@@ -155,7 +156,8 @@ mod tests {
             channels_left_out: 3,
             log: vec![line("error", "no\x1b answer"), line("info", "listening")],
         };
-        let text = render(&detail, "2026-03-01T12:00:00Z".parse().unwrap(), false);
+        let layout = Layout { color: false, width: None };
+        let text = render(&detail, "2026-03-01T12:00:00Z".parse().unwrap(), layout);
         assert!(
             text.contains("desk./fader  0.5 (12x, 3s ago)  -    > room.m.f\nand 3 more channels\n"),
             "{text}"

@@ -19,7 +19,7 @@ use super::args::{CommandArgs, GetArgs, MonitorArgs, QuitArgs, SendArgs, SocketA
 use super::protocol::{ControlReply, ControlRequest, ErrorReply, InstanceNames, ShowStatus};
 use super::request::InstanceCommand;
 use crate::stderr::print_line;
-use crate::terminal::wants_color;
+use crate::terminal::{self, wants_color};
 use connection::{REPLY_TIMEOUT, ShowConnection};
 use serde::Serialize;
 use std::io::{self, ErrorKind, Write};
@@ -158,8 +158,7 @@ fn try_status(args: &SocketArgs) -> Result<bool, ClientError> {
     if args.json {
         print_json(&status)?;
     } else {
-        let now = jiff::Timestamp::now();
-        print(&table::render(&status, now, wants_color(&io::stdout())))?;
+        print(&table::render(&status, jiff::Timestamp::now(), layout()))?;
         if args.socket.is_none() && args.show.is_none() {
             print_others(&[status.pid]);
         }
@@ -176,30 +175,55 @@ fn try_detail(instance: &str, args: &SocketArgs) -> Result<bool, ClientError> {
     if args.json {
         print_json(&detail)?;
     } else {
-        print(&detail::render(&detail, jiff::Timestamp::now(), wants_color(&io::stdout())))?;
+        print(&detail::render(&detail, jiff::Timestamp::now(), layout()))?;
     }
     Ok(true)
 }
 
 fn try_get(args: &GetArgs) -> Result<bool, ClientError> {
-    let request = ControlRequest::Get { channels: args.channels.clone() };
-    let values = match connect(&args.socket)?.request(&request, Some(REPLY_TIMEOUT))? {
-        ControlReply::Values(values) => values,
-        other => return Err(unexpected(other)),
+    let mut connection = connect(&args.socket)?;
+    let mut get = |channels: &[String]| {
+        let request = ControlRequest::Get { channels: channels.to_vec() };
+        match connection.request(&request, Some(REPLY_TIMEOUT))? {
+            ControlReply::Values(values) => Ok(values),
+            other => Err(unexpected(other)),
+        }
     };
+    let (mut values, mut refusals) = (Vec::new(), Vec::new());
+    match get(&args.channels) {
+        Ok(found) => values = found,
+        // The others are there all the same.
+        Err(ClientError::Refused(_)) if args.channels.len() > 1 => {
+            for channel in &args.channels {
+                match get(std::slice::from_ref(channel)) {
+                    Ok(found) => values.extend(found),
+                    Err(error @ ClientError::Refused(_)) => refusals.push(error),
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Err(error) => return Err(error),
+    }
     if args.socket.json {
         print_json(&values)?;
     } else {
         print(&detail::values(&values))?;
     }
-    Ok(true)
+    refusals.iter().for_each(report);
+    Ok(refusals.is_empty())
+}
+
+/// How tables look on standard output.
+fn layout() -> table::Layout {
+    let out = io::stdout();
+    table::Layout { color: wants_color(&out), width: terminal::width(&out) }
 }
 
 /// Prints the status of several shows.
 fn print_statuses(shows: &[find::RunningShow]) -> Result<bool, ClientError> {
-    let (now, color) = (jiff::Timestamp::now(), wants_color(&io::stdout()));
+    let (now, layout) = (jiff::Timestamp::now(), layout());
     let statuses: Vec<&ShowStatus> = shows.iter().filter_map(|show| show.status.as_ref()).collect();
-    let tables: Vec<String> = statuses.iter().map(|status| table::render(status, now, color)).collect();
+    let tables: Vec<String> = statuses.iter().map(|status| table::render(status, now, layout)).collect();
     print(&tables.join("\n"))?;
     print_others(&statuses.iter().map(|status| status.pid).collect::<Vec<_>>());
     Ok(tables.len() == shows.len())
@@ -304,12 +328,16 @@ fn finish(outcome: Result<bool, ClientError>) -> ExitCode {
         // the reader of the output has seen enough
         Err(ClientError::Print(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            print_error(&format!("error: {error}"));
-            if let Some(hint) = error.hint() {
-                print_error(&format!("hint: {hint}"));
-            }
+            report(&error);
             ExitCode::FAILURE
         }
+    }
+}
+
+fn report(error: &ClientError) {
+    print_error(&format!("error: {error}"));
+    if let Some(hint) = error.hint() {
+        print_error(&format!("hint: {hint}"));
     }
 }
 

@@ -69,6 +69,12 @@ impl EventFlow {
         self.queue.len() + self.unknown.len()
     }
 
+    /// How many events the queue keeps in order.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// Events that were replaced by a later one of their channel.
     #[must_use]
     pub fn conflated(&self) -> u64 {

@@ -106,6 +106,12 @@ impl DataPlane {
         (self.flow.queued(), self.flow.conflated())
     }
 
+    /// How many events wait in order.
+    #[must_use]
+    pub fn queue_limit(&self) -> usize {
+        self.flow.limit()
+    }
+
     /// Takes an event that was routed here; `receiver` are the rings of the worker that takes new
     /// events.
     #[inline]

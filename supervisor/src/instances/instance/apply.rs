@@ -42,7 +42,7 @@ impl ScriptInstance {
         let names = live.instance.channels.iter().map(|channel| channel.name.as_str());
         let failsafe = Failsafe::new(show, live.place, &options);
         self.data.apply(options.queue, failsafe, names.clone(), change.renumbering(live.id));
-        let spec = WorkerSpec::new(show, &live.instance.name, &options);
+        let spec = WorkerSpec::new(show, live, &options);
         let same_names = match &self.next {
             Some(next) => names.clone().eq(next.specification.names.iter().map(String::as_str)),
             None => names.clone().eq(self.data.values().mapped_names()),

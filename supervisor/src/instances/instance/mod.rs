@@ -9,6 +9,7 @@
 
 mod apply;
 mod memory;
+mod overflow;
 mod reloads;
 mod reports;
 mod starts;
@@ -38,8 +39,9 @@ use crate::state::SavedChannel;
 use crate::status::{InstanceState, InstanceStatus};
 use apply::NextSpec;
 use mm_shared::wakeup::IdleMode;
-use mm_shared::{Event, Violation};
-use std::time::Instant;
+use mm_shared::{Event, LogThrottle, Violation};
+use overflow::OverflowWatch;
+use std::time::{Duration, Instant};
 use versions::{ReloadCause, Versions};
 
 /// One script instance.
@@ -59,7 +61,15 @@ pub struct ScriptInstance {
     generation: u64,
     /// The state after the last event.
     last_state: LifeState,
+    /// Warnings about names that the script sends on and no mapping uses.
+    unmapped_outputs: LogThrottle,
+    /// Warnings about events that were conflated.
+    overflows: OverflowWatch,
 }
+
+/// So many warnings about unmapped outputs in [`UNMAPPED_INTERVAL`].
+const UNMAPPED_LIMIT: u32 = 10;
+const UNMAPPED_INTERVAL: Duration = Duration::from_secs(60);
 
 impl ScriptInstance {
     /// An instance as the show file has it; nothing is started yet.
@@ -74,13 +84,15 @@ impl ScriptInstance {
             supervision: Supervision::new(policy(&options), limits(&options)),
             data: DataPlane::new(live.id, Values::new(names), options.queue, failsafe),
             history: History::default(),
-            spec: WorkerSpec::new(show, &live.instance.name, &options),
+            spec: WorkerSpec::new(show, live, &options),
             memory_limit: options.memory_limit,
             versions: Versions::default(),
             reload_rule: options.reload,
             next: None,
             generation: 0,
             last_state: LifeState::Stopped,
+            unmapped_outputs: LogThrottle::new(UNMAPPED_LIMIT, UNMAPPED_INTERVAL),
+            overflows: OverflowWatch::default(),
         }
     }
 
@@ -175,6 +187,7 @@ impl ScriptInstance {
     /// A command of the user, or of the show.
     pub fn command(&mut self, event: LifeEvent, cx: &mut LoopContext<'_>) {
         self.forget_failed_next();
+        self.history.note_request();
         match event {
             LifeEvent::Reload => self.note_reload(ReloadCause::User),
             LifeEvent::Restart => self.versions.ask_for_start(),
@@ -203,6 +216,7 @@ impl ScriptInstance {
         }
         tracing::info!(event = "script_changed", instance = %self.name, "the script has changed, reloading");
         self.forget_failed_next();
+        self.history.note_request();
         self.note_reload(ReloadCause::FileChange);
         self.supervision.command(LifeEvent::Reload, moment(cx));
         self.follow_up(cx);
@@ -237,6 +251,7 @@ impl ScriptInstance {
         self.resume_messages(cx);
         self.check_health(cx);
         self.apply_failsafe(cx);
+        self.look_for_overflow(cx.now);
         self.supervision.tick(moment(cx));
         self.follow_up(cx);
     }
@@ -312,12 +327,19 @@ impl ScriptInstance {
         if !self.data.has_work() {
             return false;
         }
+        self.look_for_overflow(cx.now);
         let Some(worker) = self.supervision.workers_mut().receiver() else { return false };
         if let Err(violation) = self.data.deliver(worker.rings(), cx.is_pinned) {
             let id = worker.id();
             self.violated(id, &violation.to_string(), cx);
         }
         true
+    }
+
+    fn look_for_overflow(&mut self, now: Instant) {
+        let keeps_order = !matches!(self.supervision.state(), LifeState::Stopped | LifeState::Failed);
+        let ((_, conflated), limit) = (self.data.queue(), self.data.queue_limit());
+        self.overflows.look(&self.name, limit, conflated, keeps_order, now);
     }
 
     /// Whether the worker was just handed so few events that its answer may be there in a moment.
@@ -401,7 +423,8 @@ impl ScriptInstance {
             Ok(None) => {}
             Ok(Some(Hang { look, time })) => {
                 let in_hand = worker.rings().down.in_hand();
-                let place = reports::hang_place(look, in_hand, self.data.values());
+                let callable = worker.process.end.progress.callable();
+                let place = reports::hang_place(look, callable.as_deref(), in_hand, self.data.values());
                 reports::hang(&self.name, time, &place);
                 worker.process.ending = Some(ExitReason::Hang(place));
                 self.supervision.hangs(id, moment(cx));

@@ -129,7 +129,7 @@ impl ScriptInstance {
         self.history.reach(self.start_of(id), Transition::RolledBack { reason, traceback });
         self.note_failed_next(id, &exit.reason);
         self.versions.roll_back(exit.reason.clone());
-        self.history.note_exit(exit);
+        self.history.note_exit(exit, false);
         self.supervision.exited_for_another(id, moment(cx));
     }
 }

@@ -148,52 +148,100 @@ pub fn hang(name: &str, time: Duration, place: &str) {
 }
 
 /// Where a worker hangs.
-pub fn hang_place(look: Look, in_hand: Option<Event>, values: &Values) -> String {
+pub fn hang_place(look: Look, callable: Option<&str>, in_hand: Option<Event>, values: &Values) -> String {
     match (look.doing.activity, in_hand) {
         (Some(Activity::Handler), Some(event)) => {
             format!("in the handler of `{}` = {}", values.name(event.channel), event.value)
         }
         (Some(Activity::Handler), None) => "in a handler".into(),
-        (Some(Activity::Interval), _) => "in a callable of `interval`".into(),
-        (Some(Activity::Socket), _) => {
-            format!("in a callable of `manage`, descriptor {}", look.doing.subject)
-        }
+        (Some(Activity::Interval), _) => in_interval(callable),
+        (Some(Activity::Socket), _) => in_manage(callable, look.doing.subject),
         _ => format!("without taking its {} events", look.waiting),
     }
 }
 
 /// What a worker was doing when it ended, as far as that points to the cause.
-pub fn exit_place(doing: ActivitySnapshot, in_hand: Option<Event>, values: &Values) -> String {
+pub fn exit_place(
+    doing: ActivitySnapshot,
+    callable: Option<&str>,
+    in_hand: Option<Event>,
+    values: &Values,
+) -> String {
     if let Some(Event { channel, value }) = in_hand {
         let name = values.name(channel);
         return format!(" while handling `{name}` = {value} (the probable cause, not delivered again)");
     }
     match doing.activity {
         Some(Activity::Import) => " during import".into(),
-        Some(Activity::Interval) => " in a callable of `interval`".into(),
-        Some(Activity::Socket) => format!(" in a callable of `manage`, descriptor {}", doing.subject),
+        Some(Activity::Interval) => format!(" {}", in_interval(callable)),
+        Some(Activity::Socket) => format!(" {}", in_manage(callable, doing.subject)),
         Some(Activity::Cleanup) => " in the cleanup handler".into(),
         _ => String::new(),
     }
 }
 
-/// An import failed.
-pub fn import_failed(name: &str, failure: &Failure) {
-    let Failure { module, summary, traceback, .. } = failure;
+fn in_interval(callable: Option<&str>) -> String {
+    match callable {
+        Some(name) => format!("in `{name}`, called by `interval`"),
+        None => "in a callable of `interval`".into(),
+    }
+}
+
+fn in_manage(callable: Option<&str>, descriptor: u32) -> String {
+    match callable {
+        Some(name) => format!("in `{name}`, called by `manage` for descriptor {descriptor}"),
+        None => format!("in a callable of `manage`, descriptor {descriptor}"),
+    }
+}
+
+/// An import failed, as it has `repeats` times before without another end since.
+pub fn import_failed(name: &str, failure: &Failure, repeats: u64) {
+    let Failure { subject, summary, traceback, hint, .. } = failure;
+    if repeats > 0 {
+        let attempt = repeats + 1;
+        tracing::error!(
+            event = "import_failed",
+            instance = %name,
+            attempt,
+            "{subject}, for the same reason as before: {summary}"
+        );
+        return;
+    }
+    let hint = hint.as_ref().map_or_else(String::new, |hint| format!("\nhint: {hint}"));
     if traceback.trim_end().contains('\n') {
         tracing::error!(
             event = "import_failed",
             instance = %name,
             traceback = %traceback,
-            "module `{module}` could not be imported: {summary}"
+            "{subject}: {summary}{hint}"
         );
     } else {
-        tracing::error!(
-            event = "import_failed",
-            instance = %name,
-            "module `{module}` could not be imported: {summary}"
-        );
+        tracing::error!(event = "import_failed", instance = %name, "{subject}: {summary}{hint}");
     }
+}
+
+/// The script sends on a name that no mapping uses.
+pub fn output_unmapped(name: &str, channel: &str, hint: Option<String>, suppressed: u64) {
+    let hint = hint.map_or_else(String::new, |hint| format!("\nhint: {hint}"));
+    let more = match suppressed {
+        0 => String::new(),
+        count => format!(" ({count} other names before it are not shown)"),
+    };
+    tracing::warn!(
+        event = "output_unmapped",
+        instance = %name,
+        "the script sends on `{channel}`, which no mapping uses: nothing is sent{more}{hint}"
+    );
+}
+
+/// More events wait than the queue keeps in order.
+pub fn queue_overflowed(name: &str, limit: usize, conflated: u64) {
+    tracing::warn!(
+        event = "queue_overflowed",
+        instance = %name,
+        conflated,
+        "more than `queue` = {limit} events wait: only the last value of each channel is kept"
+    );
 }
 
 /// What a worker has to say to the user.
@@ -202,21 +250,23 @@ pub fn worker_message(name: &str, message: FromWorker) {
         FromWorker::Warning(text) => {
             tracing::warn!(event = "script_warned", instance = %name, "{text}");
         }
-        FromWorker::Error { place, traceback, suppressed: 0 } => {
-            tracing::error!(
-                event = "script_raised",
-                instance = %name,
-                traceback = %traceback,
-                "exception in {place}"
-            );
+        FromWorker::Error { place, traceback, suppressed } => {
+            let more = match suppressed {
+                0 => String::new(),
+                count => format!(" (and {count} before it that are not shown)"),
+            };
+            script_raised(name, &format!("exception in {place}{more}"), traceback.trim_end());
         }
-        FromWorker::Error { place, traceback, suppressed } => tracing::error!(
-            event = "script_raised",
-            instance = %name,
-            traceback = %traceback,
-            "exception in {place} (and {suppressed} before it that are not shown)"
-        ),
         _ => {}
+    }
+}
+
+/// One line of an exception needs no place of its own.
+fn script_raised(name: &str, what: &str, traceback: &str) {
+    if traceback.contains('\n') {
+        tracing::error!(event = "script_raised", instance = %name, traceback = %traceback, "{what}");
+    } else {
+        tracing::error!(event = "script_raised", instance = %name, "{what}: {traceback}");
     }
 }
 

@@ -161,6 +161,7 @@ impl ScriptInstance {
         }
         worker.process.send(WorkerMessage::Serve(changed));
         reports::ready(&self.name, pid, took, is_reload);
+        self.history.note_serving();
         if let Some(reason) = self.versions.note_serving(id) {
             reports::last_good_serves(&self.name, reason);
         }

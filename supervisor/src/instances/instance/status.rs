@@ -7,7 +7,7 @@ use crate::instances::script_worker::ScriptWorker;
 use crate::instances::supervision::Supervision;
 use crate::instances::supervision::lifecycle::LifeState;
 use crate::script_output::ScriptOutput;
-use crate::status::{HandlerTimes, InstanceState, InstanceStatus, LastExit};
+use crate::status::{HandlerTimes, InstanceState, InstanceStatus, LastError, LastExit};
 use mm_shared::ChannelId;
 use mm_shared::sys::memory::resident;
 use std::time::{Duration, Instant};
@@ -73,6 +73,10 @@ pub fn status(
         uptime_s: since.map(|since| now.saturating_duration_since(since).as_secs()),
         next_start_ms: next_start.and_then(|wait| u64::try_from(wait.as_millis()).ok()),
         restarts: Some(history.restarts()),
+        restarts_by_fault: Some(history.restarts_by_fault()),
+        last_error: history
+            .last_error()
+            .map(|error| LastError { text: error.text.clone(), at: error.at.to_string() }),
         last_exit: last_exit(history, script_output),
         errors: history.errors().saturating_add(progress.map_or(0, |progress| progress.errors())),
         queued: Some((queued + waiting) as u64),
@@ -99,6 +103,7 @@ fn note(instance: &ScriptInstance) -> Option<String> {
         rolled_back.map(|reason| format!("serves the last good version of the script: {reason}"));
     rolled_back
         .or_else(|| instance.failed_next().map(|reason| format!("runs what it ran before HUP: {reason}")))
+        .or_else(|| instance.supervision.workers().main()?.worker.remarks.note())
 }
 
 fn last_exit(history: &History, script_output: &ScriptOutput) -> Option<LastExit> {

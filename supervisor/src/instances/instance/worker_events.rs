@@ -14,6 +14,7 @@ use crate::reaper::{Spawned, WaitStatus};
 use crate::script_output::OutputStream;
 use mm_shared::control::{FromWorker, NameError, PROTOCOL};
 use std::io;
+use std::time::Instant;
 
 impl ScriptInstance {
     /// The worker with this id.
@@ -69,21 +70,40 @@ impl ScriptInstance {
             FromWorker::Failed(failure) => {
                 cx.registry.starts.finished(id);
                 // The restart that follows logs it otherwise.
-                if member.role() != Role::Replacement || !failure.is_busy {
-                    reports::import_failed(&self.name, &failure);
+                if member.role() != Role::Replacement {
+                    let repeats = self.history.note_import_failure(&failure);
+                    reports::import_failed(&self.name, &failure, repeats);
+                } else if !failure.is_busy {
+                    reports::import_failed(&self.name, &failure, 0);
                 }
                 member.worker.note_failure(failure);
             }
-            FromWorker::Channel { number, name } => {
-                if let Err(error) = self.name_channel(id, number, &name) {
-                    self.violated(id, &format!("it names channel {number}: {error}"), cx);
-                }
-            }
+            FromWorker::Channel { number, name } => match self.name_channel(id, number, &name) {
+                Ok(()) => self.warn_of_output(&name, cx.now),
+                Err(error) => self.violated(id, &format!("it names channel {number}: {error}"), cx),
+            },
             FromWorker::Yielded => self.yielded(id, cx),
             FromWorker::Stopped => {
                 member.worker.process.ending.get_or_insert(ExitReason::Stopped);
             }
-            FromWorker::Warning(_) | FromWorker::Error { .. } => reports::worker_message(&self.name, message),
+            FromWorker::HandlerWarning { text, .. } => {
+                member.worker.remarks.add(&text);
+                reports::worker_message(&self.name, FromWorker::Warning(text));
+            }
+            FromWorker::Error { ref place, ref traceback, .. } => {
+                self.history.note_error(place, traceback);
+                reports::worker_message(&self.name, message);
+            }
+            FromWorker::Warning(_) => reports::worker_message(&self.name, message),
+        }
+    }
+
+    /// The script sends on a name that no mapping uses, for the first time.
+    fn warn_of_output(&mut self, name: &str, now: Instant) {
+        // A script may send thousands, and each suggestion costs some work.
+        if let Some(suppressed) = self.unmapped_outputs.hit(now) {
+            let hint = mm_config::did_you_mean(name, self.data.values().mapped_names());
+            reports::output_unmapped(&self.name, name, hint, suppressed);
         }
     }
 
@@ -144,12 +164,16 @@ impl ScriptInstance {
         }
         worker.process.exited(how);
         let doing = worker.process.end.progress.activity();
+        let callable = worker.process.end.progress.callable();
         let mut reason = worker.process.ended(cx.poller);
         let was_asked = is_pressed && reason.is_of_stop_ladder();
-        if was_asked && worker.served_since().is_none() {
+        let has_served = worker.served_since().is_some();
+        reason = match reason {
             // It had nothing to clean up, so KILL was how it was asked to stop.
-            reason = ExitReason::Stopped;
-        }
+            _ if was_asked && !has_served => ExitReason::Stopped,
+            ExitReason::Killed(signal) if was_asked => ExitReason::Pressed(signal),
+            reason => reason,
+        };
         let failure = worker.take_failure();
         let busy = failure.as_ref().filter(|failure| failure.is_busy).map(|failure| failure.summary.clone());
         self.versions.note_end(id, worker);
@@ -160,10 +184,20 @@ impl ScriptInstance {
         let place = if reason.is_self_explanatory() {
             String::new()
         } else {
-            reports::exit_place(doing, in_hand, self.data.values())
+            reports::exit_place(doing, callable.as_deref(), in_hand, self.data.values())
         };
         let traceback = failure.map(|failure| failure.traceback);
         let exit = ExitRecord { worker_id: Some(id), traceback, ..ExitRecord::now(&reason, &place) };
+        let is_fault = matches!(
+            self.supervision.state(),
+            LifeState::Starting { .. }
+                | LifeState::Running { .. }
+                | LifeState::Reloading { .. }
+                | LifeState::Stopping { after: AfterExit::ApplyPolicy }
+        );
+        if role.is_main() && is_fault && !self.supervision.reloads_again() {
+            self.history.note_fault();
+        }
         if self.rolls_back(id, &reason) {
             self.roll_back(id, exit, cx);
             return;
@@ -174,7 +208,7 @@ impl ScriptInstance {
             self.stop_first(&busy, cx);
             return;
         }
-        self.note_exit(id, &exit);
+        self.note_exit(id, &exit, has_served);
         match reason {
             ExitReason::Lost => self.supervision.lost(id, moment(cx)),
             _ => self.supervision.exited(id, reason.is_clean(), moment(cx)),
@@ -188,7 +222,7 @@ impl ScriptInstance {
 
     /// Notes the end of a worker, and what it means to clients, before the state machine knows of
     /// it.
-    fn note_exit(&mut self, id: WorkerId, exit: &ExitRecord) {
+    fn note_exit(&mut self, id: WorkerId, exit: &ExitRecord, has_served: bool) {
         let Some(member) = self.supervision.workers().get(id) else { return };
         let (role, start) = (member.role(), member.worker.start());
         let (text, traceback) = (exit.reason.clone(), exit.traceback.clone());
@@ -204,7 +238,7 @@ impl ScriptInstance {
             _ => self.history.reach(start, Transition::Failed { reason: text, traceback }),
         }
         if role.is_main() {
-            self.history.note_exit(exit.clone());
+            self.history.note_exit(exit.clone(), has_served);
         }
     }
 }

@@ -33,7 +33,9 @@ pub fn open(names: &PortNames, stream: RxStream) -> Result<OpenPorts, String> {
     let _ = Output::local_error_handler();
     let watch = open_watch(names).map_err(|error| match std::path::Path::new("/dev/snd/seq").exists() {
         true => format!("the ALSA sequencer cannot be opened: {error}"),
-        false => "`/dev/snd/seq` is missing (no ALSA sequencer)".to_owned(),
+        false => {
+            "`/dev/snd/seq` is missing (no ALSA sequencer); `modprobe snd-seq` as root loads it".to_owned()
+        }
     })?;
     let sender = names.client("out");
     let before = ports_of(&watch, &sender);
