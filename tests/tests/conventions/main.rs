@@ -83,6 +83,7 @@ fn nothing_but_what_shows_the_time_looks_at_the_wall_clock() {
         "supervisor/src/control/client/mod.rs",
         "supervisor/src/control/monitors.rs",
         "supervisor/src/instances/exit.rs",
+        "supervisor/src/instances/history.rs",
         "supervisor/src/log/record.rs",
     ];
     let breaks = |name: &str, text: &str| {

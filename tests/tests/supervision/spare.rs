@@ -124,7 +124,7 @@ fn a_virtual_environment_that_is_missing_keeps_only_its_instance_down() {
         crate::MAPPINGS
     ));
     let show = stage.start_show();
-    show.wait_for(Event::named("worker_exited").level("error").instance("lost"));
+    show.wait_for(Event::named("import_failed").level("error").instance("lost").message("nowhere"));
     assert_answers(&show, 0.5);
     show.stop();
 }
