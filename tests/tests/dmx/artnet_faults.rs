@@ -1,10 +1,11 @@
 //! What the `artnet` backend survives, on the loopback network, which every system permits. Faults
-//! `artnet-packet-malformed`, `artnet-sources-fight`, `dmx-output-flood`, `artnet-node-gone` and
-//! `artnet-wildcard`.
+//! `artnet-packet-malformed`, `artnet-sources-fight`, `dmx-output-flood`, `artnet-node-gone`,
+//! `artnet-wildcard` and `artnet-show-reload`.
 
 use mm_tests::dmx::artnet::{self, Dmx, PollReply};
 use mm_tests::osc::F;
 use mm_tests::{Event, PATIENCE, Running, TestShow, wait_for};
+use nix::sys::signal::Signal;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,14 @@ fn run(text: &str) -> Running {
     let stage = TestShow::new();
     stage.osc_show(&format!("[backend artnet]\nbind = $CALM\n{text}"));
     stage.run()
+}
+
+/// Writes another show file, and waits until it is the one that runs.
+fn reload(show: &Running, text: &str) {
+    let number = show.log().count(Event::named("show_reloaded"));
+    show.stage().osc_show(&format!("[backend artnet]\nbind = $CALM\n{text}"));
+    show.signal(Signal::SIGHUP);
+    show.log().wait_for_nth(number + 1, Event::named("show_reloaded"));
 }
 
 /// A program of the network, which sends from the machine's own address.
@@ -200,5 +209,44 @@ fn a_poll_is_answered_with_the_address_that_it_was_sent_to() {
     assert_eq!(reply.address, show.stage().calm().ip());
     assert_eq!((reply.net, reply.sub, reply.outputs[0], reply.bind_index), (1, 2, 12, 1));
     assert_eq!((reply.port, reply.short_name.as_str()), (port, "lamps"));
+    show.stop();
+}
+
+#[test]
+fn a_reload_leaves_universes_alone_that_did_not_change() {
+    let (kept, moved, other) = (Program::new(), Program::new(), Program::new());
+    let to = |program: &Program| {
+        format!("destination = {} {}\n", program.address().ip(), program.address().port())
+    };
+    let mapped = "[map]\nnet./1 > kept.1\nnet./2 > moved.1\nin.1 > net./in\n";
+    let common = format!("[artnet in]\nuniverse = 9\n[artnet kept]\nuniverse = 1\n{}", to(&kept));
+    let show = run(&format!("{common}[artnet moved]\nuniverse = 2\n{}{mapped}", to(&moved)));
+    show.send("/1", &[F(0.2)]);
+    assert_eq!(kept.receive_until(51), [1]);
+    show.send("/2", &[F(1.0)]);
+    assert_eq!(moved.receive_until(255), [1]);
+    other.send(&show, &Dmx::new(9, &[255, 0]).encode());
+    show.expect("/in", &[F(1.0)]);
+    // One universe goes to another place, and there is a further one.
+    reload(&show, &format!("[artnet new]\n{common}[artnet moved]\nuniverse = 2\n{}{mapped}", to(&other)));
+    other.receive_until(255);
+    show.send("/1", &[F(1.0)]);
+    let numbers = kept.receive_until(255);
+    assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1) && numbers[0] == 2, "{numbers:?}");
+    let universe = show.control().standing("in")["universes"][0].clone();
+    assert_eq!(
+        (&universe["frames_in"], &universe["sources"][0]["address"]),
+        (&1.into(), &"127.0.0.1".into())
+    );
+    // The level that is known does not come again, another one does.
+    other.send(&show, &Dmx::new(9, &[255, 0]).encode());
+    other.send(&show, &Dmx::new(9, &[51, 0]).encode());
+    show.expect("/in", &[F(0.2)]);
+    // A file with an error changes nothing.
+    show.stage().osc_show("[artnet kept]\nuniverse = 300\n");
+    show.signal(Signal::SIGHUP);
+    show.wait_for(Event::named("show_reload_failed"));
+    show.send("/1", &[F(0.0)]);
+    kept.receive_until(0);
     show.stop();
 }

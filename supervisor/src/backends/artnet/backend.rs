@@ -37,6 +37,8 @@ pub struct ArtnetInstance {
     pub deadline: Option<Instant>,
     /// Whether it is in [`ArtnetBackend::changed`].
     pub is_changed: bool,
+    /// Whether it is in [`TurnOutcome::touched`].
+    pub is_touched: bool,
     /// Whether it was logged that its values go nowhere.
     pub has_warned: bool,
 }
@@ -53,6 +55,7 @@ impl ArtnetInstance {
             tx: ArtnetTx::new(name, options, now),
             deadline: None,
             is_changed: false,
+            is_touched: false,
             has_warned: false,
         }
     }
@@ -212,7 +215,8 @@ impl ArtnetBackend {
     fn finish_turn(&mut self, outcome: TurnOutcome, now: Instant, cx: &mut BackendContext<'_>) {
         let TurnOutcome { touched, commanded, merges } = outcome;
         for place in touched {
-            if let Some(ArtnetInstance { rx, map, .. }) = self.instances.get_mut(place) {
+            if let Some(ArtnetInstance { rx, map, is_touched, .. }) = self.instances.get_mut(place) {
+                *is_touched = false;
                 rx.end_turn((&*map, LocalInstance(place)), &mut cx.sink);
             }
             self.note_change(place);

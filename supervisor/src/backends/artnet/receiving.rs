@@ -16,12 +16,20 @@ use std::time::Instant;
 /// What a turn of receiving asks of the sending side.
 #[derive(Debug, Default)]
 pub struct TurnOutcome {
-    /// Instances that have received something, by their places.
+    /// Instances that have received something, by their places, each once.
     pub touched: Vec<usize>,
     /// Pages to answer with at once, by bind index: those that ArtAddress was for.
     pub commanded: Vec<(PollSender, u8)>,
     /// Universes in which merging has begun or ended.
     pub merges: Vec<SentUniverse>,
+}
+
+impl TurnOutcome {
+    fn touch(&mut self, place: usize, instance: &mut ArtnetInstance) {
+        if !std::mem::replace(&mut instance.is_touched, true) {
+            self.touched.push(place);
+        }
+    }
 }
 
 /// The parts of the backend that receive.
@@ -66,13 +74,12 @@ impl ArtnetReceiver<'_> {
             return self.traffic.note_unused(bind, sender.to, dmx.address, detects, self.now);
         };
         for &place in places {
-            let Some(ArtnetInstance { rx, map, .. }) = self.instances.get_mut(place) else { continue };
+            let Some(instance) = self.instances.get_mut(place) else { continue };
+            self.outcome.touch(place, instance);
+            let ArtnetInstance { rx, map, .. } = instance;
             let target = (&*map, LocalInstance(place));
             if rx.receive(*sender.to.ip(), dmx, target, sink, self.now) {
                 self.outcome.merges.push(universe);
-            }
-            if self.outcome.touched.last() != Some(&place) {
-                self.outcome.touched.push(place);
             }
         }
     }
@@ -98,11 +105,13 @@ impl ArtnetReceiver<'_> {
 
     fn sync(&mut self, sender: PollSender, sink: &mut EventSink<'_>) {
         for (place, instance) in self.instances.iter_mut().enumerate() {
-            let ArtnetInstance { rx, map, options, .. } = instance;
-            if options.bind == sender.bind {
-                rx.sync(*sender.to.ip(), (&*map, LocalInstance(place)), sink, self.now);
-                self.outcome.touched.push(place);
+            let from = *sender.to.ip();
+            if instance.options.bind != sender.bind || !instance.rx.accepts_sync(from) {
+                continue;
             }
+            self.outcome.touch(place, instance);
+            let ArtnetInstance { rx, map, .. } = instance;
+            rx.sync(from, (&*map, LocalInstance(place)), sink, self.now);
         }
     }
 
@@ -145,8 +154,8 @@ impl ArtnetReceiver<'_> {
         for address in universes {
             for &place in self.by_universe.get(&(bind, *address)).into_iter().flatten() {
                 if let Some(instance) = self.instances.get_mut(place) {
+                    self.outcome.touch(place, instance);
                     act(place, instance);
-                    self.outcome.touched.push(place);
                 }
             }
         }

@@ -48,6 +48,12 @@ pub fn status(backend: &ArtnetBackend, instance: LocalInstance, now: Instant) ->
         format!("two sources are merged: {how}")
     });
     let traffic = backend.traffic.of(options.bind);
+    // A wrong number in the show file or at the console.
+    let elsewhere = traffic
+        .last_unused
+        .filter(|_| rx.watch().last_frame().is_none() && matches!(tx.destination(), TxDestination::None));
+    let elsewhere =
+        elsewhere.map(|last| format!("nothing received yet; universe {last} arrives, which no instance has"));
     let ago = |time: Option<Instant>| {
         time.map(|time| u64::try_from(now.saturating_duration_since(time).as_millis()).unwrap_or(u64::MAX))
     };
@@ -56,7 +62,7 @@ pub fn status(backend: &ArtnetBackend, instance: LocalInstance, now: Instant) ->
         errors: traffic.malformed + backend.polls.dropped() + backend.nodes.ignored() + rx.errors(),
         conflated: tx.conflated(),
         peers: receivers.iter().map(ToString::to_string).collect(),
-        note: waits_for.or(fault).or(sole).or(merging),
+        note: waits_for.or(fault).or(sole).or(merging).or(elsewhere),
         universes: vec![UniverseStatus {
             universe: options.address.low().into(),
             net: Some(options.address.net()),

@@ -138,6 +138,11 @@ impl ArtnetRx {
         self.input.apply(self.merger.levels(), map, instance, sink);
     }
 
+    /// Whether an ArtSync of this sender counts.
+    pub fn accepts_sync(&self, from: Ipv4Addr) -> bool {
+        self.merger.accepts_sync(from)
+    }
+
     /// An ArtSync has come.
     pub fn sync(
         &mut self,

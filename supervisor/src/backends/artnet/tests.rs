@@ -94,6 +94,9 @@ fn levels_of_a_universe_become_events_of_its_instance() {
     );
     let peer = Peer::new();
     peer.send_levels(41300, 9, &[255, 255]);
+    assert!(test.receive(PATIENCE, BUDGET));
+    let note = test.backend.status(LocalInstance(0)).note;
+    assert_eq!(note.as_deref(), Some("nothing received yet; universe 9 arrives, which no instance has"));
     peer.send_levels(41300, 2, &[51, 0x12, 0x34]);
     peer.send_levels(41300, 1, &[255, 0]);
     receive_until(&mut test, 3);

@@ -20,8 +20,9 @@ pub struct BindTraffic {
     pub malformed: u64,
     /// Packets of Art-Net that have no meaning here.
     pub other: u64,
-    /// Levels of a universe that no instance has.
+    /// Levels of universes that no instance has, and the last of those.
     pub unused: u64,
+    pub last_unused: Option<PortAddress>,
     /// Packets that this program has sent.
     pub own: u64,
 }
@@ -87,7 +88,10 @@ impl ArtnetTraffic {
         detects: bool,
         now: Instant,
     ) {
-        self.count(bind, |traffic| &mut traffic.unused);
+        if let Some(traffic) = self.binds.get_mut(bind.0) {
+            traffic.unused += 1;
+            traffic.last_unused = Some(address);
+        }
         if detects && let Some(suppressed) = self.detected.hit(now) {
             let (net, universe, bind) = (address.net(), address.low(), bind.0);
             tracing::info!(

@@ -240,9 +240,14 @@ impl ArtnetMerger {
         }
     }
 
+    /// Whether an ArtSync of this sender counts.
+    pub fn accepts_sync(&self, from: Ipv4Addr) -> bool {
+        self.sync.last_sender == Some(from) && !self.has_two_addresses()
+    }
+
     /// An ArtSync has come. Returns whether levels have waited for it.
     pub fn sync(&mut self, from: Ipv4Addr, now: Instant) -> bool {
-        if self.sync.last_sender != Some(from) || self.has_two_addresses() {
+        if !self.accepts_sync(from) {
             return false;
         }
         self.sync.until = Some(now + SYNC_TIMEOUT);
