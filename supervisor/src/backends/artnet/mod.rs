@@ -138,3 +138,5 @@ impl Plan for ArtnetPlan {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod traces;

@@ -242,4 +242,6 @@ fn array<const N: usize>(datagram: &[u8], at: usize) -> Option<[u8; N]> {
 }
 
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod tests;
