@@ -22,7 +22,7 @@
 use super::context::{BackendContext, SourceId, TimerId};
 use crate::ids::InstanceId;
 use crate::resolver::ResolvedHost;
-use crate::show::LiveInstance;
+use crate::show::{LiveInstance, LiveShow};
 use crate::status::UniverseStatus;
 use mm_config::options::BackendSpec;
 use mm_config::{Diagnostics, Section, Span};
@@ -63,6 +63,18 @@ pub trait BackendKind: Sync {
         instances: &[LiveInstance<'_>],
         diagnostics: &mut Diagnostics,
     ) -> Vec<Box<dyn Plan>>;
+
+    /// As [`BackendKind::plan`], for a kind that has to know more of the show than its own sections:
+    /// its mappings, its name, its state file.
+    fn plan_in_show(
+        &self,
+        _show: &LiveShow,
+        section: Option<&Section>,
+        instances: &[LiveInstance<'_>],
+        diagnostics: &mut Diagnostics,
+    ) -> Vec<Box<dyn Plan>> {
+        self.plan(section, instances, diagnostics)
+    }
 }
 
 /// What a plan opens, by a name that stays over reloads of the show file: a plan of the same key
@@ -97,6 +109,12 @@ pub trait Plan: Any + Send {
 
     /// Takes the addresses of a host, which may be one of [`Plan::hosts`].
     fn on_resolved(&mut self, _answer: &ResolvedHost) {}
+
+    /// Whether it differs from `other`, a plan of the same key, also where their instances have the
+    /// same options and channels: by something else of the show.
+    fn differs(&self, _other: &dyn Plan) -> bool {
+        false
+    }
 
     /// Opens ports and devices, without waiting for the network. Called again after a failure, and
     /// when a host was looked up.

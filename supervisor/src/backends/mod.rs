@@ -40,6 +40,7 @@ pub static BACKENDS: &[&dyn BackendKind] = &[
     &midi::MidiKind,         // ALSA or JACK
     &osc::OscKind,           // UDP
     &artnet::ArtnetKind,     // UDP
+    &sacn::SacnKind,         // UDP
 ];
 
 /// The name of the one kind of instance that no backend serves: its instances are workers.
@@ -78,7 +79,7 @@ pub fn plan(show: &LiveShow, diagnostics: &mut Diagnostics) -> Vec<Box<dyn Plan>
     for kind in BACKENDS {
         let name = kind.spec().name;
         let section = show.backends.iter().find(|section| section.backend == name);
-        plans.extend(kind.plan(section, &show.instances_of(name), diagnostics));
+        plans.extend(kind.plan_in_show(show, section, &show.instances_of(name), diagnostics));
     }
     plans
 }

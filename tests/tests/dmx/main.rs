@@ -3,3 +3,4 @@
 
 mod artnet_faults;
 mod rig;
+mod sacn;

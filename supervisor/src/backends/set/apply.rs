@@ -64,7 +64,9 @@ impl BackendSet {
     ) {
         let Some(served) = self.slot_mut(slot) else { return };
         let instances = plan.instances();
-        let unchanged = instances == served.instances && instances.iter().all(|id| change.is_unchanged(*id));
+        let differs = served.plan.as_ref().is_some_and(|old| plan.differs(&**old));
+        let unchanged =
+            !differs && instances == served.instances && instances.iter().all(|id| change.is_unchanged(*id));
         let plan_change = PlanChange::new(&served.instances, &instances, |id| change.is_unchanged(id));
         served.set_plan(plan, show);
         if unchanged {

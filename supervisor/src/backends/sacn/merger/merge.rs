@@ -35,11 +35,13 @@ pub struct MergedLevels {
     pub levels: [u8; SLOTS_LIMIT],
     /// The priority that won, by slot, plus 1; 0: no source controls the slot.
     pub ranks: [u8; SLOTS_LIMIT],
+    /// How many slots, from the first one, any source has ever controlled.
+    carried: usize,
 }
 
 impl Default for MergedLevels {
     fn default() -> Self {
-        Self { levels: [0; SLOTS_LIMIT], ranks: [0; SLOTS_LIMIT] }
+        Self { levels: [0; SLOTS_LIMIT], ranks: [0; SLOTS_LIMIT], carried: 0 }
     }
 }
 
@@ -47,7 +49,7 @@ impl MergedLevels {
     /// Merges all sources. Slots that no source controls keep their level if `holds`, else they go
     /// to 0. Returns whether any level differs from before.
     pub fn update<'a>(&mut self, sources: impl Iterator<Item = Contribution<'a>>, holds: bool) -> bool {
-        let mut merged = Self::default();
+        let mut merged = Self { carried: self.carried, ..Self::default() };
         sources.for_each(|source| merged.add(source));
         if holds {
             let slots = merged.levels.iter_mut().zip(&merged.ranks).zip(&self.levels);
@@ -58,7 +60,14 @@ impl MergedLevels {
         is_changed
     }
 
+    /// The levels, without the slots at the end that no source has ever controlled.
+    #[must_use]
+    pub fn carried(&self) -> &[u8] {
+        &self.levels[..self.carried]
+    }
+
     fn add(&mut self, source: Contribution<'_>) {
+        self.carried = self.carried.max(source.levels.len());
         let slots = self.levels.iter_mut().zip(&mut self.ranks).zip(source.levels);
         match source.slot_priorities {
             None => slots.for_each(|((level, rank), new)| take(level, rank, *new, source.rank)),

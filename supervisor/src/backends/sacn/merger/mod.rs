@@ -48,25 +48,26 @@ pub struct SacnMergerOptions {
 }
 
 /// Why a packet was not used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum SacnRefusal {
-    /// It is not of this universe.
+    #[error("it is of another universe")]
     OtherUniverse,
-    /// It arrived on the multicast group of another universe.
+    #[error("it arrived on the multicast group of another universe")]
     WrongGroup,
-    /// It is not of the sender that `from` names.
+    #[error("it is not of the sender that `from` names")]
     OtherSender,
-    /// It is older than another one, or the same again.
+    #[error("it is older than another one, or the same again")]
     OutOfSequence,
-    /// It is for visualisation only.
+    #[error("it is for visualisation only (preview data)")]
     Preview,
-    /// Its start code is neither 0 nor 0xDD.
+    #[error("its start code is {0:#04x}")]
     StartCode(u8),
-    /// There are [`SOURCES_LIMIT`] sources already.
+    #[error("there are {SOURCES_LIMIT} sources already")]
     SourcesExceeded,
-    /// It ends a stream that is not known.
+    #[error("it ends a stream that is not known")]
     NoStream,
     /// It is a synchronisation packet that no source waits for, or universe discovery.
+    #[error("no source waits for it")]
     NotUsed,
 }
 
@@ -152,10 +153,16 @@ impl SacnMerger {
         &self.merged
     }
 
-    /// The merged levels of the universe.
+    /// The merged levels of the universe: all 512.
     #[must_use]
     pub fn levels(&self) -> &[u8] {
         &self.merged.levels
+    }
+
+    /// How the sources are merged.
+    #[must_use]
+    pub fn options(&self) -> &SacnMergerOptions {
+        &self.options
     }
 
     /// The sources whose levels count.

@@ -1,0 +1,1 @@
+//! The backend with sockets of the loopback interface.
