@@ -169,7 +169,7 @@ impl Check {
         for trial in &self.trials {
             self.script_output.remove(trial.worker.id);
             let findings = Findings::new(&show.instances[trial.place]);
-            trial.remarks.iter().for_each(|remark| findings.remark(remark, diagnostics));
+            findings.remarks(&trial.remarks, diagnostics);
             faults += usize::from(match &trial.outcome {
                 Some(Outcome::Failed(failure)) => findings.failure(failure, diagnostics),
                 Some(Outcome::Ended(what)) => findings.end(what, diagnostics),

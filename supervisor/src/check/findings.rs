@@ -4,6 +4,7 @@
 use crate::stderr::print_line;
 use mm_config::{Diagnostics, Instance, Span};
 use mm_shared::control::{Failure, FailureSubject, HandlerSubject};
+use std::collections::HashMap;
 
 /// A remark of a worker. Hints may follow the text, each after `\nhint: `.
 pub struct Remark {
@@ -22,23 +23,45 @@ impl<'a> Findings<'a> {
         Self { instance }
     }
 
-    /// Adds a warning for a remark.
-    pub fn remark(&self, Remark { subject, text }: &Remark, diagnostics: &mut Diagnostics) {
+    /// Adds a warning for each remark; for those on channels that come from one name with a range in
+    /// it, one for all.
+    pub fn remarks(&self, remarks: &[Remark], diagnostics: &mut Diagnostics) {
+        let mut found: Vec<(Span, &str, usize)> = Vec::new();
+        let mut ranges: HashMap<Span, usize> = HashMap::new();
+        for Remark { subject, text } in remarks {
+            let span = self.span(*subject);
+            match ranges.get(&span) {
+                Some(at) => found[*at].2 += 1,
+                None => {
+                    if subject.is_some() {
+                        ranges.insert(span, found.len());
+                    }
+                    found.push((span, text, 0));
+                }
+            }
+        }
+        for (span, text, more) in found {
+            let mut parts = text.split("\nhint: ");
+            let what = parts.next().unwrap_or_default();
+            let more = if more > 0 { format!(" (and {more} more of this range)") } else { String::new() };
+            let message = format!("instance `{}`: {what}{more}", self.instance.name);
+            let warning = diagnostics.warning(span, message);
+            parts.for_each(|hint| {
+                warning.hint(hint);
+            });
+        }
+    }
+
+    /// The place of what a remark is about.
+    fn span(&self, subject: Option<HandlerSubject>) -> Span {
         let span = match subject {
             Some(HandlerSubject::Channel(number)) => {
-                self.instance.channels.get(*number as usize).map(|channel| channel.span)
+                self.instance.channels.get(number as usize).map(|channel| channel.span)
             }
             Some(HandlerSubject::Default) => self.option("default-handler", |_| true),
             None => None,
         };
-        let name = &self.instance.name;
-        let mut parts = text.split("\nhint: ");
-        let text = parts.next().unwrap_or_default();
-        let warning =
-            diagnostics.warning(span.unwrap_or(self.instance.span), format!("instance `{name}`: {text}"));
-        parts.for_each(|hint| {
-            warning.hint(hint);
-        });
+        span.unwrap_or(self.instance.span)
     }
 
     /// Adds what has kept the modules from being imported. Returns whether it is an error: what the

@@ -194,3 +194,15 @@ fn a_show_that_runs_can_be_checked() {
     said.assert(0, &["did you mean `fader`?", "is valid, with 1 warning"]);
     show.stop();
 }
+
+#[test]
+fn a_range_of_missing_handlers_is_one_warning() {
+    let stage = stage("[loopback l]\n[python room]\nmodule = good\n[map]\nl.{1..40} > room.good.x{1..40}\n");
+    warns(stage, 1, &["`good.x1` has no handler", "(and 39 more of this range)", "--> show.cfg:5:18"]);
+}
+
+#[test]
+fn an_empty_show_is_a_warning() {
+    warns(stage(""), 1, &["the show declares no instance", "not saved completely"]);
+    stage("").finish_here(&["check", "--strict", "show.cfg"]).assert(2, &["1 warning"]);
+}
