@@ -73,7 +73,7 @@ fn messages_without_pause_do_not_delay_the_others_and_the_worker_serves_on() {
     let script = "
 import fcntl, midimonster, os, stat, struct, threading, zlib
 def frame(payload):
-    fields = b'MMfw' + struct.pack('<II', 3, len(payload))
+    fields = b'MMfw' + struct.pack('<II', 4, len(payload))
     return fields + struct.pack('<I', zlib.crc32(fields + payload)) + payload
 def pour(fd):
     while True:
