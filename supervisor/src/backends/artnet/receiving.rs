@@ -122,7 +122,8 @@ impl ArtnetReceiver<'_> {
         let of_port = |port: u8| universes.get(usize::from(port)).map_or(&[][..], std::slice::from_ref);
         match command.command {
             ArtCommand::CancelMerge => {
-                self.each_of(bind, universes, |_, instance| instance.rx.cancel_merge(from))
+                let now = self.now;
+                self.each_of(bind, universes, |_, instance| instance.rx.cancel_merge(from, now));
             }
             ArtCommand::MergeLtp(port) => self.set_mode(sender, of_port(port), ArtnetMergeMode::Ltp, sink),
             ArtCommand::MergeHtp(port) => self.set_mode(sender, of_port(port), ArtnetMergeMode::Htp, sink),
@@ -138,9 +139,9 @@ impl ArtnetReceiver<'_> {
         mode: ArtnetMergeMode,
         sink: &mut EventSink<'_>,
     ) {
-        let from = *sender.to.ip();
+        let (from, now) = (*sender.to.ip(), self.now);
         self.each_of(sender.bind, universes, |place, ArtnetInstance { rx, map, .. }| {
-            rx.set_mode(mode, from, (&*map, LocalInstance(place)), sink);
+            rx.set_mode(mode, from, (&*map, LocalInstance(place)), sink, now);
         });
     }
 

@@ -17,6 +17,11 @@ const TURN_FRAMES_LIMIT: u32 = 8;
 /// How often an ignored source is logged.
 const IGNORED_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
+/// How many commands of ArtAddress are logged at once, and how often later: users send few of them, a
+/// stranger may send any number.
+const COMMAND_LOG_BURST: u32 = 4;
+const COMMAND_LOG_INTERVAL: Duration = Duration::from_secs(60);
+
 /// The receiving side of an instance.
 #[derive(Debug)]
 pub struct ArtnetRx {
@@ -28,6 +33,7 @@ pub struct ArtnetRx {
     watch: SourceWatch<ArtnetSourceKey>,
     detected: Option<DetectedLevels>,
     ignored: LogThrottle,
+    commands: LogThrottle,
     /// Packets that others had overtaken, and those of a sender that AcCancelMerge has put out.
     refused: u64,
     turn_frames: u32,
@@ -53,6 +59,7 @@ impl ArtnetRx {
             universe,
             detected: detects.then(DetectedLevels::default),
             ignored: LogThrottle::new(1, IGNORED_LOG_INTERVAL),
+            commands: LogThrottle::new(COMMAND_LOG_BURST, COMMAND_LOG_INTERVAL),
             refused: 0,
             turn_frames: 0,
             is_pending: false,
@@ -157,13 +164,16 @@ impl ArtnetRx {
     }
 
     /// AcCancelMerge has come.
-    pub fn cancel_merge(&mut self, from: Ipv4Addr) {
-        tracing::info!(
-            event = "artnet_merge_cancelled",
-            instance = %self.name,
-            "{}: {from} has cancelled merging; the next sender is the only one that counts",
-            self.universe
-        );
+    pub fn cancel_merge(&mut self, from: Ipv4Addr, now: Instant) {
+        if let Some(suppressed) = self.commands.hit(now) {
+            tracing::info!(
+                event = "artnet_merge_cancelled",
+                instance = %self.name,
+                suppressed,
+                "{}: {from} has cancelled merging; the next sender is the only one that counts",
+                self.universe
+            );
+        }
         self.merger.cancel_merge();
     }
 
@@ -174,8 +184,11 @@ impl ArtnetRx {
         from: Ipv4Addr,
         target: (&SlotMap, LocalInstance),
         sink: &mut EventSink<'_>,
+        now: Instant,
     ) {
-        if self.merger.mode() != mode {
+        if self.merger.mode() != mode
+            && let Some(suppressed) = self.commands.hit(now)
+        {
             let text = match mode {
                 ArtnetMergeMode::Htp => "the highest level counts",
                 ArtnetMergeMode::Ltp => "the level that changed last counts",
@@ -183,6 +196,7 @@ impl ArtnetRx {
             tracing::info!(
                 event = "artnet_merge_mode_set",
                 instance = %self.name,
+                suppressed,
                 "{}: {from} has set how two sources merge: {text}",
                 self.universe
             );
