@@ -95,6 +95,21 @@ pub fn sync() -> Vec<u8> {
     packet(&[ID, &[0x00, 0x52, 0, 14, 0, 0]])
 }
 
+/// A command of `ArtAddress` for the first page of a node.
+#[must_use]
+pub fn address(command: u8) -> Vec<u8> {
+    packet(&[ID, &[0x00, 0x60, 0, 14, 0x7f, 1], &[0; 90], &[0x7f, 0, command]])
+}
+
+/// The command that makes the next sender the only one.
+pub const CANCEL_MERGE: u8 = 0x01;
+
+/// The command by which the latest level of two sources counts, for the first port.
+pub const MERGE_LTP: u8 = 0x10;
+
+/// The command by which the highest level counts, for the first port.
+pub const MERGE_HTP: u8 = 0x50;
+
 /// What a node tells about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PollReply {
@@ -186,7 +201,10 @@ impl PollReply {
     #[must_use]
     pub fn decode(packet: &[u8]) -> Option<Self> {
         let is_reply = packet.starts_with(ID) && packet.get(8..10)? == [0x00, 0x21] && packet.len() >= 213;
-        is_reply.then_some(Self {
+        if !is_reply {
+            return None;
+        }
+        Some(Self {
             address: bytes::<4>(packet, 10)?.into(),
             port: bytes(packet, 14).map(u16::from_le_bytes)?,
             net: packet[18],

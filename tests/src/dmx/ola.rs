@@ -63,13 +63,30 @@ pub struct Ola<'host> {
 }
 
 impl<'host> Ola<'host> {
-    /// Starts it on a host with one interface, and waits until it answers.
+    /// Starts one on each of these hosts, which have one interface, and waits until they answer.
     ///
     /// # Panics
     ///
-    /// When it does not.
+    /// When they do not.
     #[must_use]
-    pub fn start(host: &'host Host) -> Self {
+    pub fn start_all<const COUNT: usize>(hosts: [&'host Host; COUNT]) -> [Self; COUNT] {
+        let all = hosts.map(Self::start);
+        for ola in &all {
+            wait_for("the devices of OLA", || {
+                ola.try_device(Protocol::Sacn).and(ola.try_device(Protocol::ArtNet))
+            });
+            wait_for("the web server of OLA", || ola.try_get("/json/server_stats"));
+        }
+        all
+    }
+
+    /// The host that it runs on.
+    #[must_use]
+    pub fn host(&self) -> &Host {
+        self.host
+    }
+
+    fn start(host: &'host Host) -> Self {
         let directory = TempDir::with_prefix("mm-tests-ola-").expect("a temporary directory");
         for plugin in UNUSED {
             configure(directory.path(), plugin, "enabled = false\n");
@@ -90,12 +107,7 @@ impl<'host> Ola<'host> {
             command.uid(NOBODY).gid(NOBODY);
         }
         let process = host.start(command);
-        let ola = Self { host, _process: process, directory };
-        wait_for("the devices of OLA", || {
-            ola.try_device(Protocol::Sacn).and(ola.try_device(Protocol::ArtNet))
-        });
-        wait_for("the web server of OLA", || ola.try_get("/json/server_stats"));
-        ola
+        Self { host, _process: process, directory }
     }
 
     /// Receives a universe from the network through this port of the protocol's device.

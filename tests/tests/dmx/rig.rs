@@ -60,7 +60,7 @@ fn ola_sends_what_ola_receives_and_tshark_reads_it() {
         let lan = Lan::new();
         let (one, two) = (lan.host(), lan.host());
         let wire = Capture::start(&two, "eth0");
-        let (sender, receiver) = (Ola::start(&one), Ola::start(&two));
+        let [sender, receiver] = Ola::start_all([&one, &two]);
         // Fewer slots than a line of its dump has are malformed to tshark 4.0.
         let levels: Vec<u8> = (1..=24).collect();
         for (protocol, universe) in [(Protocol::Sacn, 1), (Protocol::ArtNet, 2)] {
