@@ -79,7 +79,7 @@ def varint(number):
         return bytes([number])
     return b'\\xfb' + struct.pack('<H', number) if number < 65536 else b'\\xfc' + struct.pack('<I', number)
 def frame(payload):
-    fields = b'MMfw' + struct.pack('<II', 3, len(payload))
+    fields = b'MMfw' + struct.pack('<II', 4, len(payload))
     return fields + struct.pack('<I', zlib.crc32(fields + payload)) + payload
 def control():
     # The pipe that it writes without O_NONBLOCK, which doorbells have.
