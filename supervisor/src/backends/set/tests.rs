@@ -314,6 +314,7 @@ fn what_is_to_be_opened_again_waits_until_it_is_closed_and_gets_the_last_values(
     rig.tick(next);
     assert_eq!(rig.calls(), ["open", "handle 1 0.5"]);
     assert!(rig.is_open());
+    assert_eq!(rig.set.take_reopened(), [InstanceId(0), InstanceId(1)]);
 }
 
 #[test]
@@ -331,9 +332,12 @@ fn a_backend_that_panics_is_dropped_and_opened_again_later() {
         rig.tick(next);
         assert_eq!(rig.calls(), ["open"], "and its own timers are gone");
     }
+    assert_eq!(rig.set.take_reopened(), []);
     rig.script().is_unavailable = false;
     rig.tick(later());
     assert!(rig.is_open());
+    assert_eq!(rig.set.take_reopened(), [InstanceId(0), InstanceId(1)]);
+    assert_eq!(rig.set.take_reopened(), []);
     let status = rig.set.status(InstanceId(0));
     assert_eq!((status.state, status.note), (InstanceState::Running, None));
 }
