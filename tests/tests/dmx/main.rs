@@ -6,6 +6,7 @@ mod artnet_faults;
 mod faults;
 mod interfaces;
 mod peers;
+mod examples;
 mod restarts;
 mod rig;
 mod sacn;

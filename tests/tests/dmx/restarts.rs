@@ -33,10 +33,10 @@ fn a_level_that_is_turned_off_while_the_supervisor_is_down_goes_off_at_its_outpu
     // As they were, until the desk says otherwise.
     let mut restored = [show.peer().receive(), show.peer().receive()];
     restored.sort_by(|one, two| one.path.cmp(&two.path));
-    assert_eq!(restored.map(|message| (message.path, message.arguments)), [
-        ("/1".to_owned(), vec![F(1.0)]),
-        ("/2".to_owned(), vec![F(0.2)]),
-    ]);
+    assert_eq!(
+        restored.map(|message| (message.path, message.arguments)),
+        [("/1".to_owned(), vec![F(1.0)]), ("/2".to_owned(), vec![F(0.2)]),]
+    );
     let kept = show.control().ask(&serde_json::json!({"verb": "get", "channels": ["in.1"]}));
     assert_eq!(kept["values"][0]["in"], serde_json::json!({"value": 1.0, "count": 0, "ago_ms": null}));
     send(&desk, &show, &mut frame, &[0, 51, 0, 0]);
