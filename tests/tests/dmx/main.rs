@@ -3,10 +3,10 @@
 
 mod artnet;
 mod artnet_faults;
+mod examples;
 mod faults;
 mod interfaces;
 mod peers;
-mod examples;
 mod restarts;
 mod rig;
 mod sacn;
