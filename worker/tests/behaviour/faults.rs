@@ -37,9 +37,10 @@ def f(v):
     assert_eq!(worker.exit().signal(), Some(SIGSEGV));
 }
 
-/// Sends the signal that asks for the stacks. It has no name in `nix`.
+/// Sends the signal that asks for the stacks. It has no name in `nix`, and the program `kill` is not
+/// part of every system.
 fn ask_for_stacks(pid: u32) {
-    let sent = std::process::Command::new("kill").args(["-42", &pid.to_string()]).status();
+    let sent = std::process::Command::new("sh").args(["-c", &format!("kill -42 {pid}")]).status();
     assert!(sent.expect("kill runs").success());
 }
 
