@@ -201,6 +201,13 @@ pub trait Backend {
     /// The routing step is over: sends what changed in it.
     fn flush(&mut self, _cx: &mut BackendContext<'_>) {}
 
+    /// In place of [`Backend::flush`] where the step is over before all was routed, or while a script
+    /// is at work: more is likely to follow at once. What is better sent whole may wait for that,
+    /// for a few milliseconds at most.
+    fn flush_part(&mut self, cx: &mut BackendContext<'_>) {
+        self.flush(cx);
+    }
+
     /// A channel had this value before the supervisor was started again. `is_output`: it was routed
     /// there, and mappings still lead there; nothing is sent for it yet, [`Backend::handle`] follows
     /// unless the show sends another value before. Otherwise it had come in there. A channel may

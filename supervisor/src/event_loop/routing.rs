@@ -23,7 +23,9 @@ impl EventLoop {
         for _ in 0..LOOP_SPINS_LIMIT {
             let (more, step) = self.route(now);
             let handed = self.with_instances(now, InstanceSet::deliver);
-            self.answered = self.flush_backends(&step) && !handed;
+            let is_part = step.has_backend_targets()
+                && (more || self.with_instances(now, |instances, _| instances.is_working()));
+            self.answered = self.flush_backends(&step, is_part) && !handed;
             if more || self.backends.has_unfinished() || !self.ready.is_empty() {
                 return true;
             }
@@ -34,9 +36,9 @@ impl EventLoop {
         true
     }
 
-    fn flush_backends(&mut self, step: &Step) -> bool {
+    fn flush_backends(&mut self, step: &Step, is_part: bool) -> bool {
         let Self { backends, step_budget, poller, incoming, .. } = self;
-        step_budget.flush(step, || backends.flush(&mut LoopAccess { poller, events: incoming }))
+        step_budget.flush(step, || backends.flush(is_part, &mut LoopAccess { poller, events: incoming }))
     }
 
     pub(super) fn route_incoming(&mut self) {

@@ -45,6 +45,12 @@ impl Step {
         self.unclocked = self.unclocked.saturating_sub(targets);
     }
 
+    /// Whether backends have something to send.
+    #[must_use]
+    pub fn has_backend_targets(&self) -> bool {
+        self.backend_targets > 0
+    }
+
     /// Whether it is time to hand on what was routed, and to look outside.
     #[inline]
     pub fn is_over(&mut self) -> bool {

@@ -172,6 +172,11 @@ impl InstanceSet {
         instance.is_some_and(|instance| instance.spin(cx))
     }
 
+    /// Whether a worker has events to handle, so that more of it is likely to come.
+    pub fn is_working(&mut self) -> bool {
+        self.instances.iter_mut().any(|instance| instance.is_working())
+    }
+
     /// A worker has rung.
     pub fn rung(&mut self, worker_id: WorkerId, cx: &mut LoopContext<'_>) {
         let id = cx.registry.owner(worker_id);

@@ -14,6 +14,7 @@
 //!
 //! It needs the loopback interface and nothing else, and takes about a minute per round.
 
+mod dmx;
 mod flood;
 mod load;
 mod processes;

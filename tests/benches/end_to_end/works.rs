@@ -1,5 +1,6 @@
 //! The works and their figures.
 
+use crate::dmx;
 use crate::flood::Flood;
 use crate::load::{self, percentile, round_trips, settle, wait_for};
 use crate::processes::{cpu_micros, memory, sleeps};
@@ -51,9 +52,15 @@ pub const WORKS: &[Work] = &[
     Work { name: "beside one that sleeps", size: 1, measure: stall },
     Work { name: "idle, 8 instances", size: 8, measure: idle },
     Work { name: "start, 32 instances", size: 32, measure: start },
+    Work { name: "dmx, 4 universes, script", size: 4, measure: dmx::few },
+    Work { name: "dmx, 36 universes, script", size: 36, measure: dmx::through_python },
+    Work { name: "dmx, 36 at once, script", size: 36, measure: dmx::at_once },
+    Work { name: "dmx, 36 beside a flood of levels", size: 36, measure: dmx::flooded },
+    Work { name: "dmx, 36 beside a flood of garbage", size: 36, measure: dmx::garbage },
+    Work { name: "dmx, 256 universes", size: 256, measure: dmx::straight },
 ];
 
-fn figure(name: &'static str, goal: &'static str, value: f64) -> (Figure, f64) {
+pub fn figure(name: &'static str, goal: &'static str, value: f64) -> (Figure, f64) {
     (Figure { name, goal }, value)
 }
 

@@ -39,6 +39,8 @@ pub struct ArtnetInstance {
     pub is_changed: bool,
     /// Whether it is in [`TurnOutcome::touched`].
     pub is_touched: bool,
+    /// Whether it is one of the backend's that more levels are expected for.
+    is_incomplete: bool,
     /// Whether it was logged that its values go nowhere.
     pub has_warned: bool,
 }
@@ -56,6 +58,7 @@ impl ArtnetInstance {
             deadline: None,
             is_changed: false,
             is_touched: false,
+            is_incomplete: false,
             has_warned: false,
         }
     }
@@ -85,6 +88,10 @@ pub struct ArtnetBackend {
     pub(super) replies: u16,
     /// Instances that have something to send, or another deadline.
     pub(super) changed: Vec<usize>,
+    /// Instances for which more levels are expected.
+    incomplete: Vec<usize>,
+    /// When the first value of the step came.
+    step_began: Option<Instant>,
     /// Sources that have datagrams which were read and not handled.
     kept: HashSet<SourceId>,
     /// Scratch memory for a packet.
@@ -108,6 +115,8 @@ impl ArtnetBackend {
             tag: new_tag(),
             replies: 0,
             changed: Vec::new(),
+            incomplete: Vec::new(),
+            step_began: None,
             kept: HashSet::new(),
             packet: Vec::new(),
         };
@@ -118,7 +127,9 @@ impl ArtnetBackend {
     /// Brings what is derived from binds and instances in line with them.
     pub(super) fn index(&mut self, now: Instant) {
         self.by_universe.clear();
-        for (place, instance) in self.instances.iter().enumerate() {
+        self.incomplete.clear();
+        for (place, instance) in self.instances.iter_mut().enumerate() {
+            instance.is_incomplete = false;
             self.by_universe.entry(instance.universe()).or_default().push(place);
         }
         let universes_of = |bind: usize| {
@@ -212,12 +223,11 @@ impl ArtnetBackend {
         }
     }
 
-    fn finish_turn(&mut self, outcome: TurnOutcome, now: Instant, cx: &mut BackendContext<'_>) {
+    fn finish_turn(&mut self, outcome: TurnOutcome, now: Instant) {
         let TurnOutcome { touched, commanded, merges } = outcome;
         for place in touched {
-            if let Some(ArtnetInstance { rx, map, is_touched, .. }) = self.instances.get_mut(place) {
-                *is_touched = false;
-                rx.end_turn((&*map, LocalInstance(place)), &mut cx.sink);
+            if let Some(instance) = self.instances.get_mut(place) {
+                instance.is_touched = false;
             }
             self.note_change(place);
         }
@@ -271,7 +281,7 @@ impl Backend for ArtnetBackend {
         } else {
             self.kept.remove(&source);
         }
-        self.finish_turn(outcome, now, cx);
+        self.finish_turn(outcome, now);
         self.settle(now, cx);
     }
 
@@ -326,7 +336,8 @@ impl Backend for ArtnetBackend {
     ) {
         let place = instance.0;
         let Some(instance) = self.instances.get_mut(place) else { return };
-        instance.tx.set(&instance.map, channel, value, Instant::now());
+        let now = *self.step_began.get_or_insert_with(Instant::now);
+        instance.tx.set(&instance.map, channel, value, now);
         if matches!(instance.tx.destination(), TxDestination::None)
             && !std::mem::replace(&mut instance.has_warned, true)
         {
@@ -336,7 +347,29 @@ impl Backend for ArtnetBackend {
     }
 
     fn flush(&mut self, cx: &mut BackendContext<'_>) {
+        self.step_began = None;
+        for place in std::mem::take(&mut self.incomplete) {
+            if let Some(instance) = self.instances.get_mut(place) {
+                instance.is_incomplete = false;
+                instance.tx.expect_no_more();
+            }
+            self.note_change(place);
+        }
         self.settle(Instant::now(), cx);
+    }
+
+    fn flush_part(&mut self, cx: &mut BackendContext<'_>) {
+        self.step_began = None;
+        let now = Instant::now();
+        let Self { instances, changed, incomplete, .. } = self;
+        for place in changed {
+            let Some(instance) = instances.get_mut(*place) else { continue };
+            instance.tx.expect_more(now);
+            if !std::mem::replace(&mut instance.is_incomplete, true) {
+                incomplete.push(*place);
+            }
+        }
+        self.settle(now, cx);
     }
 
     fn restore(&mut self, instance: LocalInstance, channel: ChannelId, value: f64, is_output: bool) {

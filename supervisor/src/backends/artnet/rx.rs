@@ -4,15 +4,11 @@ use super::codec::ArtDmx;
 use super::detect::DetectedLevels;
 use super::merger::{ArtnetMergeMode, ArtnetMerger, ArtnetSourceKey, ArtnetTaken};
 use super::options::ArtnetInstanceOptions;
-use crate::backends::dmx::{SlotMap, SourceInfo, SourceWatch, UniverseInput};
+use crate::backends::dmx::{InputPace, SlotMap, SourceInfo, SourceWatch, UniverseInput};
 use crate::backends::{EventSink, LocalInstance};
 use mm_shared::{ChannelId, LogThrottle};
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
-
-/// How many frames of a universe become events in one turn. Of a universe that has more, the last
-/// one of the turn is the next, so that a flood on one universe does not delay the others.
-const TURN_FRAMES_LIMIT: u32 = 8;
 
 /// How often an ignored source is logged.
 const IGNORED_LOG_INTERVAL: Duration = Duration::from_secs(60);
@@ -36,9 +32,7 @@ pub struct ArtnetRx {
     commands: LogThrottle,
     /// Packets that others had overtaken, and those of a sender that AcCancelMerge has put out.
     refused: u64,
-    turn_frames: u32,
-    /// Whether merged levels wait for the end of the turn.
-    is_pending: bool,
+    pace: InputPace,
 }
 
 impl ArtnetRx {
@@ -61,8 +55,7 @@ impl ArtnetRx {
             ignored: LogThrottle::new(1, IGNORED_LOG_INTERVAL),
             commands: LogThrottle::new(COMMAND_LOG_BURST, COMMAND_LOG_INTERVAL),
             refused: 0,
-            turn_frames: 0,
-            is_pending: false,
+            pace: InputPace::new(now),
         }
     }
 
@@ -111,12 +104,8 @@ impl ArtnetRx {
             ArtnetTaken::SourcesExceeded => self.warn_of_third(from, now),
             ArtnetTaken::Late | ArtnetTaken::Cancelled => self.refused += 1,
         }
-        if taken == ArtnetTaken::Now {
-            self.turn_frames += 1;
-            match self.turn_frames {
-                0..=TURN_FRAMES_LIMIT => self.report(target, sink),
-                _ => self.is_pending = true,
-            }
+        if taken == ArtnetTaken::Now && self.pace.allows(now) {
+            self.report(target, sink);
         }
         was_merging != self.merger.is_merging()
     }
@@ -130,14 +119,6 @@ impl ArtnetRx {
                 "{}: {from} is ignored, because two other sources are merged already; Art-Net permits no more",
                 self.universe
             );
-        }
-    }
-
-    /// The turn is over: frames beyond its limit become events.
-    pub fn end_turn(&mut self, target: (&SlotMap, LocalInstance), sink: &mut EventSink<'_>) {
-        self.turn_frames = 0;
-        if std::mem::take(&mut self.is_pending) {
-            self.report(target, sink);
         }
     }
 
@@ -214,7 +195,7 @@ impl ArtnetRx {
         now: Instant,
     ) -> bool {
         let was_merging = self.merger.is_merging();
-        if self.merger.tick(now) {
+        if self.merger.tick(now) | self.pace.is_due(now) {
             self.report(target, sink);
         }
         if self.watch.tick(now) {
@@ -239,8 +220,10 @@ impl ArtnetRx {
     /// When [`ArtnetRx::tick`] has something to do.
     pub fn deadline(&self) -> Option<Instant> {
         let detected = self.detected.as_ref().and_then(DetectedLevels::deadline);
-        let all = [self.merger.deadline(), self.watch.deadline(), self.ignored.deadline(), detected];
-        all.into_iter().flatten().min()
+        let logs = [self.ignored.deadline(), detected];
+        let all =
+            [self.merger.deadline(), self.watch.deadline(), self.pace.deadline()].into_iter().chain(logs);
+        all.flatten().min()
     }
 
     /// Whether two sources merge.

@@ -93,6 +93,16 @@ impl ArtnetTx {
         }
     }
 
+    /// More levels are likely to follow.
+    pub fn expect_more(&mut self, now: Instant) {
+        self.output.expect_more(now);
+    }
+
+    /// No more levels are likely to follow.
+    pub fn expect_no_more(&mut self) {
+        self.output.expect_no_more();
+    }
+
     /// There is a receiver that has not had the levels.
     pub fn refresh(&mut self, now: Instant) {
         self.output.refresh(now);

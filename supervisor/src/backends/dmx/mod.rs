@@ -11,6 +11,7 @@
 
 pub mod destination;
 pub mod input;
+pub mod input_pace;
 pub mod output;
 pub mod slots;
 pub mod source_watch;
@@ -18,6 +19,7 @@ pub mod source_watch;
 pub mod net;
 
 pub use input::{InputLoss, UniverseInput};
+pub use input_pace::InputPace;
 pub use output::{OutputOptions, UniverseOutput};
 pub use slots::{ChannelSlots, SlotMap};
 pub use source_watch::{SourceInfo, SourceWatch};

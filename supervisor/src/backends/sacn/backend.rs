@@ -229,7 +229,13 @@ impl Backend for SacnBackend {
 
     fn flush(&mut self, cx: &mut BackendContext<'_>) {
         let now = Instant::now();
-        self.tx.flush(now, &mut self.sockets);
+        self.tx.flush(false, now, &mut self.sockets);
+        self.settle(now, cx);
+    }
+
+    fn flush_part(&mut self, cx: &mut BackendContext<'_>) {
+        let now = Instant::now();
+        self.tx.flush(true, now, &mut self.sockets);
         self.settle(now, cx);
     }
 

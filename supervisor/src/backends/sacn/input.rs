@@ -4,7 +4,7 @@ use super::codec::{START_CODE_LEVELS, SacnCid, SacnData, SacnPacket};
 use super::merger::{SacnChanges, SacnMerger, SacnMergerOptions, SacnRefusal};
 use super::plan::SacnInstance;
 use crate::backends::dmx::net::BindIndex;
-use crate::backends::dmx::{InputLoss, SlotMap, SourceInfo, SourceWatch, UniverseInput};
+use crate::backends::dmx::{InputLoss, InputPace, SlotMap, SourceInfo, SourceWatch, UniverseInput};
 use crate::backends::{EventSink, LocalInstance};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Instant;
@@ -24,6 +24,7 @@ pub struct SacnInput {
     pub merger: SacnMerger,
     pub levels: UniverseInput,
     pub watch: SourceWatch<SacnCid>,
+    pace: InputPace,
     pub deadline: Option<Instant>,
     /// Packets that no rule lets pass, such as those of a universe on another one's group.
     pub refused: u64,
@@ -46,6 +47,7 @@ impl SacnInput {
             merger: SacnMerger::new(now, merger_options(plan)),
             levels: UniverseInput::new(slots),
             watch: SourceWatch::new(name, universe, options.loss, now),
+            pace: InputPace::new(now),
             deadline: None,
             refused: 0,
         };
@@ -54,7 +56,8 @@ impl SacnInput {
     }
 
     fn set_deadline(&mut self) {
-        self.deadline = [self.merger.deadline(), self.watch.deadline()].into_iter().flatten().min();
+        let all = [self.merger.deadline(), self.watch.deadline(), self.pace.deadline()];
+        self.deadline = all.into_iter().flatten().min();
     }
 
     /// Goes on with other options and channels.
@@ -90,7 +93,7 @@ impl SacnInput {
     ) -> (Result<(), SacnRefusal>, SacnChanges) {
         let mut changes = SacnChanges::default();
         let outcome = self.merger.on_packet(now, arrival.from, arrival.group, packet, &mut changes);
-        if changes.levels {
+        if changes.levels && self.pace.allows(now) {
             self.apply(target);
         }
         if let (Ok(()), SacnPacket::Data(data)) = (outcome, packet) {
@@ -125,7 +128,7 @@ impl SacnInput {
     pub fn tick(&mut self, now: Instant, target: &mut InputTarget<'_, '_>) -> SacnChanges {
         let mut changes = SacnChanges::default();
         self.merger.on_timer(now, &mut changes);
-        if changes.levels {
+        if changes.levels | self.pace.is_due(now) {
             self.apply(target);
         }
         if self.watch.tick(now) {

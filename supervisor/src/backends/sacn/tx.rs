@@ -35,6 +35,8 @@ pub struct SacnTx {
     outputs: Vec<Option<SacnOutput>>,
     /// Instances whose levels were set since the last flush.
     touched: Vec<usize>,
+    /// Instances for which more levels are expected.
+    incomplete: Vec<usize>,
     ending: Vec<EndingStream>,
     sequences: HashMap<Stream, u8>,
 }
@@ -49,6 +51,8 @@ struct SacnOutput {
     /// `None`: the multicast group.
     destination: Option<DmxDestination>,
     deadline: Option<Instant>,
+    /// Whether more levels are expected.
+    is_incomplete: bool,
 }
 
 /// A stream whose last packets are on their way.
@@ -71,6 +75,7 @@ impl SacnOutput {
             levels: UniverseOutput::new(options.output, options.universe),
             destination: options.destination.clone().map(|to| DmxDestination::new(&instance.name, to, now)),
             deadline: None,
+            is_incomplete: false,
         }
     }
 
@@ -162,6 +167,7 @@ impl SacnTx {
         Self {
             outputs: plan.instances.iter().map(output).collect(),
             touched: Vec::new(),
+            incomplete: Vec::new(),
             ending: Vec::new(),
             sequences: HashMap::new(),
         }
@@ -183,16 +189,27 @@ impl SacnTx {
         }
     }
 
-    /// Sends what was set and is due.
-    pub fn flush(&mut self, now: Instant, sockets: &mut DmxSockets) {
-        let Self { outputs, touched, sequences, .. } = self;
+    /// Sends what was set and is due. `is_part`: more is likely to follow at once.
+    pub fn flush(&mut self, is_part: bool, now: Instant, sockets: &mut DmxSockets) {
+        let Self { outputs, touched, incomplete, sequences, .. } = self;
+        if !is_part {
+            touched.append(incomplete);
+        }
         if touched.is_empty() {
             return;
         }
         for index in touched.drain(..) {
-            if let Some(Some(output)) = outputs.get_mut(index) {
-                output.send_due(now, sequences, sockets);
+            let Some(Some(output)) = outputs.get_mut(index) else { continue };
+            if is_part {
+                output.levels.expect_more(now);
+                if !std::mem::replace(&mut output.is_incomplete, true) {
+                    incomplete.push(index);
+                }
+            } else {
+                output.levels.expect_no_more();
+                output.is_incomplete = false;
             }
+            output.send_due(now, sequences, sockets);
         }
         sockets.flush(now);
     }
@@ -270,6 +287,8 @@ impl SacnTx {
             self.ending.extend(output.end(now, &mut self.sequences, sockets));
         }
         self.touched.clear();
+        self.incomplete.clear();
+        self.outputs.iter_mut().flatten().for_each(|output| output.is_incomplete = false);
         self.renumber(renumbered, now, sockets);
     }
 

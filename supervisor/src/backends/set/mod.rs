@@ -168,13 +168,17 @@ impl BackendSet {
         true
     }
 
-    /// Ends a routing step: the backends that took events send them. Returns whether any did.
-    pub fn flush(&mut self, access: &mut LoopAccess<'_>) -> bool {
+    /// Ends a routing step: the backends that took events send them. `is_part`: more is likely to
+    /// follow at once. Returns whether any did.
+    pub fn flush(&mut self, is_part: bool, access: &mut LoopAccess<'_>) -> bool {
         let mut any = false;
         for slot in 0..self.slots.len() {
             let touched = self.slots[slot].as_mut().is_some_and(|slot| std::mem::take(&mut slot.touched));
             if touched {
-                self.with(slot, access, |backend, cx| backend.flush(cx));
+                self.with(slot, access, |backend, cx| match is_part {
+                    true => backend.flush_part(cx),
+                    false => backend.flush(cx),
+                });
                 any = true;
             }
         }

@@ -220,6 +220,11 @@ impl DataPlane {
         self.flow.waiting(rings)
     }
 
+    /// Whether the worker has events to handle. One that breaks a rule is found out elsewhere.
+    pub fn is_working(&mut self, rings: &mut WorkerRings) -> bool {
+        self.flow.waiting(rings).is_ok_and(|count| count > 0) || rings.down.in_hand().is_some()
+    }
+
     /// Whether the worker was just handed so few events that its answer may be there in a moment.
     pub fn answers_soon(&mut self) -> bool {
         (1..=SPARSE_EVENTS_LIMIT).contains(&self.flow.take_fresh())

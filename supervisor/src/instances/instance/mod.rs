@@ -347,6 +347,12 @@ impl ScriptInstance {
         self.data.answers_soon() && self.supervision.workers_mut().receiver().is_some()
     }
 
+    /// Whether the worker has events to handle.
+    pub fn is_working(&mut self) -> bool {
+        let Some(worker) = self.supervision.workers_mut().receiver() else { return false };
+        self.data.is_working(worker.rings())
+    }
+
     /// Looks a moment longer for what the worker sends, if that is likely to pay. Returns whether
     /// it has sent something.
     pub fn spin(&mut self, cx: &mut LoopContext<'_>) -> bool {

@@ -6,6 +6,9 @@
 //! - The frame of a change is sent three times (ANSI E1.31, 6.6.2), then every 820 to 960 ms.
 //! - With a `hold` time, each level of a channel stays for that time, and for a frame time at least,
 //!   before the next one of that channel goes out. Other channels do not wait for it.
+//! - Levels that belong together may come in several steps, from a script for instance. While more is
+//!   expected, a frame waits until none has come for [`QUIET_TIME`], for at most [`WHOLE_LIMIT`]: one
+//!   that left with half of them would have the other half wait for the time of a frame.
 //! - A frame is always the whole universe. So its length is even, as Art-Net requires; receivers
 //!   that treat a shorter frame as "the rest is unknown" keep nothing old; and a channel that is
 //!   mapped by a reload changes no frame's length.
@@ -17,6 +20,14 @@ use super::{ChannelSlots, Levels, SLOTS};
 use hold::LevelHold;
 use pace::FramePace;
 use std::time::{Duration, Instant};
+
+/// How long a frame waits for more levels after the last ones.
+const QUIET_TIME: Duration = Duration::from_micros(500);
+/// How long it waits after the first ones.
+const WHOLE_LIMIT: Duration = Duration::from_millis(10);
+/// A timer that fires later than this after its time shows that this process was not running: what
+/// came in the meantime is still to be routed.
+const LATE: Duration = Duration::from_micros(300);
 
 pub use hold::HOLD_QUEUE_CAPACITY;
 pub use pace::FRAME_INTERVAL;
@@ -38,6 +49,10 @@ pub struct UniverseOutput {
     is_started: bool,
     /// Since when levels differ from those of the last frame.
     changed_at: Option<Instant>,
+    /// Until when a frame waits for more levels.
+    more_until: Option<Instant>,
+    /// Whether that was put off because this process had not been running.
+    is_put_off: bool,
     pace: FramePace,
     hold: Option<LevelHold>,
     /// Of holds that have ended with a reload.
@@ -55,6 +70,8 @@ impl UniverseOutput {
             levels: Box::new([0; SLOTS]),
             is_started: false,
             changed_at: None,
+            more_until: None,
+            is_put_off: false,
             pace: FramePace::new(options.is_realtime, number),
             hold: options.hold.map(LevelHold::new),
             conflated: 0,
@@ -96,6 +113,16 @@ impl UniverseOutput {
         if is_first || is_changed {
             self.changed_at.get_or_insert(now);
         }
+    }
+
+    /// More levels are likely to follow those that were set so far.
+    pub fn expect_more(&mut self, now: Instant) {
+        self.more_until = self.changed_at.map(|at| (now + QUIET_TIME).min(at + WHOLE_LIMIT));
+    }
+
+    /// No more levels are likely to follow.
+    pub fn expect_no_more(&mut self) {
+        self.more_until = None;
     }
 
     /// A channel had this value in the last run. It is in the frames from the first value on, which
@@ -145,7 +172,7 @@ impl UniverseOutput {
             return None;
         }
         let hold = self.hold.as_ref().and_then(LevelHold::deadline);
-        [self.pace.deadline(self.changed_at), hold].into_iter().flatten().min()
+        [self.pace.deadline(self.change_ready_at()), hold].into_iter().flatten().min()
     }
 
     /// The frame that is due, which the caller sends: all 512 levels.
@@ -158,7 +185,13 @@ impl UniverseOutput {
         {
             self.changed_at.get_or_insert(now);
         }
-        if self.pace.deadline(self.changed_at).is_none_or(|due| due > now) {
+        if let Some(until) = self.more_until
+            && now > until + LATE
+            && !std::mem::replace(&mut self.is_put_off, true)
+        {
+            self.more_until = Some(now + QUIET_TIME);
+        }
+        if self.pace.deadline(self.change_ready_at()).is_none_or(|due| due > now) {
             return None;
         }
         let is_change = self.changed_at.take().is_some();
@@ -177,7 +210,13 @@ impl UniverseOutput {
         Some(self.levels.as_slice())
     }
 
+    /// When the levels of a change are whole.
+    fn change_ready_at(&self) -> Option<Instant> {
+        self.changed_at.map(|at| self.more_until.map_or(at, |until| until.max(at)))
+    }
+
     fn note_sent(&mut self, now: Instant, is_change: bool) {
+        (self.more_until, self.is_put_off) = (None, false);
         if let Some(hold) = &mut self.hold {
             hold.note_sent(now);
         }

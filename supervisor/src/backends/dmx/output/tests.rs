@@ -369,3 +369,48 @@ fn a_new_receiver_gets_a_frame_at_once() {
     bench.take();
     assert_eq!(bench.frames.len(), before + 1);
 }
+
+#[test]
+fn levels_that_come_in_several_steps_leave_in_one_frame_when_no_more_come() {
+    let start = Instant::now();
+    let mut output = UniverseOutput::new(OutputOptions::default(), 1);
+    let step = |number: u32| start + Duration::from_micros(200) * number;
+    for number in 0..4 {
+        output.set(ChannelSlots::Single(number as u16), 1.0, step(number));
+        output.expect_more(step(number));
+        assert!(output.take(step(number)).is_none());
+    }
+    assert_eq!(output.deadline(), Some(step(3) + QUIET_TIME));
+    // All was routed, or none came for a while.
+    output.expect_no_more();
+    assert_eq!(output.take(step(3)).map(|levels| levels[..5].to_vec()), Some(vec![255, 255, 255, 255, 0]));
+}
+
+#[test]
+fn a_stream_of_levels_without_an_end_does_not_keep_a_frame() {
+    let start = Instant::now();
+    let mut output = UniverseOutput::new(OutputOptions::default(), 1);
+    let leaves = (0..100_u32).map(|number| start + Duration::from_micros(300) * number).find(|now| {
+        output.set(
+            ChannelSlots::Single(0),
+            f64::from(now.duration_since(start).subsec_micros() % 251) / 251.0,
+            *now,
+        );
+        output.expect_more(*now);
+        output.take(*now).is_some()
+    });
+    assert!(leaves.is_some_and(|at| at.duration_since(start) <= WHOLE_LIMIT + Duration::from_micros(300)));
+}
+
+#[test]
+fn a_process_that_was_not_running_routes_what_came_before_a_frame_leaves() {
+    let start = Instant::now();
+    let mut output = UniverseOutput::new(OutputOptions::default(), 1);
+    output.set(slot(1), 1.0, start);
+    output.expect_more(start);
+    let back = start + millis(8);
+    assert!(output.take(back).is_none(), "the rest is still to be routed");
+    output.set(slot(2), 1.0, back);
+    output.expect_no_more();
+    assert_eq!(output.take(back).map(|levels| levels[..2].to_vec()), Some(vec![255, 255]));
+}

@@ -1,6 +1,6 @@
 //! Interfaces that come, go and change.
 
-use super::super::BindIndex;
+use super::super::{BindIndex, InterfaceTable};
 use super::namespace::{Machine, ip, wait_until};
 use super::peer::{Net, Peer};
 use super::with_machine;
@@ -48,6 +48,10 @@ fn an_interface_that_is_switched_off_and_on_and_one_with_another_address_is_join
         ip("link set dev a down");
         is_at(&mut net, 0, None);
         ip("link set dev a up");
+        wait_until("there is a link again", || {
+            let table = InterfaceTable::read().expect("the kernel answers");
+            table.by_name("a").is_some_and(|interface| interface.is_running)
+        });
         is_at(&mut net, 0, Some([10, 0, 0, 1]));
         hears(&mut net, there, "up again");
         ip("addr flush dev a");

@@ -1,5 +1,6 @@
 //! Networks of their own for tests: threads that have left the network of this machine.
 
+use super::super::InterfaceTable;
 use nix::sched::{CloneFlags, unshare};
 use std::panic::resume_unwind;
 use std::process::Command;
@@ -64,6 +65,13 @@ impl Machine {
         let there = there.to_owned();
         self.run(move || end(there));
         end(here.to_owned());
+        // What is sent before the kernel has noticed the link is lost.
+        let has_link = move || {
+            let table = InterfaceTable::read().expect("the kernel answers");
+            table.by_name(name).is_some_and(|interface| interface.is_running)
+        };
+        self.run(move || wait_until("there is a link there", has_link));
+        wait_until("there is a link here", has_link);
     }
 }
 
