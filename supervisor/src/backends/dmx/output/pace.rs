@@ -2,11 +2,13 @@
 //!
 //! Two limits hold for the frame of a change:
 //!
-//! - At most 44 frames leave in any second (ANSI E1.31, 6.6.1: the rate of ANSI E1.11 for 512
-//!   slots). The times of the last 44 frames are kept for that, so it holds however changes arrive.
-//! - Changes leave one frame time apart, on average, so that the 44 frames of a second are spread
-//!   over it. Such a frame may be 4 ms early. A source that sends 44 frames/s has jitter; without
-//!   that, one late frame of it would delay all that follow.
+//! - Changes leave one frame time apart, on average: 44.1 frames/s, the rate of ANSI E1.11 for 512
+//!   slots, which ANSI E1.31, 6.6.1 makes the limit. Such a frame may be 8 ms early: a source that
+//!   sends 44 frames/s has jitter, and without that one late frame of it would delay all that follow.
+//! - Where changes come faster than frames may leave, at most 44 leave in any second. The times of
+//!   the last 44 frames are kept for that. A change that waits for less than half a frame time is
+//!   none of those: it is of a source that keeps the rate by itself, and whose late frames must not
+//!   move those one second later. With those there are at most 45.
 //!
 //! A repetition must not delay a change. So it waits longer than the next change of a source with 30
 //! frames/s or more takes, and while a slower stream of changes runs, at most [`STREAM_REPETITIONS`]
@@ -15,15 +17,19 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// How many frames leave in any [`WINDOW`].
+/// How many frames leave in any [`WINDOW`] where changes come faster.
 const WINDOW_FRAMES: usize = 44;
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// The time of one frame at the full rate, rounded up.
-pub const FRAME_INTERVAL: Duration = Duration::from_nanos(22_727_273);
+/// How many frames leave in any [`WINDOW`], those of a source that keeps the rate by itself included.
+const WINDOW_FRAMES_LIMIT: usize = WINDOW_FRAMES + 1;
+
+/// The time of one frame at the full rate: of a break of 92 µs, a mark of 12 µs, the start code and
+/// 512 slots of 44 µs each (ANSI E1.11, table 6).
+pub const FRAME_INTERVAL: Duration = Duration::from_micros(22_676);
 
 /// How much earlier than [`FRAME_INTERVAL`] after the one before a change may leave.
-const JITTER: Duration = Duration::from_millis(4);
+const JITTER: Duration = Duration::from_millis(8);
 
 /// How often the frame of a change is repeated before the keep-alive begins: receivers get three
 /// frames with the same levels (ANSI E1.31, 6.6.2).
@@ -48,7 +54,7 @@ const KEEP_ALIVE_SPAN: u64 = 140_000;
 #[derive(Debug)]
 pub struct FramePace {
     is_realtime: bool,
-    /// The times of the last frames, at most [`WINDOW_FRAMES`].
+    /// The times of the last frames, at most [`WINDOW_FRAMES_LIMIT`].
     recent: VecDeque<Instant>,
     /// When the next change leaves without being early.
     next_change: Option<Instant>,
@@ -70,7 +76,7 @@ impl FramePace {
         let spread = u64::from(number) * 86_525 % KEEP_ALIVE_SPAN;
         Self {
             is_realtime,
-            recent: VecDeque::with_capacity(WINDOW_FRAMES),
+            recent: VecDeque::with_capacity(WINDOW_FRAMES_LIMIT),
             next_change: None,
             last_change: None,
             is_stream: false,
@@ -98,7 +104,9 @@ impl FramePace {
     fn change_due(&self, changed_at: Instant) -> Instant {
         let early = self.next_change.and_then(|at| at.checked_sub(JITTER));
         let at = changed_at.max(early.unwrap_or(changed_at));
-        at.max(free_from(&self.recent, WINDOW_FRAMES).unwrap_or(at))
+        let keeps_rate = at < changed_at + FRAME_INTERVAL / 2;
+        let limit = if keeps_rate { WINDOW_FRAMES_LIMIT } else { WINDOW_FRAMES };
+        at.max(free_from(&self.recent, limit).unwrap_or(at))
     }
 
     fn repetition_due(&self, at: Instant) -> Instant {
@@ -111,7 +119,7 @@ impl FramePace {
 
     /// A frame leaves now.
     pub fn note_sent(&mut self, now: Instant, is_change: bool) {
-        keep_last(&mut self.recent, WINDOW_FRAMES, now);
+        keep_last(&mut self.recent, WINDOW_FRAMES_LIMIT, now);
         if is_change {
             self.is_stream = self.last_change.is_some_and(|last| now < last + STREAM_PAUSE);
             self.last_change = Some(now);
