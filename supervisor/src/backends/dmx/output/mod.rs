@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 /// How long a frame waits for more levels after the last ones.
 const QUIET_TIME: Duration = Duration::from_micros(500);
-/// How long it waits after the first ones.
+/// How long it waits after the first ones, and after the pacing would let it leave.
 const WHOLE_LIMIT: Duration = Duration::from_millis(10);
 /// A timer that fires later than this after its time shows that this process was not running: what
 /// came in the meantime is still to be routed.
@@ -117,7 +117,10 @@ impl UniverseOutput {
 
     /// More levels are likely to follow those that were set so far.
     pub fn expect_more(&mut self, now: Instant) {
-        self.more_until = self.changed_at.map(|at| (now + QUIET_TIME).min(at + WHOLE_LIMIT));
+        // The pacing may have held a part of a frame back until the next frame comes: it leaves whole
+        // with that, and those that follow do too.
+        let latest = |at| self.pace.change_due(at) + WHOLE_LIMIT;
+        self.more_until = self.changed_at.map(|at| (now + QUIET_TIME).min(latest(at)));
     }
 
     /// No more levels are likely to follow.

@@ -93,7 +93,7 @@ impl FramePace {
 
     /// When the next frame may leave, where levels have changed at `changed_at`, or has to leave.
     pub fn deadline(&self, changed_at: Option<Instant>) -> Option<Instant> {
-        let change = changed_at.map(|at| if self.is_realtime { at } else { self.change_due(at) });
+        let change = changed_at.map(|at| self.change_due(at));
         let idle = self.next_idle.map(|at| match self.repetitions {
             0 => at,
             _ => self.repetition_due(at),
@@ -101,7 +101,11 @@ impl FramePace {
         [change, idle].into_iter().flatten().min()
     }
 
-    fn change_due(&self, changed_at: Instant) -> Instant {
+    /// When a change of the levels at `changed_at` may leave.
+    pub fn change_due(&self, changed_at: Instant) -> Instant {
+        if self.is_realtime {
+            return changed_at;
+        }
         let early = self.next_change.and_then(|at| at.checked_sub(JITTER));
         let at = changed_at.max(early.unwrap_or(changed_at));
         let keeps_rate = at < changed_at + FRAME_INTERVAL / 2;

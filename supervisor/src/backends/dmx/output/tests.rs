@@ -430,6 +430,25 @@ fn a_stream_of_levels_without_an_end_does_not_keep_a_frame() {
 }
 
 #[test]
+fn half_a_frame_that_the_pacing_held_back_leaves_whole_with_the_next_one() {
+    let start = Instant::now();
+    let mut output = UniverseOutput::new(OutputOptions::default(), 1);
+    output.set(slot(1), 0.2, start);
+    assert!(output.take(start).is_some(), "the rest of this frame comes too late");
+    output.set(slot(2), 0.2, start + millis(1));
+    output.expect_more(start + millis(1));
+    // The next frame comes in parts just when the pacing would let the rest leave.
+    let next = start + millis(22);
+    output.set(slot(1), 0.4, next);
+    output.expect_more(next);
+    assert!(output.take(next + Duration::from_micros(400)).is_none());
+    output.set(slot(2), 0.4, next + Duration::from_micros(400));
+    output.expect_no_more();
+    let frame = output.take(next + Duration::from_micros(400)).map(|levels| levels[..2].to_vec());
+    assert_eq!(frame, Some(vec![102, 102]));
+}
+
+#[test]
 fn a_process_that_was_not_running_routes_what_came_before_a_frame_leaves() {
     let start = Instant::now();
     let mut output = UniverseOutput::new(OutputOptions::default(), 1);
