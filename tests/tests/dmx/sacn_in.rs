@@ -81,11 +81,9 @@ fn what_is_not_meant_as_levels_of_this_universe_changes_nothing() {
         wait_until("the group of the universe", || host.has_joined("eth0", group(1)));
         let mut frame = Frame::new(1, 1, &[]);
         for number in 0..40 {
-            sender.send(destination(1), &frame.next(&[10 + number % 2]));
-        }
-        for _ in 0..20 {
-            show.expect("/1", &[level(10)]);
-            show.expect("/1", &[level(11)]);
+            let raw = 10 + number % 2;
+            sender.send(destination(1), &frame.next(&[raw]));
+            show.expect("/1", &[level(raw)]);
         }
         let good = frame.clone();
         let mut wrong = [

@@ -20,10 +20,16 @@ use crate::resolver::ResolvedHost;
 use mm_shared::ChannelId;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The only timer.
 const TIMER: TimerId = TimerId(0);
+
+/// By how much the timer may be late. After a longer pause of this process, packets of sources that
+/// seem to be lost may wait in the sockets.
+const PAUSE_LIMIT: Duration = Duration::from_millis(100);
+/// How long packets are read after such a pause until sources are lost.
+const CATCH_UP_TIME: Duration = Duration::from_millis(200);
 
 /// An instance, which is a universe.
 #[derive(Debug)]
@@ -33,6 +39,9 @@ pub struct ArtnetInstance {
     pub map: SlotMap,
     pub rx: ArtnetRx,
     pub tx: ArtnetTx,
+    /// Whether it takes levels: a mapping uses them, `detect` shows them, or it has no `destination`.
+    /// Else it is an output alone, and others are not told to send to it.
+    pub receives: bool,
     /// When the sending or the receiving side has something to do.
     pub deadline: Option<Instant>,
     /// Whether it is in [`ArtnetBackend::changed`].
@@ -55,6 +64,7 @@ impl ArtnetInstance {
             map: map.clone(),
             rx: ArtnetRx::new(name, options, map, detects, now),
             tx: ArtnetTx::new(name, options, now),
+            receives: planned.receives || detects || options.destination.is_none(),
             deadline: None,
             is_changed: false,
             is_touched: false,
@@ -96,6 +106,10 @@ pub struct ArtnetBackend {
     kept: HashSet<SourceId>,
     /// Scratch memory for a packet.
     pub(super) packet: Vec<u8>,
+    /// What the timer is set to.
+    timer: Option<Instant>,
+    /// No source is lost before: packets that came during a pause of this process are read first.
+    reads_until: Option<Instant>,
 }
 
 impl ArtnetBackend {
@@ -119,6 +133,8 @@ impl ArtnetBackend {
             step_began: None,
             kept: HashSet::new(),
             packet: Vec::new(),
+            timer: None,
+            reads_until: None,
         };
         this.index(now);
         this
@@ -155,7 +171,7 @@ impl ArtnetBackend {
 
     /// Sends what is due of the instances that have changed. `is_last`: the show ends.
     pub(super) fn send_changed(&mut self, is_last: bool, now: Instant) {
-        let Self { instances, sockets, nodes, packet, changed, .. } = self;
+        let Self { instances, sockets, nodes, packet, changed, reads_until, .. } = self;
         for place in changed.drain(..) {
             let Some(instance) = instances.get_mut(place) else { continue };
             instance.is_changed = false;
@@ -178,7 +194,8 @@ impl ArtnetBackend {
             };
             // Without a receiver nothing is due.
             let send = if receivers.is_empty() { None } else { tx.deadline() };
-            instance.deadline = [send, look_up, instance.rx.deadline()].into_iter().flatten().min();
+            let receive = instance.rx.deadline().map(|at| reads_until.map_or(at, |until| at.max(until)));
+            instance.deadline = [send, look_up, receive].into_iter().flatten().min();
         }
     }
 
@@ -197,7 +214,8 @@ impl ArtnetBackend {
             self.polls.deadline(),
             self.traffic.deadline(),
         ];
-        cx.set_timer(TIMER, all.into_iter().flatten().min());
+        self.timer = all.into_iter().flatten().min();
+        cx.set_timer(TIMER, self.timer);
     }
 
     /// A universe has a new receiver, which gets the levels at once.
@@ -286,6 +304,11 @@ impl Backend for ArtnetBackend {
     }
 
     fn on_timer(&mut self, _timer: TimerId, now: Instant, cx: &mut BackendContext<'_>) {
+        if self.timer.take().is_some_and(|set_to| set_to + PAUSE_LIMIT < now) {
+            self.reads_until = Some(now + CATCH_UP_TIME);
+        }
+        self.reads_until = self.reads_until.filter(|until| *until > now);
+        let reads_first = self.reads_until.is_some();
         if self.sockets.tick(now, cx) {
             // There may be other nodes, and other receivers of a broadcast.
             (0..self.instances.len()).for_each(|place| self.note_change(place));
@@ -302,7 +325,7 @@ impl Backend for ArtnetBackend {
                 continue;
             }
             let ArtnetInstance { rx, map, .. } = instance;
-            if rx.tick((&*map, LocalInstance(place)), &mut cx.sink, now) {
+            if !reads_first && rx.tick((&*map, LocalInstance(place)), &mut cx.sink, now) {
                 merges.push(instance.universe());
             }
             if !std::mem::replace(&mut instance.is_changed, true) {

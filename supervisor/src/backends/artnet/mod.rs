@@ -69,6 +69,7 @@ impl BackendKind for ArtnetKind {
             name: live.instance.name.clone(),
             options: ArtnetInstanceOptions::read(live, &common, diagnostics),
             map: SlotMap::read(live.instance, diagnostics),
+            receives: live.sources().next().is_some(),
         };
         let planned: Vec<_> = instances.iter().map(|live| read(live, diagnostics)).collect();
         for (index, later) in planned.iter().enumerate() {
@@ -108,6 +109,8 @@ struct PlannedInstance {
     name: String,
     options: ArtnetInstanceOptions,
     map: SlotMap,
+    /// Whether a mapping takes its events.
+    receives: bool,
 }
 
 impl ArtnetPlan {

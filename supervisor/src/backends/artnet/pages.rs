@@ -71,7 +71,7 @@ impl ArtnetBackend {
             let all = || of_universe(address);
             let sends = all().any(|instance| !matches!(instance.tx.destination(), TxDestination::None));
             ReplyPort {
-                output: Some(*address),
+                output: all().any(|instance| instance.receives).then_some(*address),
                 input: sends.then_some(*address),
                 is_receiving: all()
                     .any(|one| one.rx.watch().last_frame().is_some() && !one.rx.watch().is_lost()),

@@ -74,7 +74,8 @@ impl ArtnetReceiver<'_> {
             return self.traffic.note_unused(bind, sender.to, dmx.address, detects, self.now);
         };
         for &place in places {
-            let Some(instance) = self.instances.get_mut(place) else { continue };
+            let instance = self.instances.get_mut(place).filter(|instance| instance.receives);
+            let Some(instance) = instance else { continue };
             self.outcome.touch(place, instance);
             let ArtnetInstance { rx, map, .. } = instance;
             let target = (&*map, LocalInstance(place));

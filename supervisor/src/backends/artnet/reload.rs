@@ -65,9 +65,9 @@ fn inherit(
     detects: bool,
     now: Instant,
 ) {
-    let ArtnetInstance { name, options, map, rx: new_rx, .. } = instance;
+    let ArtnetInstance { name, options, map, rx: new_rx, receives, .. } = instance;
     let ArtnetInstance { mut rx, mut tx, map: old_map, options: old_options, has_warned, .. } = old;
-    if is_same_bind && old_options.address == options.address {
+    if is_same_bind && old_options.address == options.address && *receives {
         rx.apply(options, &old_map, map, detects);
         *new_rx = rx;
     } else {

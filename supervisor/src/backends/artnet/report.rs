@@ -43,7 +43,8 @@ pub fn status(backend: &ArtnetBackend, instance: LocalInstance, now: Instant) ->
     let fault = to().find_map(|to| backend.sockets.note(options.bind, to));
     let sole = rx.sole_sender();
     let sole = sole.map(|sole| format!("{sole} has cancelled merging; other senders are ignored"));
-    let merging = rx.is_merging().then(|| {
+    let is_merging = rx.is_merging() && !rx.watch().is_lost();
+    let merging = is_merging.then(|| {
         let how = if rx.is_ltp() { "the latest level counts" } else { "the highest level counts" };
         format!("two sources are merged: {how}")
     });

@@ -158,7 +158,8 @@ fn values_go_to_the_destination_at_44_frames_per_second_and_the_last_one_always(
 fn a_poll_is_answered_with_the_address_that_it_came_to_also_from_a_wildcard() {
     let mut test =
         run("[backend artnet]\nbind = * 41303\n[artnet one]\nuniverse = 1\ndestination = 127.0.0.1 9\n\
-         [artnet two]\nnet = 2\nuniverse = 33\n[loopback other]\n[map]\nother.a < one.1\n");
+         [artnet two]\nnet = 2\nuniverse = 33\n[artnet three]\nnet = 3\ndestination = 127.0.0.1 9\n\
+         [loopback other]\n[map]\nother.a < one.1\nother.b > three.1\n");
     let peer = Peer::new();
     let mut packet = Vec::new();
     ArtPoll { wants_changes: false, target: None }.encode(&mut packet);
@@ -166,19 +167,20 @@ fn a_poll_is_answered_with_the_address_that_it_came_to_also_from_a_wildcard() {
     let mut now = Instant::now();
     assert!(test.receive(PATIENCE, BUDGET));
     pass(&mut test, &mut now, Duration::from_secs(1));
-    let replies: Vec<_> = (0..2)
+    let replies: Vec<_> = (0..3)
         .map(|_| match ArtnetPacket::decode(&peer.receive().0) {
             Ok(ArtnetPacket::PollReply(reply)) => *reply,
             other => panic!("{other:?}"),
         })
         .collect();
     assert!(replies.iter().all(|reply| reply.ip == Ipv4Addr::LOCALHOST && reply.udp_port == 41303));
-    assert_eq!(replies.iter().map(|reply| reply.bind_index).collect::<Vec<_>>(), [1, 2]);
-    assert_eq!(replies.iter().map(|reply| reply.short_name.as_str()).collect::<Vec<_>>(), ["one", "two"]);
+    assert_eq!(replies.iter().map(|reply| reply.bind_index).collect::<Vec<_>>(), [1, 2, 3]);
+    let names: Vec<_> = replies.iter().map(|reply| reply.short_name.as_str()).collect();
+    assert_eq!(names, ["one", "two", "three"]);
     let addresses: Vec<_> =
         replies.iter().map(|reply| (reply.ports[0].output, reply.ports[0].input)).collect();
-    let (one, two) = (PortAddress::new(0, 1), PortAddress::new(2, 33));
-    assert_eq!(addresses, [(one, one), (two, None)]);
+    let (one, two, three) = (PortAddress::new(0, 1), PortAddress::new(2, 33), PortAddress::new(3, 0));
+    assert_eq!(addresses, [(one, one), (two, None), (None, three)], "the last one sends only");
     assert!(replies[1].report.starts_with("#0001 [0002] artnet "), "{}", replies[1].report);
 }
 
@@ -322,4 +324,23 @@ fn nothing_is_sent_without_a_destination() {
     test.flush();
     let status = test.backend.status(LocalInstance(0));
     assert_eq!((status.state, status.universes[0].frames_out), (BackendState::Running, 0));
+}
+
+#[test]
+fn after_a_pause_of_the_process_what_has_come_meanwhile_is_read_before_a_source_is_lost() {
+    let mut test = run("[backend artnet]\nbind = 127.0.0.1 41310\n[artnet one]\ninput-loss = zero\n\
+         [loopback other]\n[map]\nother.a < one.1\n");
+    let peer = Peer::new();
+    peer.send_levels(41310, 0, &[100]);
+    receive_until(&mut test, 1);
+    assert_eq!(test.drain().len(), 1);
+    // It waits in the socket while the process stands still, for longer than a source may be silent.
+    peer.send_levels(41310, 0, &[100]);
+    let back = Instant::now() + Duration::from_secs(5);
+    test.tick(back);
+    assert_eq!(test.drain(), [], "no blackout");
+    // Nothing else comes: then it is lost.
+    let due = test.deadline().expect("the source is watched");
+    test.tick(due);
+    assert_eq!(test.drain().iter().map(|event| event.value).collect::<Vec<_>>(), [0.0]);
 }

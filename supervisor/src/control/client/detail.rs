@@ -17,7 +17,7 @@ pub(super) fn render(detail: &InstanceDetail, now: Timestamp, layout: Layout) ->
     let color = layout.color;
     let alone = ShowStatus { instances: vec![detail.instance.clone()], ..ShowStatus::default() };
     let mut out = table::instances(&alone, now, layout);
-    universes::render(&mut out, &detail.instance.universes, color);
+    universes::render(&mut out, &detail.instance.universes, &detail.instance.peers, color);
     if !detail.channels.is_empty() {
         out.push('\n');
         channels(&mut out, detail, color);

@@ -5,11 +5,14 @@ use super::detail::aligned;
 use super::text::{Paint, clean, dimmed, duration, microseconds, painted};
 use std::fmt::Write as _;
 
+/// The destination of a universe that goes to all nodes that have it.
+const DISCOVER: &str = "discover";
+
 /// How many characters of a name fit into 80 columns beside the rest.
 const NAME_WIDTH: usize = 32;
 
-/// The universes of an instance, one paragraph each.
-pub(super) fn render(out: &mut String, universes: &[UniverseStatus], color: bool) {
+/// The universes of an instance, one paragraph each. `peers` are the nodes that it sends to.
+pub(super) fn render(out: &mut String, universes: &[UniverseStatus], peers: &[String], color: bool) {
     // writing to a String cannot fail
     for universe in universes {
         let interface = universe.interface.as_deref().map(|name| format!(" on {}", clean(name)));
@@ -22,6 +25,10 @@ pub(super) fn render(out: &mut String, universes: &[UniverseStatus], color: bool
             Some(to) => {
                 let (frames, last) = (universe.frames_out, last(universe.last_out_ms));
                 let _ = writeln!(out, "  out  {frames} frames to {}{last}", clean(to));
+                // Where it is not a node, who they are.
+                for peer in peers.iter().filter(|peer| to == DISCOVER && !peer.is_empty()) {
+                    let _ = writeln!(out, "       node {}", clean(peer));
+                }
             }
             None => out.push_str("  out  not sent\n"),
         }
@@ -106,10 +113,18 @@ mod tests {
     }
 
     #[test]
+    fn the_nodes_of_a_universe_that_is_discovered_are_listed() {
+        let mut text = String::new();
+        let universe = UniverseStatus { destination: Some("discover".into()), ..wall() };
+        render(&mut text, &[universe], &["10.0.0.2:6454".into(), "10.0.0.3:6454".into()], false);
+        assert!(text.contains("ago\n       node 10.0.0.2:6454\n       node 10.0.0.3:6454\n"), "{text}");
+    }
+
+    #[test]
     fn a_universe_has_its_sources_and_fits_into_80_columns() {
         let mut text = String::new();
         let silent = UniverseStatus { universe: 3, net: Some(1), is_lost: true, ..UniverseStatus::default() };
-        render(&mut text, &[wall(), silent], false);
+        render(&mut text, &[wall(), silent], &["239.255.249.255:5568".into()], false);
         insta::assert_snapshot!(text, @r"
 
         universe 63999 on eth1

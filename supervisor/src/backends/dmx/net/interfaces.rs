@@ -87,11 +87,10 @@ impl InterfaceTable {
                 && let Some(interface) = table.interfaces.iter_mut().find(|known| known.name == name)
             {
                 let has_broadcast = found.flags.contains(InterfaceFlags::IFF_BROADCAST);
-                interface.addresses.push(InterfaceAddress {
-                    address,
-                    netmask: v4(found.netmask.as_ref()).unwrap_or(Ipv4Addr::BROADCAST),
-                    broadcast: v4(found.broadcast.as_ref()).filter(|_| has_broadcast),
-                });
+                let netmask = v4(found.netmask.as_ref()).unwrap_or(Ipv4Addr::BROADCAST);
+                let told = v4(found.broadcast.as_ref()).filter(|_| has_broadcast);
+                let broadcast = told.and_then(|told| broadcast_address(address, netmask, told));
+                interface.addresses.push(InterfaceAddress { address, netmask, broadcast });
             }
         }
         Ok(table)
@@ -135,6 +134,16 @@ impl InterfaceTable {
     }
 }
 
+/// The broadcast address of a network. Of an address that was set without one (`ip addr add` does
+/// that), the kernel tells the address itself.
+fn broadcast_address(address: Ipv4Addr, netmask: Ipv4Addr, told: Ipv4Addr) -> Option<Ipv4Addr> {
+    if told != address {
+        return Some(told);
+    }
+    let is_network = u32::from(!netmask) >= 3;
+    is_network.then_some(address | !netmask)
+}
+
 fn v4(address: Option<&SockaddrStorage>) -> Option<Ipv4Addr> {
     address.and_then(|address| address.as_sockaddr_in()).map(|address| address.ip())
 }
@@ -142,6 +151,16 @@ fn v4(address: Option<&SockaddrStorage>) -> Option<Ipv4Addr> {
 #[cfg(test)]
 pub mod tests {
     use super::*;
+
+    #[test]
+    fn a_network_has_a_broadcast_address_also_where_none_was_set() {
+        let address = |last| Ipv4Addr::new(10, 0, 0, last);
+        let mask = |last| Ipv4Addr::new(255, 255, 255, last);
+        assert_eq!(broadcast_address(address(1), mask(0), address(255)), Some(address(255)));
+        assert_eq!(broadcast_address(address(1), mask(0), address(1)), Some(address(255)));
+        assert_eq!(broadcast_address(address(1), mask(254), address(1)), None, "point to point");
+        assert_eq!(broadcast_address(address(1), mask(255), address(1)), None);
+    }
 
     /// An interface of a test, with addresses of a 24-bit network.
     pub fn interface(index: u32, name: &str, addresses: &[[u8; 4]]) -> DmxInterface {
