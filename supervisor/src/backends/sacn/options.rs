@@ -241,6 +241,19 @@ impl SacnInstanceOptions {
     }
 }
 
+impl SacnInstanceOptions {
+    /// The only host that it sends to. `None`: the multicast group, or it does not send.
+    pub fn effective_destination(&self) -> Option<&DestinationSpec> {
+        self.destination.as_ref().filter(|_| self.priority.is_some())
+    }
+
+    /// How its levels are set. Where nothing is sent, no level waits for a frame.
+    pub fn effective_output(&self) -> OutputOptions {
+        let hold = self.output.hold.filter(|_| self.priority.is_some());
+        OutputOptions { hold, ..self.output }
+    }
+}
+
 /// Where an option of an instance is set.
 pub fn setting(instance: &Instance, key: &str) -> Option<Span> {
     let found = instance.settings.iter().rfind(|setting| setting.key.value == key);

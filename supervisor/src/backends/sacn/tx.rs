@@ -32,7 +32,7 @@ struct Stream {
 #[derive(Debug)]
 pub struct SacnTx {
     /// By local instance.
-    outputs: Vec<Option<SacnOutput>>,
+    outputs: Vec<SacnOutput>,
     /// Instances whose levels were set since the last flush.
     touched: Vec<usize>,
     /// Instances for which more levels are expected.
@@ -41,9 +41,11 @@ pub struct SacnTx {
     sequences: HashMap<Stream, u8>,
 }
 
-/// One instance that sends.
+/// The levels of one instance, and how they are sent.
 #[derive(Debug)]
 struct SacnOutput {
+    /// Whether it has a priority. Without one its levels are kept for a reload that adds it.
+    sends: bool,
     bind: BindIndex,
     universe: u16,
     frame: SacnFrame,
@@ -66,21 +68,26 @@ struct EndingStream {
 }
 
 impl SacnOutput {
-    fn new(plan: &SacnPlan, instance: &SacnInstance, priority: u8, now: Instant) -> Self {
+    fn new(plan: &SacnPlan, instance: &SacnInstance, now: Instant) -> Self {
         let options = &instance.options;
+        let priority = options.priority.unwrap_or(0);
         Self {
+            sends: options.priority.is_some(),
             bind: options.interface,
             universe: options.universe,
             frame: SacnFrame::new(plan.cid.cid, &plan.name, options.universe, priority),
-            levels: UniverseOutput::new(options.output, options.universe),
-            destination: options.destination.clone().map(|to| DmxDestination::new(&instance.name, to, now)),
+            levels: UniverseOutput::new(options.effective_output(), options.universe),
+            destination: new_destination(instance, now),
             deadline: None,
             is_incomplete: false,
         }
     }
 
-    /// Where its packets go; `None`: the host is being looked up.
+    /// Where its packets go; `None`: nowhere, or the host is being looked up.
     fn stream(&self) -> Option<Stream> {
+        if !self.sends {
+            return None;
+        }
         let to = match &self.destination {
             Some(destination) => destination.address()?,
             None => SocketAddrV4::new(group(self.universe), PORT),
@@ -88,14 +95,32 @@ impl SacnOutput {
         Some(Stream { bind: self.bind, universe: self.universe, to })
     }
 
+    /// Whether it sends and has a value.
+    fn is_started(&self) -> bool {
+        self.sends && self.levels.is_started()
+    }
+
+    /// Has the levels sent as if one had changed.
+    fn refresh(&mut self, now: Instant) {
+        self.levels.refresh(now);
+        self.set_deadline();
+    }
+
+    fn set_deadline(&mut self) {
+        self.deadline = self.levels.deadline().filter(|_| self.sends);
+    }
+
     fn send_due(&mut self, now: Instant, sequences: &mut HashMap<Stream, u8>, sockets: &mut DmxSockets) {
+        if !self.sends {
+            return;
+        }
         let stream = self.stream();
         if let Some(levels) = self.levels.take(now)
             && let Some(stream) = stream
         {
             send(&mut self.frame, levels, stream, false, (now, sequences, sockets));
         }
-        self.deadline = self.levels.deadline();
+        self.set_deadline();
     }
 
     /// Ends its stream, if it has begun: sends levels that have not been sent, and returns what is
@@ -133,6 +158,12 @@ impl EndingStream {
     }
 }
 
+/// `None`: the multicast group, or it does not send.
+fn new_destination(instance: &SacnInstance, now: Instant) -> Option<DmxDestination> {
+    let to = instance.options.effective_destination()?;
+    Some(DmxDestination::new(&instance.name, to.clone(), now))
+}
+
 /// Sends one packet with the next number of its stream.
 fn send(
     frame: &mut SacnFrame,
@@ -161,11 +192,8 @@ pub struct SacnOutputStatus {
 
 impl SacnTx {
     pub fn new(plan: &SacnPlan, now: Instant) -> Self {
-        let output = |instance: &SacnInstance| {
-            instance.options.priority.map(|priority| SacnOutput::new(plan, instance, priority, now))
-        };
         Self {
-            outputs: plan.instances.iter().map(output).collect(),
+            outputs: plan.instances.iter().map(|instance| SacnOutput::new(plan, instance, now)).collect(),
             touched: Vec::new(),
             incomplete: Vec::new(),
             ending: Vec::new(),
@@ -175,7 +203,7 @@ impl SacnTx {
 
     /// A channel has a new value.
     pub fn set(&mut self, instance: LocalInstance, slots: ChannelSlots, value: f64, now: Instant) {
-        let Some(Some(output)) = self.outputs.get_mut(instance.0) else { return };
+        let Some(output) = self.outputs.get_mut(instance.0) else { return };
         output.levels.set(slots, value, now);
         if self.touched.last() != Some(&instance.0) {
             self.touched.push(instance.0);
@@ -184,7 +212,7 @@ impl SacnTx {
 
     /// A channel had this value in the last run.
     pub fn restore(&mut self, instance: LocalInstance, slots: ChannelSlots, value: f64) {
-        if let Some(Some(output)) = self.outputs.get_mut(instance.0) {
+        if let Some(output) = self.outputs.get_mut(instance.0) {
             output.levels.restore(slots, value);
         }
     }
@@ -199,7 +227,7 @@ impl SacnTx {
             return;
         }
         for index in touched.drain(..) {
-            let Some(Some(output)) = outputs.get_mut(index) else { continue };
+            let Some(output) = outputs.get_mut(index) else { continue };
             if is_part {
                 output.levels.expect_more(now);
                 if !std::mem::replace(&mut output.is_incomplete, true) {
@@ -217,7 +245,7 @@ impl SacnTx {
     /// Sends all that is due.
     pub fn tick(&mut self, now: Instant, sockets: &mut DmxSockets) {
         let Self { outputs, sequences, ending, .. } = self;
-        for output in outputs.iter_mut().flatten() {
+        for output in outputs {
             if output.deadline.is_some_and(|deadline| deadline <= now) {
                 output.send_due(now, sequences, sockets);
             }
@@ -230,13 +258,13 @@ impl SacnTx {
     /// When [`SacnTx::tick`] has something to do.
     pub fn deadline(&self) -> Option<Instant> {
         let ending = self.ending.iter().map(|ending| ending.next);
-        self.outputs.iter().flatten().filter_map(|output| output.deadline).chain(ending).min()
+        self.outputs.iter().filter_map(|output| output.deadline).chain(ending).min()
     }
 
     /// Ends all streams.
     pub fn close(&mut self, now: Instant, sockets: &mut DmxSockets) {
         let mut outputs = std::mem::take(&mut self.outputs);
-        for output in outputs.iter_mut().flatten() {
+        for output in &mut outputs {
             self.ending.extend(output.end(now, &mut self.sequences, sockets));
         }
         self.tick(now, sockets);
@@ -258,7 +286,7 @@ impl SacnTx {
         now: Instant,
         sockets: &mut DmxSockets,
     ) {
-        let mut outputs = std::mem::take(&mut self.outputs);
+        let mut outputs: Vec<_> = std::mem::take(&mut self.outputs).into_iter().map(Some).collect();
         let renumbered = |bind: BindIndex| {
             let spec = old.binds.get(bind.0)?;
             new.binds.iter().position(|other| other == spec).map(BindIndex)
@@ -267,18 +295,10 @@ impl SacnTx {
             let old_index = before(LocalInstance(index)).map(|before| before.0);
             let kept = old_index.and_then(|index| Some((old.instances.get(index)?, outputs.get_mut(index)?)));
             let kept = kept.and_then(|(old_instance, output)| Some((old_instance, output.take()?)));
-            let output = match (instance.options.priority, kept) {
-                (None, kept) => {
-                    let mut ended = kept.map(|(_, output)| output);
-                    let ending =
-                        ended.as_mut().and_then(|output| output.end(now, &mut self.sequences, sockets));
-                    self.ending.extend(ending);
-                    None
-                }
-                (Some(priority), None) => Some(SacnOutput::new(new, instance, priority, now)),
-                (Some(priority), Some((old_instance, output))) => {
-                    let old_side = (old, old_instance);
-                    Some(self.take_over(output, old_side, (new, instance), priority, now, sockets))
+            let output = match kept {
+                None => SacnOutput::new(new, instance, now),
+                Some((old_instance, output)) => {
+                    self.take_over(output, (old, old_instance), (new, instance), now, sockets)
                 }
             };
             self.outputs.push(output);
@@ -288,45 +308,43 @@ impl SacnTx {
         }
         self.touched.clear();
         self.incomplete.clear();
-        self.outputs.iter_mut().flatten().for_each(|output| output.is_incomplete = false);
+        self.outputs.iter_mut().for_each(|output| output.is_incomplete = false);
         self.renumber(renumbered, now, sockets);
     }
 
-    /// Goes on with an output under other options. Levels stay in any case; where the place differs,
-    /// the old stream ends and a new one begins.
+    /// Goes on with an output under other options. Levels stay in any case, also where nothing is
+    /// sent; where the place differs, the old stream ends and a new one begins.
     fn take_over(
         &mut self,
         mut output: SacnOutput,
         (old_plan, old): (&SacnPlan, &SacnInstance),
         (plan, instance): (&SacnPlan, &SacnInstance),
-        priority: u8,
         now: Instant,
         sockets: &mut DmxSockets,
     ) -> SacnOutput {
+        let options = &instance.options;
         let is_same_sender = old_plan.cid.cid == plan.cid.cid;
         let is_same_place = old.bind(old_plan) == instance.bind(plan)
-            && old.options.universe == instance.options.universe
-            && old.options.destination == instance.options.destination;
-        let is_same = is_same_sender && is_same_place;
+            && old.options.universe == options.universe
+            && old.options.effective_destination() == options.effective_destination();
+        let is_same = is_same_sender && is_same_place && output.sends == options.priority.is_some();
         if !is_same {
             let ending = output.end(now, &mut self.sequences, sockets);
             self.ending.extend(ending);
         }
-        let SacnOutput { frame, deadline, .. } = SacnOutput::new(plan, instance, priority, now);
-        output.frame = frame;
-        output.deadline = deadline;
-        output.bind = instance.options.interface;
-        output.universe = instance.options.universe;
-        if old.options.destination != instance.options.destination {
-            let destination = instance.options.destination.clone();
-            output.destination = destination.map(|to| DmxDestination::new(&instance.name, to, now));
+        output.frame = SacnOutput::new(plan, instance, now).frame;
+        output.sends = options.priority.is_some();
+        output.bind = options.interface;
+        output.universe = options.universe;
+        if old.options.effective_destination() != options.effective_destination() {
+            output.destination = new_destination(instance, now);
         }
-        output.levels.apply_options(instance.options.output, now);
+        output.levels.apply_options(options.effective_output(), now);
         output.levels.clear_unmapped(|slot| instance.slots.has_slot(slot), now);
-        if !is_same || old.options.priority != Some(priority) || old_plan.name != plan.name {
+        if !is_same || old.options.priority != options.priority || old_plan.name != plan.name {
             output.levels.refresh(now);
         }
-        output.deadline = output.levels.deadline();
+        output.set_deadline();
         output
     }
 
@@ -339,7 +357,7 @@ impl SacnTx {
         sockets: &mut DmxSockets,
     ) {
         let Self { ending, sequences, outputs, .. } = self;
-        let streams: Vec<_> = outputs.iter().flatten().filter_map(SacnOutput::stream).collect();
+        let streams: Vec<_> = outputs.iter().filter_map(SacnOutput::stream).collect();
         for ending in ending.iter_mut() {
             let bind = renumbered(ending.stream.bind);
             let again = bind.map(|bind| Stream { bind, ..ending.stream });
@@ -361,7 +379,7 @@ impl SacnTx {
 
     /// Asks for the hosts whose time has come.
     pub fn look_up(&mut self, now: Instant, mut ask: impl FnMut(&str)) {
-        let outputs = self.outputs.iter_mut().flatten();
+        let outputs = self.outputs.iter_mut();
         for host in outputs.filter_map(|output| output.destination.as_mut()?.due(now)) {
             ask(host);
         }
@@ -369,32 +387,28 @@ impl SacnTx {
 
     /// When [`SacnTx::look_up`] has something to do.
     pub fn look_up_deadline(&self) -> Option<Instant> {
-        let destinations = self.outputs.iter().flatten().filter_map(|output| output.destination.as_ref());
+        let destinations = self.outputs.iter().filter_map(|output| output.destination.as_ref());
         destinations.filter_map(DmxDestination::deadline).min()
     }
 
     /// A host was looked up.
     pub fn on_resolved(&mut self, answer: &ResolvedHost, now: Instant) {
-        for output in self.outputs.iter_mut().flatten() {
+        for output in &mut self.outputs {
             if output.destination.as_mut().is_some_and(|to| to.on_resolved(answer, now)) {
-                output.levels.refresh(now);
-                output.deadline = output.levels.deadline();
+                output.refresh(now);
             }
         }
     }
 
     /// A bind has another interface or address now: there may be new receivers.
     pub fn refresh(&mut self, now: Instant) {
-        for output in self.outputs.iter_mut().flatten() {
-            output.levels.refresh(now);
-            output.deadline = output.levels.deadline();
-        }
+        self.outputs.iter_mut().for_each(|output| output.refresh(now));
     }
 
     /// The universes that are sent, sorted, by bind.
     pub fn universes(&self) -> BTreeMap<BindIndex, Vec<u16>> {
         let mut universes: BTreeMap<BindIndex, Vec<u16>> = BTreeMap::new();
-        for output in self.outputs.iter().flatten().filter(|output| output.levels.is_started()) {
+        for output in self.outputs.iter().filter(|output| output.is_started()) {
             universes.entry(output.bind).or_default().push(output.universe);
         }
         for list in universes.values_mut() {
@@ -406,12 +420,12 @@ impl SacnTx {
 
     /// Whether any universe is sent.
     pub fn is_started(&self) -> bool {
-        self.outputs.iter().flatten().any(|output| output.levels.is_started())
+        self.outputs.iter().any(SacnOutput::is_started)
     }
 
     /// What an instance has sent; `None`: it does not send.
     pub fn status(&self, instance: LocalInstance) -> Option<SacnOutputStatus> {
-        let output = self.outputs.get(instance.0)?.as_ref()?;
+        let output = self.outputs.get(instance.0).filter(|output| output.sends)?;
         Some(SacnOutputStatus {
             destination: output.stream().map(|stream| stream.to),
             fault: output.destination.as_ref().and_then(DmxDestination::fault),
