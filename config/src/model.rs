@@ -77,6 +77,8 @@ pub struct Instance {
     pub backend: &'static str,
     /// Overrides first, then those of the file, in order.
     pub settings: Vec<Setting>,
+    /// The options whose values were errors, which are reported and not in `settings`.
+    pub rejected: Vec<&'static str>,
     /// The channels that mappings use, in the order of their first mention.
     pub channels: Vec<Channel>,
     /// The name in the section that declares the instance.

@@ -87,10 +87,16 @@ impl<'s> Resolver<'s, '_> {
         let overrides = self.take_overrides(OverrideFlag::Instance, name);
         let mut merged = self.settings(SectionKind::Instance(spec), &overrides);
         merged.extend(self.settings(SectionKind::Instance(spec), settings));
+        let is_rejected = |one: &&Assignment| merged.iter().all(|setting| setting.key.span != one.key);
+        let rejected = overrides.iter().chain(settings).filter(is_rejected).filter_map(|one| {
+            let key = self.text(one.key);
+            Some(spec.instance_options().find(|option| option.matches(key))?.name)
+        });
+        let rejected = rejected.collect();
         self.declared.insert(name, Declaration::Instance(self.show.instances.len(), span));
         let (name, channels) = (name.to_string(), Vec::new());
         let backend = spec.name;
-        self.show.instances.push(Instance { name, backend, settings: merged, channels, span });
+        self.show.instances.push(Instance { name, backend, settings: merged, rejected, channels, span });
     }
 
     /// Names are checked for known backends only: otherwise the line may not be meant as a header.

@@ -24,8 +24,14 @@ impl Written {
     pub fn new(settings: &[(&str, &str)], channels: &[&str]) -> Self {
         let mut text = String::new();
         let span = append(&mut text, "out").span;
-        let mut instance =
-            Instance { name: "out".into(), backend: "osc", settings: Vec::new(), channels: Vec::new(), span };
+        let mut instance = Instance {
+            name: "out".into(),
+            backend: "osc",
+            settings: Vec::new(),
+            rejected: Vec::new(),
+            channels: Vec::new(),
+            span,
+        };
         for (key, value) in settings {
             let (key, value) = (append(&mut text, key), append(&mut text, value));
             instance.settings.push(Setting { key, value, directory: PathBuf::new() });

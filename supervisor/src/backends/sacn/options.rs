@@ -215,13 +215,13 @@ impl SacnInstanceOptions {
         let universe = text("universe").and_then(|text| text.parse().ok());
         let priority = text("priority").and_then(|text| text.parse().ok());
         let destination = text("destination").and_then(|text| DestinationSpec::parse(text, PORT).ok());
-        if universe.is_none() && setting(instance, "universe").is_none() {
+        if universe.is_none() && !is_mentioned(instance, "universe") {
             let message = format!("instance `{}` has no `universe`", instance.name);
             let error = diagnostics.error(instance.span, message).label("receives and sends nothing");
             error.hint("write `universe = N`, with N from 1 to 63999");
         }
         if let Some(span) = setting(instance, "destination")
-            && setting(instance, "priority").is_none()
+            && !is_mentioned(instance, "priority")
         {
             let message = format!("instance `{}` has a `destination` but no `priority`", instance.name);
             let warning = diagnostics.warning(span, message).label("nothing is sent there");
@@ -258,6 +258,11 @@ impl SacnInstanceOptions {
 pub fn setting(instance: &Instance, key: &str) -> Option<Span> {
     let found = instance.settings.iter().rfind(|setting| setting.key.value == key);
     found.map(|setting| setting.value.span)
+}
+
+/// Whether the show file sets an option of an instance, also to a value that was reported as an error.
+pub fn is_mentioned(instance: &Instance, key: &str) -> bool {
+    setting(instance, key).is_some() || instance.rejected.contains(&key)
 }
 
 fn report_interface(instance: &Instance, interface: usize, count: usize, diagnostics: &mut Diagnostics) {

@@ -67,7 +67,7 @@ impl SacnPlan {
             let slots = SlotMap::read(instance, diagnostics);
             let Some(options) = options else { continue };
             let receives = live.sources().next().is_some();
-            if options.priority.is_none() {
+            if options.priority.is_none() && !options::is_mentioned(instance, "priority") {
                 warn_of_missing_priority(live, diagnostics);
             }
             this.instances.push(SacnInstance { id, name: instance.name.clone(), options, slots, receives });

@@ -65,6 +65,14 @@ fn mistakes_of_an_instance_are_errors() {
         let (options, found) = instance(&format!("universe = 1\n{wrong}"));
         assert_eq!((options.is_some(), found.len()), (true, 1), "{wrong}: {found:?}");
     }
+    for wrong in
+        ["universe = 0", "universe = 70000", "universe =", "universe = 1\npriority = 201\ndestination = h"]
+    {
+        let (show, mut diagnostics) = load(&format!("[backend sacn]\n[sacn net]\n{wrong}\n"));
+        let reported = diagnostics.iter().count();
+        SacnInstanceOptions::read(&show.instances[0], 1, &mut diagnostics);
+        assert_eq!((reported, diagnostics.iter().count()), (1, 1), "{wrong}");
+    }
     let expected = ["instance `net` has a `destination` but no `priority`"];
     assert_eq!(instance("universe = 1\ndestination = 10.0.0.1").1, expected);
 }
