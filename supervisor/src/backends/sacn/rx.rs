@@ -9,6 +9,7 @@ use super::detect::SacnDetector;
 use super::group::universe_of;
 use super::input::{InputTarget, PacketArrival, SacnInput};
 use super::merger::SacnRefusal;
+use super::options::SPEC;
 use super::plan::{SacnInstance, SacnPlan};
 use crate::backends::dmx::SlotMap;
 use crate::backends::dmx::net::{BindIndex, DmxDatagram};
@@ -229,9 +230,10 @@ impl SacnRx {
             let from = datagram.from;
             tracing::warn!(
                 event = "sacn_packet_malformed",
+                backend = SPEC.name,
                 %from,
                 suppressed,
-                "cannot read a packet from {from}: {error}"
+                "cannot read a packet: {error}"
             );
         }
     }

@@ -105,8 +105,9 @@ pub fn parse(text: &str) -> Result<SacnCid, InvalidValue> {
         bytes.push(byte);
     }
     let count = bytes.len();
+    let unit = if count == 1 { "byte" } else { "bytes" };
     let wrong_count =
-        |_| InvalidValue::whole(text, format!("expected 16 bytes or a UUID, not {count} bytes"));
+        |_| InvalidValue::whole(text, format!("expected 16 bytes or a UUID, not {count} {unit}"));
     bytes.try_into().map(SacnCid).map_err(wrong_count)
 }
 
@@ -173,6 +174,7 @@ mod tests {
         assert_eq!(parse("0xAA 0xgg").expect_err("wrong").range, 5..9);
         assert_eq!(parse("1 256").expect_err("wrong").range, 2..5);
         assert_eq!(parse("1 2 3").expect_err("wrong").message, "expected 16 bytes or a UUID, not 3 bytes");
+        assert_eq!(parse("123").expect_err("wrong").message, "expected 16 bytes or a UUID, not 1 byte");
         assert!(parse("").is_err());
     }
 
