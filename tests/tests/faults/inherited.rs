@@ -93,7 +93,8 @@ fn oom_score(process: Process) -> String {
 /// `refused`.
 fn is_permitted(launcher: &[&str], refused: &mut Vec<String>) -> bool {
     let outcome = Command::new(launcher[0]).args(&launcher[1..]).arg("true").output();
-    let permitted = outcome.is_ok_and(|output| output.status.success());
+    // `nice` only complains, and starts the program all the same.
+    let permitted = outcome.is_ok_and(|output| output.status.success() && output.stderr.is_empty());
     if !permitted {
         refused.push(format!("`{}`", launcher.join(" ")));
     }
