@@ -179,12 +179,19 @@ fn synchronised_universes_change_together() {
             let packet = mm_tests::dmx::sacn::synchronization(1, sequence, 7000);
             stage.peer.port().send(destination(7000), &packet);
         };
+        // A source that appears tells that what was sent before it has been read.
+        let read_all = |id: u8, count: usize| {
+            stage.send(&mut Frame::new(id, 2, &[]), &[1, 1]);
+            let appeared = Event::named("universe_source_appeared").instance("b");
+            stage.show.log().wait_for_nth(count, appeared);
+        };
         sync(1);
+        read_all(7, 2);
+        // A synchronisation packet is applied one turn of the loop after it was read.
+        read_all(8, 3);
         stage.send(&mut a, &[2]);
         stage.send(&mut b, &[2]);
-        // One that is not synchronised arrives behind them.
-        stage.send(&mut Frame::new(9, 2, &[]), &[1, 1]);
-        stage.show.wait_for(Event::named("universe_source_appeared").instance("b"));
+        read_all(9, 4);
         sync(2);
         stage.expect(3, &[2, 2]);
         let half = |frame: &Frame| matches!(frame.slots[..2], [2, 1] | [1, 2]);
