@@ -54,6 +54,11 @@ impl Program {
 
     /// Levels until the first of them is this; returns their numbers.
     fn receive_until(&self, level: u8) -> Vec<u8> {
+        self.receive_until_while(level, || {})
+    }
+
+    /// The same; `ask` is called after each frame with another level.
+    fn receive_until_while(&self, level: u8, ask: impl Fn()) -> Vec<u8> {
         let mut numbers = Vec::new();
         loop {
             let dmx = Dmx::decode(&self.receive().expect("a frame comes")).expect("a frame of the standard");
@@ -61,6 +66,7 @@ impl Program {
             if dmx.slots[0] == level {
                 return numbers;
             }
+            ask();
         }
     }
 }
@@ -159,8 +165,8 @@ fn a_fast_source_is_sent_at_44_frames_per_second_and_its_last_value_always() {
         show.send("/1", &[F(f32::from(value) / 255.0)]);
         std::thread::yield_now();
     }
-    show.send("/1", &[F(1.0)]);
-    let numbers = node.receive_until(255);
+    // The flood may have filled the show's socket, so that the system drops what comes then.
+    let numbers = node.receive_until_while(255, || show.send("/1", &[F(1.0)]));
     let time = start.elapsed();
     let most = 44 * (time.as_secs() + 1);
     assert!((numbers.len() as u64) <= most, "{} frames in {time:?}", numbers.len());
