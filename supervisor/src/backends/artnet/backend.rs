@@ -13,6 +13,7 @@ use super::tx::{ArtnetTx, TxDestination};
 use super::{PlannedInstance, reload, report};
 use crate::backends::dmx::SlotMap;
 use crate::backends::dmx::net::{BindIndex, DmxSockets};
+use crate::backends::dmx::pause::PauseWatch;
 use crate::backends::{
     Backend, BackendContext, BackendStatus, LocalInstance, Plan, PlanChange, Reconfigured, SourceId, TimerId,
 };
@@ -20,16 +21,10 @@ use crate::resolver::ResolvedHost;
 use mm_shared::ChannelId;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// The only timer.
 const TIMER: TimerId = TimerId(0);
-
-/// By how much the timer may be late. After a longer pause of this process, packets of sources that
-/// seem to be lost may wait in the sockets.
-const PAUSE_LIMIT: Duration = Duration::from_millis(100);
-/// How long packets are read after such a pause until sources are lost.
-const CATCH_UP_TIME: Duration = Duration::from_millis(200);
 
 /// An instance, which is a universe.
 #[derive(Debug)]
@@ -106,10 +101,7 @@ pub struct ArtnetBackend {
     kept: HashSet<SourceId>,
     /// Scratch memory for a packet.
     pub(super) packet: Vec<u8>,
-    /// What the timer is set to.
-    timer: Option<Instant>,
-    /// No source is lost before: packets that came during a pause of this process are read first.
-    reads_until: Option<Instant>,
+    pause: PauseWatch,
 }
 
 impl ArtnetBackend {
@@ -133,8 +125,7 @@ impl ArtnetBackend {
             step_began: None,
             kept: HashSet::new(),
             packet: Vec::new(),
-            timer: None,
-            reads_until: None,
+            pause: PauseWatch::default(),
         };
         this.index(now);
         this
@@ -171,7 +162,7 @@ impl ArtnetBackend {
 
     /// Sends what is due of the instances that have changed. `is_last`: the show ends.
     pub(super) fn send_changed(&mut self, is_last: bool, now: Instant) {
-        let Self { instances, sockets, nodes, packet, changed, reads_until, .. } = self;
+        let Self { instances, sockets, nodes, packet, changed, pause, .. } = self;
         for place in changed.drain(..) {
             let Some(instance) = instances.get_mut(place) else { continue };
             instance.is_changed = false;
@@ -194,7 +185,7 @@ impl ArtnetBackend {
             };
             // Without a receiver nothing is due.
             let send = if receivers.is_empty() { None } else { tx.deadline() };
-            let receive = instance.rx.deadline().map(|at| reads_until.map_or(at, |until| at.max(until)));
+            let receive = instance.rx.deadline().map(|at| pause.not_before(at));
             instance.deadline = [send, look_up, receive].into_iter().flatten().min();
         }
     }
@@ -214,8 +205,9 @@ impl ArtnetBackend {
             self.polls.deadline(),
             self.traffic.deadline(),
         ];
-        self.timer = all.into_iter().flatten().min();
-        cx.set_timer(TIMER, self.timer);
+        let deadline = all.into_iter().flatten().min();
+        self.pause.set_timer(deadline);
+        cx.set_timer(TIMER, deadline);
     }
 
     /// A universe has a new receiver, which gets the levels at once.
@@ -304,11 +296,7 @@ impl Backend for ArtnetBackend {
     }
 
     fn on_timer(&mut self, _timer: TimerId, now: Instant, cx: &mut BackendContext<'_>) {
-        if self.timer.take().is_some_and(|set_to| set_to + PAUSE_LIMIT < now) {
-            self.reads_until = Some(now + CATCH_UP_TIME);
-        }
-        self.reads_until = self.reads_until.filter(|until| *until > now);
-        let reads_first = self.reads_until.is_some();
+        let may_lose = self.pause.timer_came(now);
         if self.sockets.tick(now, cx) {
             // There may be other nodes, and other receivers of a broadcast.
             (0..self.instances.len()).for_each(|place| self.note_change(place));
@@ -325,7 +313,7 @@ impl Backend for ArtnetBackend {
                 continue;
             }
             let ArtnetInstance { rx, map, .. } = instance;
-            if !reads_first && rx.tick((&*map, LocalInstance(place)), &mut cx.sink, now) {
+            if may_lose && rx.tick((&*map, LocalInstance(place)), &mut cx.sink, now) {
                 merges.push(instance.universe());
             }
             if !std::mem::replace(&mut instance.is_changed, true) {

@@ -17,6 +17,7 @@ pub mod slots;
 pub mod source_watch;
 
 pub mod net;
+pub mod pause;
 
 pub use input::{InputLoss, UniverseInput};
 pub use input_pace::InputPace;

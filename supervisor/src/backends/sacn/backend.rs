@@ -8,6 +8,7 @@ use super::plan::SacnPlan;
 use super::rx::SacnRx;
 use super::tx::SacnTx;
 use crate::backends::dmx::net::{BindIndex, DmxSockets};
+use crate::backends::dmx::pause::PauseWatch;
 use crate::backends::{
     Backend, BackendContext, BackendState, BackendStatus, LocalInstance, OpenError, Plan, PlanChange,
     Reconfigured, SourceId, TimerId,
@@ -24,12 +25,6 @@ use std::time::{Duration, Instant};
 /// The only timer.
 const TIMER: TimerId = TimerId(0);
 
-/// By how much the timer may be late. After a longer pause of this process, packets of sources that
-/// seem to be lost may wait in the sockets.
-const PAUSE_LIMIT: Duration = Duration::from_millis(100);
-/// How long packets are read after such a pause until sources are lost.
-const CATCH_UP_TIME: Duration = Duration::from_millis(200);
-
 const TWIN_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// All instances of the show.
@@ -43,10 +38,7 @@ pub struct SacnBackend {
     detector: SacnDetector,
     /// The groups that are joined, by universe.
     groups: BTreeSet<(BindIndex, u16)>,
-    /// What the timer is set to.
-    timer: Option<Instant>,
-    /// No source is lost before.
-    reads_until: Option<Instant>,
+    pause: PauseWatch,
     twins: LogThrottle,
 }
 
@@ -59,8 +51,7 @@ impl SacnBackend {
             announcer: UniverseAnnouncer::default(),
             detector: SacnDetector::new(plan.detect),
             groups: BTreeSet::new(),
-            timer: None,
-            reads_until: None,
+            pause: PauseWatch::default(),
             twins: LogThrottle::new(1, TWIN_LOG_INTERVAL),
             sockets,
             plan,
@@ -94,8 +85,7 @@ impl SacnBackend {
     fn settle(&mut self, now: Instant, cx: &mut BackendContext<'_>) {
         self.announcer.set_started(self.tx.is_started(), now);
         self.tx.look_up(now, |host| cx.look_up(host));
-        let rx =
-            self.rx.deadline().map(|deadline| self.reads_until.map_or(deadline, |until| deadline.max(until)));
+        let rx = self.rx.deadline().map(|deadline| self.pause.not_before(deadline));
         let all = [
             rx,
             self.rx.sync_deadline(),
@@ -107,8 +97,7 @@ impl SacnBackend {
             self.sockets.deadline(),
         ];
         let deadline = all.into_iter().flatten().min();
-        if deadline != self.timer {
-            self.timer = deadline;
+        if self.pause.set_timer(deadline) {
             cx.set_timer(TIMER, deadline);
         }
     }
@@ -182,17 +171,13 @@ impl Backend for SacnBackend {
     }
 
     fn on_timer(&mut self, _timer: TimerId, now: Instant, cx: &mut BackendContext<'_>) {
-        let set_to = self.timer.take();
-        if set_to.is_some_and(|time| time + PAUSE_LIMIT < now) {
-            self.reads_until = Some(now + CATCH_UP_TIME);
-        }
+        let may_lose = self.pause.timer_came(now);
         if self.sockets.tick(now, cx) {
             self.tx.refresh(now);
         }
         self.tx.tick(now, &mut self.sockets);
         self.rx.apply_syncs(now, &self.plan, &mut cx.sink);
-        if self.reads_until.is_none_or(|until| until <= now) {
-            self.reads_until = None;
+        if may_lose {
             self.rx.tick(now, &self.plan, &mut cx.sink);
         }
         self.rx.flush_log(now);
